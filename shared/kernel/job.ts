@@ -1,0 +1,119 @@
+/**
+ * A validated job: what a user's YAML and SQL files mean, with defaults filled in and no file access left to do.
+ * Made by shared/adapters/job-file.ts; everything after it trusts these values.
+ */
+import type { Day } from "./time.ts";
+
+/** A column with DuckDB's canonical type name, e.g. `{ name: "msisdn", type: "BIGINT" }`. */
+export interface Column {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** How delimited text is read. Nothing is ever detected automatically. */
+export interface CsvOptions {
+  readonly delimiter: string;
+  /** Empty = no quoting. Declared by the user only: quoting can swallow following lines. */
+  readonly quote: string;
+  readonly escape: string;
+  readonly header: boolean;
+  /** The text that means NULL; an empty field always does for non-text types. */
+  readonly nullString: string;
+  readonly timestampFormat: string;
+  readonly dateFormat: string;
+  readonly decimalSeparator: string;
+}
+
+export type SourceFormat = "csv" | "csv.gz" | "parquet";
+
+/** When a record's event time lies outside its day. */
+export type OutsideRule = "keep" | "late_table" | "reject";
+
+export interface SourceSpec {
+  readonly name: string;
+  /** Glob relative to the storage root with `{day}` (YYYY-MM-DD) in it. */
+  readonly path: string;
+  readonly format: SourceFormat;
+  readonly columns: readonly Column[];
+  readonly csv: CsvOptions;
+  readonly eventTime?: {
+    readonly column: string;
+    readonly outside: OutsideRule;
+    /** For integer columns: what one unit is. */
+    readonly unit: "s" | "ms" | "us";
+  };
+  /** Above this share of rejected lines of a day the run stops before commit. */
+  readonly rejectsMaxShare: number;
+  /** A zero-length file is an error unless the source says that it may happen. */
+  readonly allowEmptyFiles: boolean;
+}
+
+/** A small table, sent whole to every task that joins it. */
+export interface DimensionSpec {
+  readonly name: string;
+  /** Path relative to the storage root; `{day}` allowed. One file. */
+  readonly path: string;
+  readonly format: SourceFormat;
+  readonly columns: readonly Column[];
+  readonly csv: CsvOptions;
+}
+
+export interface ModelSpec {
+  readonly name: string;
+  readonly sql: string;
+  /** File that the SQL came from, for messages. */
+  readonly file: string;
+}
+
+export interface CheckSpec {
+  readonly name: string;
+  readonly model: string;
+  /** A SELECT over the model's dataset that gives one value. */
+  readonly sql: string;
+  readonly expect: number | string | null;
+  readonly severity: "warn" | "block";
+}
+
+/** How a run is cut. Part of every map key where it changes the bytes of a map output. */
+export interface ExecutionSpec {
+  /** P: hash buckets of an exchange. */
+  readonly partitions: number;
+  /** G: streams of an exchange and reduce tasks of a stage; G ≤ P. */
+  readonly groups: number;
+  /** Target raw bytes (as stored) of one split. */
+  readonly splitBytes: number;
+  /** Attempts per task before the run fails. */
+  readonly maxAttempts: number;
+}
+
+export interface JobSpec {
+  readonly name: string;
+  /** IANA zone: what `current_date` and timestamps with time zone mean in this job. */
+  readonly timezone: string;
+  readonly schedule?: string;
+  readonly sources: readonly SourceSpec[];
+  readonly dimensions: readonly DimensionSpec[];
+  readonly models: readonly ModelSpec[];
+  readonly checks: readonly CheckSpec[];
+  readonly finishBy?: string;
+  readonly backlogDays: number;
+  readonly execution: ExecutionSpec;
+}
+
+/** `ipdr-daily`, day, revision 3 → `ipdr-daily.2026-01-15.r3`. Job names hold no dot, so it parses back. */
+export function formatRunId(job: string, day: Day, revision: number): string {
+  return `${job}.${day}.r${revision}`;
+}
+
+export interface RunName {
+  readonly job: string;
+  readonly day: Day;
+  readonly revision: number;
+}
+
+/** The exact inverse of `formatRunId`; undefined for anything else. */
+export function parseRunId(text: string): RunName | undefined {
+  const match = /^([a-z][a-z0-9-]{0,62})\.(\d{4}-\d{2}-\d{2})\.r([1-9]\d{0,8})$/.exec(text);
+  if (!match) return undefined;
+  return { job: match[1] ?? "", day: match[2] ?? "", revision: Number(match[3]) };
+}

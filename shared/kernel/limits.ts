@@ -1,0 +1,83 @@
+/**
+ * Every bound of the system, with its unit in its name. Numbers like these live nowhere else.
+ * Relations between them are asserted once, at load.
+ */
+import { assert } from "./assert.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  // --- leadership
+  /** How often the leader renews. */
+  renewEveryMs: 500,
+  /** A leader without an acknowledged renewal for this long steps down by itself. */
+  stepDownAfterMs: 2_000,
+  /** A standby that saw no renewal for this long tries to lead. */
+  leaseExpiresMs: 3_000,
+  // --- executors
+  heartbeatEveryMs: 500,
+  /** An executor silent for this long is lost. */
+  executorLostMs: 5_000,
+  executorsMax: 1_000,
+  slotsPerExecutorMax: 64,
+  // --- runs
+  runsLiveMax: 64,
+  runsKeptInMemory: 500,
+  tasksPerStageMax: 100_000,
+  attemptsPerTaskMax: 4,
+  filesPerDayMax: 200_000,
+  modelsPerJobMax: 200,
+  columnsPerTableMax: 1_000,
+  jobBundleBytesMax: 4 * MiB,
+  sqlBytesMax: 256 * KiB,
+  // --- exchange
+  /** Arrow payload of one exchange message; NATS' default max_payload is 1 MiB with headers. */
+  exchangeMessageBytesMax: 900 * KiB,
+  /** Unacknowledged bytes of one publisher: the only back-pressure there is (the client buffers without bound). */
+  publishWindowBytesMax: 16 * MiB,
+  /** Messages asked for at a time by one reader: 16 × 900 KiB stays below the server's 64 MiB per connection. */
+  readWindowMessagesMax: 16,
+  partitionsMax: 4_096,
+  groupsMax: 64,
+  exchangeBytesBudget: 50 * 1024 * MiB,
+  // --- journal
+  journalMessageBytesMax: 512 * KiB,
+  /** Facts folded since the last snapshot before a new one is written. */
+  snapshotEveryRecords: 5_000,
+  // --- mailboxes and wire
+  mailboxMessagesMax: 10_000,
+  grpcMessageBytesMax: 16 * MiB,
+  grpcDeadlineMs: 30_000,
+  eventBytesMax: 64 * KiB,
+  /** Attach stream: messages not yet written to one executor before its attachment is dropped. */
+  attachBacklogMessagesMax: 1_000,
+  // --- reading
+  lineBytesMax: 2_000_000,
+  rejectLineBytesKept: 4 * KiB,
+  // --- workers
+  workerMemoryBytesDefault: 1024 * MiB,
+  workerCancelGraceMs: 2_000,
+  workerNice: 10,
+  // --- shutdown
+  shutdownGraceMs: 5_000,
+} as const;
+
+assert(limits.renewEveryMs * 3 < limits.stepDownAfterMs, "a leader may miss two renewals");
+assert(
+  limits.stepDownAfterMs < limits.leaseExpiresMs,
+  "the old leader stops before a new one starts",
+);
+assert(limits.leaseExpiresMs < 5_000, "takeover stays under five seconds");
+assert(
+  limits.heartbeatEveryMs * 4 < limits.executorLostMs,
+  "an executor may miss three heartbeats",
+);
+assert(
+  limits.exchangeMessageBytesMax < 1024 * KiB,
+  "an exchange message fits NATS' default payload",
+);
+assert(
+  limits.readWindowMessagesMax * limits.exchangeMessageBytesMax <= 32 * MiB,
+  "a read window stays below half of the server's pending limit",
+);

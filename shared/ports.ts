@@ -1,0 +1,184 @@
+/**
+ * All I/O that Daymill's roles do, in our words, on one page. Each port has a real adapter and a memory one;
+ * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
+ */
+import type { Column, DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
+import type { RunManifest } from "./kernel/manifest.ts";
+import type { Instant } from "./kernel/time.ts";
+import type { FileFingerprint } from "./kernel/work.ts";
+
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): Instant;
+  /** Epoch milliseconds. */
+  wall(): number;
+}
+
+export interface Log {
+  /** Structured line; `fields` never hold row values or secrets. */
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  child(fields: LogFields): Log;
+}
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+// --- leadership and journal -------------------------------------------------------------------
+
+/** Who leads, as last heard. A hint: correctness rests on epochs, the journal and the storage fence. */
+export interface LeaderHint {
+  readonly epoch: number;
+  readonly coordinator: string;
+  /** gRPC `host:port`. */
+  readonly address: string;
+  /** Grows with every renewal; a change is a sign of life. */
+  readonly beat: number;
+}
+
+export interface Registry {
+  /** Exclusive creation of `epoch.<n>`; false when somebody has it. */
+  takeEpoch(epoch: number, coordinator: string, address: string): Promise<boolean>;
+  /** Highest epoch ever created, 0 when none. */
+  highestEpoch(): Promise<number>;
+  /** Publishes the leader's sign of life. */
+  renew(hint: LeaderHint): Promise<void>;
+  /** The current hint, if any. */
+  leader(): Promise<LeaderHint | undefined>;
+  /** Calls back with each hint heard from now on, the present one first; returns how to stop. */
+  watchLeader(heard: (hint: LeaderHint) => void): Promise<() => void>;
+  close(): Promise<void>;
+}
+
+export interface JournalRecord {
+  readonly sequence: number;
+  readonly text: string;
+}
+
+export interface Journal {
+  /**
+   * Appends one record after exactly `expected` (0 = empty journal); gives its sequence.
+   * Somebody else appended: `journalConflict`. Whether it was saved is unknown: `unavailable` (re-read and decide).
+   */
+  append(expected: number, text: string): Promise<number>;
+  /** Sequence of the last record, 0 when empty. */
+  lastSequence(): Promise<number>;
+  /** Records from `from` (inclusive) up to the present last one, in order. */
+  read(from: number): AsyncIterable<JournalRecord>;
+  /** Drops records up to and including `sequence` (after a snapshot is safe). */
+  trim(sequence: number): Promise<void>;
+}
+
+// --- storage of the coordinator -----------------------------------------------------------------
+
+/** A job as the user sent it; kept so that a restarted cluster still knows it. */
+export interface StoredJob {
+  readonly spec: JobSpec;
+  readonly digest: string;
+}
+
+export interface Snapshot {
+  readonly sequence: number;
+  readonly text: string;
+}
+
+/**
+ * Everything a leader does on storage. All writes go through its own folder `control/leaders/e<epoch>`;
+ * once a newer leader has renamed that folder away they fail with `storageFenced`.
+ */
+export interface Store {
+  /** Highest epoch that ever claimed this storage, 0 when none. */
+  highestEpoch(): Promise<number>;
+  /** Exclusive claim; renames every older leader's folder away. false: this epoch or a higher one is there. */
+  claim(epoch: number): Promise<boolean>;
+  saveJob(epoch: number, job: StoredJob): Promise<void>;
+  readJobs(): Promise<readonly StoredJob[]>;
+  saveSnapshot(epoch: number, snapshot: Snapshot): Promise<void>;
+  /** The newest snapshot whose checksum holds. */
+  readSnapshot(): Promise<Snapshot | undefined>;
+  readManifests(): Promise<readonly RunManifest[]>;
+  readManifest(job: string, day: string, revision: number): Promise<RunManifest | undefined>;
+  /**
+   * Brings staged files to their final place `revisions/<job>/<day>/r<k>-e<epoch>/<dataset>/…` (not visible yet).
+   * Gives the final paths in the order of `files`. Done twice it gives the same.
+   */
+  arrange(
+    epoch: number,
+    run: { job: string; day: string; revision: number },
+    files: readonly { dataset: string; staged: string }[],
+  ): Promise<readonly string[]>;
+  /** Exclusive creation of the manifest's name: the commit. Gives what is there afterwards, ours or another's. */
+  commit(epoch: number, manifest: RunManifest): Promise<RunManifest>;
+  /** Moves `current/<job>/<day>` to the manifest's revision by one atomic rename; makes missing dataset links. */
+  publish(epoch: number, manifest: RunManifest): Promise<void>;
+  /** After a takeover: every view points at the highest committed revision of its day. */
+  rebuildViews(epoch: number): Promise<void>;
+  /** Removes `staging/<run>`. */
+  dropStaging(epoch: number, run: string): Promise<void>;
+}
+
+/** Looks at input files; never follows a path out of the allowed root. */
+export interface Inputs {
+  /** Files of a source's day in path order. None: `inputMissing`. Zero length: `inputEmpty` unless allowed. */
+  listSource(source: SourceSpec, day: string): Promise<readonly FileFingerprint[]>;
+  /** Rows of each Parquet file, for cutting. */
+  parquetRows(files: readonly FileFingerprint[]): Promise<readonly number[]>;
+  dimension(spec: DimensionSpec, day: string): Promise<FileFingerprint>;
+}
+
+// --- planning -------------------------------------------------------------------------------------
+
+/** What the planner asks of the SQL engine; answers are values, so planning itself stays pure. */
+export type SqlQuestion =
+  /** Parse a SELECT: JSON text of DuckDB's tree, or the error with its position. */
+  | { readonly kind: "parse"; readonly sql: string }
+  /** Tree (JSON text) back to SQL. */
+  | { readonly kind: "format"; readonly tree: string }
+  /** Column names and types of a SELECT over empty typed tables. */
+  | {
+      readonly kind: "describe";
+      readonly tables: readonly { readonly name: string; readonly columns: readonly Column[] }[];
+      readonly sql: string;
+    };
+
+export type SqlAnswer =
+  | { readonly kind: "tree"; readonly tree: string }
+  | { readonly kind: "sql"; readonly sql: string }
+  | { readonly kind: "columns"; readonly columns: readonly Column[] }
+  | { readonly kind: "error"; readonly message: string };
+
+export interface SqlBinder {
+  ask(question: SqlQuestion): Promise<SqlAnswer>;
+  /** DuckDB's version text, e.g. `v1.5.6`. */
+  version(): string;
+}
+
+// --- exchange -------------------------------------------------------------------------------------
+
+export interface ExchangeUsage {
+  readonly stream: string;
+  readonly bytes: number;
+  readonly messages: number;
+}
+
+/** The leader's side of the exchange: making and dropping streams. */
+export interface ExchangeAdmin {
+  ensure(streams: readonly string[]): Promise<void>;
+  drop(streams: readonly string[]): Promise<void>;
+  usage(): Promise<readonly ExchangeUsage[]>;
+  /** All completion records of a stream: re-indexes a lost journal. */
+  completions(stream: string): Promise<readonly string[]>;
+}
+
+// --- telling the world ------------------------------------------------------------------------------
+
+/** CloudEvents 1.0 on `daymill.events.<job>.<day>.<kind>`. Best effort: events are hints, manifests are facts. */
+export interface Events {
+  publish(event: {
+    readonly job: string;
+    readonly day: string;
+    readonly kind: string;
+    readonly wallMs: number;
+    readonly data: Readonly<Record<string, unknown>>;
+  }): void;
+}
