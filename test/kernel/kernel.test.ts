@@ -1,0 +1,109 @@
+/** The kernel's words as values: ids, days, hashes, canonical text, failures. */
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { canonicalJson } from "../../shared/kernel/canonical.ts";
+import {
+  classOf,
+  DaymillError,
+  fail,
+  failureCodes,
+  fromUnknown,
+} from "../../shared/kernel/failure.ts";
+import { formatRunId, parseRunId } from "../../shared/kernel/job.ts";
+import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import { isDay } from "../../shared/kernel/time.ts";
+
+describe("sha256Hex", () => {
+  test("gives the digest of FIPS 180-4's first example", () => {
+    expect(sha256Hex("abc")).toBe(
+      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    );
+  });
+
+  test("agrees with node:crypto on any text", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => {
+        expect(sha256Hex(text)).toBe(createHash("sha256").update(text, "utf8").digest("hex"));
+      }),
+    );
+  });
+});
+
+describe("canonicalJson", () => {
+  test("sorts keys at every depth and leaves out what is undefined", () => {
+    expect(canonicalJson({ b: [1, { z: null, a: "x" }], a: true, c: undefined })).toBe(
+      '{"a":true,"b":[1,{"a":"x","z":null}]}',
+    );
+  });
+
+  test("parses back to the same value", () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+        const copy = JSON.parse(JSON.stringify(value));
+        expect(JSON.parse(canonicalJson(copy))).toEqual(copy);
+      }),
+    );
+  });
+});
+
+describe("isDay", () => {
+  test.each(["2026-01-15", "2024-02-29", "2000-02-29", "2026-12-31"])("%s is a day", (day) => {
+    expect(isDay(day)).toBe(true);
+  });
+  test.each([
+    "2026-02-29",
+    "1900-02-29",
+    "2026-13-01",
+    "2026-00-10",
+    "2026-04-31",
+    "2026-1-5",
+    "../2026-01-15",
+    "",
+  ])("%s is none", (day) => {
+    expect(isDay(day)).toBe(false);
+  });
+});
+
+describe("run ids", () => {
+  test("parse back what was formatted", () => {
+    expect(parseRunId(formatRunId("ipdr-daily", "2026-01-15", 3))).toEqual({
+      job: "ipdr-daily",
+      day: "2026-01-15",
+      revision: 3,
+    });
+  });
+  test.each([
+    "",
+    "ipdr-daily",
+    "ipdr.2026-01-15",
+    "Ipdr.2026-01-15.r1",
+    "a.2026-01-15.r0",
+    "a.2026-01-15.r1/..",
+  ])("%s is no run id", (id) => {
+    expect(parseRunId(id)).toBeUndefined();
+  });
+});
+
+describe("failures", () => {
+  test("every code has a class, and a cluster's own trouble never uses up a task's attempts", () => {
+    for (const code of failureCodes) expect(classOf(code).grpc).toMatch(/^[A-Z_]+$/);
+    expect(classOf("executorLost")).toMatchObject({ retryable: true, counts: false });
+    expect(classOf("inputTruncated")).toMatchObject({ retryable: false, counts: true });
+  });
+
+  test("a thrown value keeps its code; an unknown one becomes internal", () => {
+    const known = fail("inputMissing", "no file", { path: "raw/x" });
+    expect(known).toBeInstanceOf(DaymillError);
+    expect(fromUnknown(known)).toEqual({
+      code: "inputMissing",
+      message: "no file",
+      detail: { path: "raw/x" },
+    });
+    expect(fromUnknown(new TypeError("boom"))).toEqual({
+      code: "internal",
+      message: "TypeError: boom",
+    });
+    expect(fromUnknown("boom")).toEqual({ code: "internal", message: "boom" });
+  });
+});
