@@ -41,6 +41,11 @@ export const limits = {
   partitionsMax: 4_096,
   groupsMax: 64,
   exchangeBytesBudget: 50 * 1024 * MiB,
+  // --- NATS
+  /** How long a process tries to reach NATS at start. */
+  natsConnectMs: 10_000,
+  /** One request to JetStream. Shorter than stepDownAfterMs, so that a renewal that hangs can be tried again. */
+  natsRequestMs: 1_500,
   // --- journal
   journalMessageBytesMax: 512 * KiB,
   /** Facts folded since the last snapshot before a new one is written. */
@@ -64,6 +69,10 @@ export const limits = {
 } as const;
 
 assert(limits.renewEveryMs * 3 < limits.stepDownAfterMs, "a leader may miss two renewals");
+assert(
+  limits.natsRequestMs < limits.stepDownAfterMs,
+  "a hanging renewal is known before the leader has to step down",
+);
 assert(
   limits.stepDownAfterMs < limits.leaseExpiresMs,
   "the old leader stops before a new one starts",
