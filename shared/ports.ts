@@ -163,7 +163,8 @@ export interface ExchangeUsage {
 
 /** The leader's side of the exchange: making and dropping streams. */
 export interface ExchangeAdmin {
-  ensure(streams: readonly string[]): Promise<void>;
+  /** Makes what is missing; gives the names of those newly made (what they held before is gone). */
+  ensure(streams: readonly string[]): Promise<readonly string[]>;
   drop(streams: readonly string[]): Promise<void>;
   usage(): Promise<readonly ExchangeUsage[]>;
   /** All completion records of a stream: re-indexes a lost journal. */
