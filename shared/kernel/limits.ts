@@ -64,6 +64,37 @@ export const limits = {
   workerMemoryBytesDefault: 1024 * MiB,
   workerCancelGraceMs: 2_000,
   workerNice: 10,
+  /** A worker that is not ready by then is killed and started again. */
+  workerStartMs: 30_000,
+  /** Pause before a worker that failed to start is started again. */
+  workerRestartAfterMs: 500,
+  /** Failed starts in a row, over all slots, after which the executor gives up. */
+  workerStartsFailedMax: 5,
+  /** Attempts that one worker process runs before a fresh one takes its slot: peak memory must not creep. */
+  attemptsPerWorkerMax: 50,
+  /** JavaScript heap of one worker; DuckDB's memory is beside it. */
+  workerHeapMiB: 256,
+  /** libuv pool of one worker: DuckDB's calls and fsync share it. */
+  workerPoolThreads: 8,
+  progressEveryMs: 250,
+  // --- the executor's supervisor
+  executorTickMs: 100,
+  leaderPollMs: 1_000,
+  /** Hello sent, no welcome: the link is given up after this long. */
+  attachTimeoutMs: 5_000,
+  attachRetryMinMs: 100,
+  attachRetryMaxMs: 2_000,
+  /** An unacknowledged report is sent again on the same link after this long. */
+  reportResendMs: 5_000,
+  reportsKeptMax: 1_000,
+  /** Finished attempts remembered so that a repeated command never runs one twice. */
+  settledAttemptsKept: 1_000,
+  /** An executor told to drain lets attempts run on for this long, then hands them back. */
+  drainFinishMs: 60_000,
+  /** The same after a signal: whoever sent it waits for `shutdownGraceMs` or little more. */
+  drainOnSignalMs: 2_000,
+  /** Wait for the acknowledgement of the last reports before leaving. */
+  drainReportMs: 2_000,
   // --- shutdown
   shutdownGraceMs: 5_000,
 } as const;
