@@ -1,0 +1,290 @@
+/**
+ * The messages of proto/daymill/v1 as TypeScript, and the calls as library-neutral shapes. Written by hand, checked by
+ * test/client/grpc.test.ts against the loaded protos. 64-bit integers are numbers and stay below 2^53.
+ */
+import type { Failure } from "../kernel/failure.ts";
+import type { Column } from "../kernel/job.ts";
+
+/** A failure as it lies on the wire: details are texts there. */
+export interface WireFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly detail: Readonly<Record<string, string>>;
+}
+
+export interface Stamp {
+  readonly epoch: number;
+  readonly journalSequence: number;
+  readonly coordinator: string;
+}
+
+export interface StageStatus {
+  readonly id: string;
+  readonly label: string;
+  readonly tasks: number;
+  readonly running: number;
+  readonly done: number;
+  readonly failedAttempts: number;
+  readonly rowsIn: number;
+  readonly bytesIn: number;
+  readonly rowsOut: number;
+  readonly bytesOut: number;
+  readonly reused: number;
+  /** waiting | running | done */
+  readonly state: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+}
+
+export interface DatasetStatus {
+  readonly dataset: string;
+  readonly rows: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly columns: readonly Column[];
+  readonly path: string;
+}
+
+export interface RunStatus {
+  readonly runId: string;
+  readonly job: string;
+  readonly day: string;
+  readonly revision: number;
+  /** planning | running | checking | committing | committed | failed | cancelled */
+  readonly state: string;
+  readonly stages: readonly StageStatus[];
+  readonly datasets: readonly DatasetStatus[];
+  readonly failure: WireFailure | null;
+  readonly createdMs: number;
+  readonly endedMs: number;
+  readonly rowsIn: number;
+  readonly rejects: number;
+  readonly exchangeRows: number;
+  readonly exchangeBytes: number;
+  readonly committedBy: Readonly<Record<string, number>>;
+  readonly manifest: string;
+  readonly warnings: readonly string[];
+}
+
+export interface ExecutorStatus {
+  readonly executorId: string;
+  readonly incarnation: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly slots: number;
+  readonly running: number;
+  /** ready | draining | lost */
+  readonly state: string;
+  readonly committed: number;
+  readonly failed: number;
+  readonly peakMemoryBytes: number;
+  readonly workerPids: readonly number[];
+  readonly joinedMs: number;
+}
+
+export type GetStatusRequest = Readonly<Record<string, never>>;
+export interface GetStatusReply {
+  readonly stamp: Stamp | null;
+  /** leader | standby | starting */
+  readonly role: string;
+  /** `host:port` of the leader as this coordinator knows it, else empty. */
+  readonly leader: string;
+  readonly version: string;
+  readonly natsVersion: string;
+  readonly duckdbVersion: string;
+  readonly storageRoot: string;
+  readonly pid: number;
+}
+
+/** A job as files: what `readJobBundle` reads and `parseJob` validates. */
+export interface JobBundle {
+  readonly jobPath: string;
+  readonly jobYaml: string;
+  /** Text by path as written in the YAML. */
+  readonly sqlFiles: Readonly<Record<string, string>>;
+}
+
+export interface SubmitRequest {
+  readonly requestId: string;
+  readonly bundle: JobBundle | null;
+  readonly job: string;
+  readonly day: string;
+  readonly rerun: boolean;
+}
+export interface SubmitReply {
+  readonly stamp: Stamp | null;
+  readonly runId: string;
+  readonly created: boolean;
+}
+export interface GetRunRequest {
+  readonly runId: string;
+  readonly minSequence: number;
+}
+export interface GetRunReply {
+  readonly stamp: Stamp | null;
+  readonly run: RunStatus | null;
+}
+export interface ListRunsRequest {
+  readonly job: string;
+  readonly limit: number;
+}
+export interface ListRunsReply {
+  readonly stamp: Stamp | null;
+  readonly runs: readonly RunStatus[];
+}
+export interface CancelRequest {
+  readonly runId: string;
+  readonly reason: string;
+}
+export interface CancelReply {
+  readonly stamp: Stamp | null;
+  readonly state: string;
+}
+export interface ExplainRequest {
+  readonly bundle: JobBundle | null;
+  readonly job: string;
+  readonly day: string;
+}
+export interface ExplainReply {
+  readonly stamp: Stamp | null;
+  readonly text: string;
+  readonly planJson: string;
+}
+export type ListExecutorsRequest = Readonly<Record<string, never>>;
+export interface ListExecutorsReply {
+  readonly stamp: Stamp | null;
+  readonly executors: readonly ExecutorStatus[];
+}
+export interface DrainRequest {
+  readonly executorId: string;
+}
+export interface DrainReply {
+  readonly stamp: Stamp | null;
+}
+export interface ReadDatasetRequest {
+  readonly dataset: string;
+  readonly day: string;
+  readonly revision: number;
+  readonly limit: number;
+  readonly orderBy: string;
+}
+export interface ReadDatasetReply {
+  readonly stamp: Stamp | null;
+  readonly arrow: Uint8Array;
+  readonly revision: number;
+}
+
+// --- the executor's stream -----------------------------------------------------------------------
+
+export interface Hello {
+  readonly executorId: string;
+  /** Below 2^53. */
+  readonly incarnation: number;
+  readonly slots: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly duckdbVersion: string;
+  readonly wireVersion: number;
+  readonly hashVersion: number;
+  readonly runningAttempts: readonly string[];
+  readonly highestEpoch: number;
+  readonly version: string;
+}
+export interface Heartbeat {
+  readonly sequence: number;
+  readonly running: readonly {
+    readonly attemptId: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
+  readonly workerPids: readonly number[];
+  readonly peakMemoryBytes: number;
+}
+export interface Report {
+  readonly attemptId: string;
+  readonly epoch: number;
+  /** UTF-8 of canonical JSON (AttemptOutcome). */
+  readonly outcomeJson: Uint8Array;
+}
+
+/** Exactly one member is set; `message` names it when received. */
+export interface FromExecutor {
+  readonly message?: "hello" | "heartbeat" | "report" | "draining";
+  readonly hello?: Hello | null;
+  readonly heartbeat?: Heartbeat | null;
+  readonly report?: Report | null;
+  readonly draining?: { readonly reason: string } | null;
+}
+
+export interface RunTask {
+  readonly attemptId: string;
+  /** UTF-8 of `workText(work)`: these exact bytes name a map output. */
+  readonly workJson: Uint8Array;
+  readonly deliveryJson: Uint8Array;
+}
+
+/** `epoch` and exactly one other member; `message` names it when received. */
+export interface ToExecutor {
+  readonly epoch: number;
+  readonly message?: "welcome" | "refused" | "runTask" | "cancelTask" | "reportAck" | "drainNow";
+  readonly welcome?: { readonly coordinator: string } | null;
+  readonly refused?: { readonly failure: WireFailure | null; readonly leader: string } | null;
+  readonly runTask?: RunTask | null;
+  readonly cancelTask?: { readonly attemptId: string; readonly reason: string } | null;
+  readonly reportAck?: { readonly attemptId: string } | null;
+  readonly drainNow?: { readonly reason: string } | null;
+}
+
+// --- calls as shapes ---------------------------------------------------------------------------
+
+/** What a handler knows about its caller. */
+export interface CallContext {
+  readonly peer: string;
+  /** Aborted when the caller has gone, its deadline has passed or the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/** Replies of a server stream, in order. */
+export interface ReplyStream<Reply> {
+  /** Resolves when there is room for the next one; rejects with `cancelled` when the caller has gone. */
+  write(reply: Reply): Promise<void>;
+}
+
+/** One end of a bidirectional stream. `ended` is told exactly once, with a failure unless the peer closed in peace. */
+export interface Duplex<In, Out> {
+  readonly peer: string;
+  /** Sets the listeners; messages that came before are handed over now. */
+  listen(heard: (message: In) => void, ended: (failure: Failure | undefined) => void): void;
+  /** Queues one message. Never throws; after the end it does nothing. */
+  send(message: Out): void;
+  /** Messages queued here that the transport has not taken yet. */
+  backlog(): number;
+  /** Ends this stream; a server may say why. Queued messages go out first unless a failure is given. */
+  end(failure?: Failure): void;
+}
+
+export type Handler<Request, Reply> = (request: Request, context: CallContext) => Promise<Reply>;
+export type StreamHandler<Request, Reply> = (
+  request: Request,
+  replies: ReplyStream<Reply>,
+  context: CallContext,
+) => Promise<void>;
+
+/** What a coordinator implements. Handlers throw `DaymillError`; `notLeader` carries `detail.leader`. */
+export interface CoordinatorHandlers {
+  readonly getStatus: Handler<GetStatusRequest, GetStatusReply>;
+  readonly submit: Handler<SubmitRequest, SubmitReply>;
+  readonly getRun: Handler<GetRunRequest, GetRunReply>;
+  readonly listRuns: Handler<ListRunsRequest, ListRunsReply>;
+  readonly watchRun: StreamHandler<GetRunRequest, GetRunReply>;
+  readonly cancel: Handler<CancelRequest, CancelReply>;
+  readonly explain: Handler<ExplainRequest, ExplainReply>;
+  readonly listExecutors: Handler<ListExecutorsRequest, ListExecutorsReply>;
+  readonly drain: Handler<DrainRequest, DrainReply>;
+  readonly readDataset: StreamHandler<ReadDatasetRequest, ReadDatasetReply>;
+}
+
+/** What the hub implements: one call per attached executor. */
+export interface HubHandlers {
+  readonly attach: (call: Duplex<FromExecutor, ToExecutor>) => void;
+}
