@@ -9,16 +9,22 @@ const MiB = 1024 * KiB;
 
 export const limits = {
   // --- leadership
+  /** How often a coordinator looks at its clock. */
+  tickEveryMs: 100,
   /** How often the leader renews. */
   renewEveryMs: 500,
   /** A leader without an acknowledged renewal for this long steps down by itself. */
   stepDownAfterMs: 2_000,
   /** A standby that saw no renewal for this long tries to lead. */
   leaseExpiresMs: 3_000,
+  /** Spread of candidates, derived from their ids: fewer lost races for an epoch. */
+  candidateJitterMsMax: 400,
   // --- executors
   heartbeatEveryMs: 500,
   /** An executor silent for this long is lost. */
   executorLostMs: 5_000,
+  /** An attempt that its executor's heartbeats have not named for this long is not running there. */
+  attemptMissingMs: 3_000,
   executorsMax: 1_000,
   slotsPerExecutorMax: 64,
   // --- runs
@@ -26,6 +32,13 @@ export const limits = {
   runsKeptInMemory: 500,
   tasksPerStageMax: 100_000,
   attemptsPerTaskMax: 4,
+  /** Attempts of one task for whatever reason, also those that use up no budget. */
+  attemptsPerTaskTotalMax: 100,
+  /** Tasks named and started in one turn of the coordinator; the next turn goes on. */
+  startsPerStepMax: 64,
+  retryBackoffMsMin: 250,
+  retryBackoffMsMax: 10_000,
+  filesPerSplitMax: 500,
   filesPerDayMax: 200_000,
   modelsPerJobMax: 200,
   columnsPerTableMax: 1_000,
@@ -50,6 +63,8 @@ export const limits = {
   journalMessageBytesMax: 512 * KiB,
   /** Facts folded since the last snapshot before a new one is written. */
   snapshotEveryRecords: 5_000,
+  /** Records asked for at a time when the journal is folded. */
+  journalReadRecordsMax: 1_000,
   // --- mailboxes and wire
   mailboxMessagesMax: 10_000,
   grpcMessageBytesMax: 16 * MiB,

@@ -1,0 +1,364 @@
+/**
+ * Everything that can happen to a coordinator (`Message`) and everything that it can have done (`Effect`).
+ * Two sorts of effects: an `Ask` carries an `id` and is answered exactly once by the message
+ * `answered { id, answer }` (an error becomes the answer `failed`); a `Tell` is never answered.
+ * The shell carries effects out in the order given, and decides nothing.
+ */
+import type { Failure } from "../../shared/kernel/failure.ts";
+import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { ExecutorStatus, RunStatus, Stamp } from "../../shared/kernel/status.ts";
+import type { Day } from "../../shared/kernel/time.ts";
+import type {
+  AttemptOutcome,
+  AttemptProgress,
+  Delivery,
+  FileFingerprint,
+  Work,
+} from "../../shared/kernel/work.ts";
+
+/** Names one question to the shell; never used twice in the life of a process. */
+export type AskId = number;
+/** Names one caller waiting in the shell; chosen by the shell, never used twice. */
+export type ReplyId = number;
+/** Names one Attach stream; chosen by the shell, never used twice. */
+export type ConnectionId = number;
+
+// --- messages ---------------------------------------------------------------------------------
+
+export type Message =
+  /** Time passes: post one every `limits.tickEveryMs`. Nothing times out without it. */
+  | { readonly kind: "tick" }
+  /** The core asked (Tell `again`) for another turn. */
+  | { readonly kind: "proceed" }
+  /** Each hint of Registry.watchLeader, our own ones included. */
+  | {
+      readonly kind: "leaderHeard";
+      readonly epoch: number;
+      readonly coordinator: string;
+      readonly address: string;
+      readonly beat: number;
+    }
+  | { readonly kind: "answered"; readonly id: AskId; readonly answer: Answer }
+  /** The process wants to end: stop leading, refuse everything from now on. */
+  | { readonly kind: "stop" }
+  | ClientMessage
+  | ExecutorMessage;
+
+/** From callers; each is answered by one Tell `reply` with the same `reply`. */
+export type ClientMessage =
+  | {
+      readonly kind: "submit";
+      readonly reply: ReplyId;
+      readonly requestId: string;
+      /** The parsed job, or the name of one that the cluster knows. */
+      readonly job: JobSpec | string;
+      readonly day: Day;
+      readonly rerun: boolean;
+    }
+  | {
+      readonly kind: "cancelRun";
+      readonly reply: ReplyId;
+      readonly run: string;
+      readonly reason: string;
+    }
+  | { readonly kind: "drainExecutor"; readonly reply: ReplyId; readonly executor: string }
+  | { readonly kind: "question"; readonly reply: ReplyId; readonly question: Question };
+
+/** Reads. They are answered from saved state only: the answer leaves after what it shows is in the journal. */
+export type Question =
+  | { readonly kind: "status" }
+  | { readonly kind: "run"; readonly run: string }
+  /** Newest first; `job` empty = all. */
+  | { readonly kind: "runs"; readonly job: string; readonly limit: number }
+  | { readonly kind: "executors" }
+  | { readonly kind: "job"; readonly name: string }
+  /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
+  | {
+      readonly kind: "dataset";
+      readonly dataset: string;
+      readonly day: Day;
+      readonly revision: number;
+    };
+
+/** From Attach streams. Messages of a connection that is not the executor's newest one are ignored. */
+export type ExecutorMessage =
+  | { readonly kind: "attached"; readonly connection: ConnectionId; readonly hello: Hello }
+  | {
+      readonly kind: "heartbeat";
+      readonly connection: ConnectionId;
+      readonly running: readonly AttemptProgress[];
+      readonly workerPids: readonly number[];
+      readonly peakMemoryBytes: number;
+    }
+  | {
+      readonly kind: "report";
+      readonly connection: ConnectionId;
+      readonly attemptId: string;
+      readonly outcome: AttemptOutcome;
+    }
+  | { readonly kind: "draining"; readonly connection: ConnectionId; readonly reason: string }
+  | { readonly kind: "detached"; readonly connection: ConnectionId };
+
+export interface Hello {
+  readonly executor: string;
+  readonly incarnation: number;
+  readonly slots: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly duckdb: string;
+  readonly wire: number;
+  readonly hash: number;
+  readonly runningAttempts: readonly string[];
+  readonly highestEpoch: number;
+  readonly version: string;
+}
+
+// --- effects ----------------------------------------------------------------------------------
+
+export type Effect = Ask | Tell;
+
+/**
+ * Effects with an answer. `epoch` is the leadership that asks; adapters pass it on where the port takes it.
+ * In the comment of each: the port call and the kind of its answer.
+ */
+export type Ask =
+  /** Registry.highestEpoch + Store.highestEpoch → `fences`. */
+  | { readonly kind: "readFences"; readonly id: AskId }
+  /** Registry.takeEpoch → `taken`. */
+  | { readonly kind: "takeEpoch"; readonly id: AskId; readonly epoch: number }
+  /** Store.claim → `taken`. */
+  | { readonly kind: "claimStorage"; readonly id: AskId; readonly epoch: number }
+  /** Store.readJobs, readManifests, readSnapshot → `stored`. */
+  | { readonly kind: "readStorage"; readonly id: AskId; readonly epoch: number }
+  /** Journal.lastSequence first, then at most `recordsMax` records of Journal.read(from) → `records`. */
+  | {
+      readonly kind: "readJournal";
+      readonly id: AskId;
+      readonly from: number;
+      readonly recordsMax: number;
+    }
+  /** Registry.renew with our own address → `ok`. Never queued behind other effects. */
+  | {
+      readonly kind: "renew";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly beat: number;
+    }
+  /** Journal.append → `appended`. Every error comes back as it is; the core re-reads and decides. */
+  | {
+      readonly kind: "append";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly expected: number;
+      readonly text: string;
+    }
+  /** Store.saveSnapshot → `ok`. */
+  | {
+      readonly kind: "saveSnapshot";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly sequence: number;
+      readonly text: string;
+    }
+  /** Journal.trim → `ok`. */
+  | { readonly kind: "trimJournal"; readonly id: AskId; readonly sequence: number }
+  /** SQL to stages (planWithBinder) → `planned`. Touches no input file. */
+  | { readonly kind: "planJob"; readonly id: AskId; readonly job: JobSpec }
+  /** Store.saveJob → `ok`. */
+  | {
+      readonly kind: "saveJob";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly job: JobSpec;
+      readonly digest: string;
+    }
+  /** Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each → `listed`. */
+  | {
+      readonly kind: "listInputs";
+      readonly id: AskId;
+      readonly day: Day;
+      readonly sources: readonly SourceSpec[];
+      readonly dimensions: readonly DimensionSpec[];
+    }
+  /** ExchangeAdmin.ensure → `ensured`. */
+  | { readonly kind: "ensureStreams"; readonly id: AskId; readonly streams: readonly string[] }
+  /** ExchangeAdmin.drop → `ok`. */
+  | { readonly kind: "dropStreams"; readonly id: AskId; readonly streams: readonly string[] }
+  /**
+   * Store.arrange → `arranged`. The staged files must stay readable where they are (hard links): after a takeover
+   * the next leader arranges the same files again under its own epoch.
+   */
+  | {
+      readonly kind: "arrange";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: { readonly job: string; readonly day: Day; readonly revision: number };
+      /** `dataset` is `_rejects` for reject files: arranged like the others, never published. */
+      readonly files: readonly { readonly dataset: string; readonly staged: string }[];
+    }
+  /** Store.commit → `manifest` (what is there afterwards, ours or another's). */
+  | {
+      readonly kind: "commit";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly manifest: RunManifest;
+    }
+  /** Store.publish → `ok`. */
+  | {
+      readonly kind: "publish";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly manifest: RunManifest;
+    }
+  /** Store.rebuildViews → `ok`. */
+  | { readonly kind: "rebuildViews"; readonly id: AskId; readonly epoch: number }
+  /** Store.dropStaging → `ok`. */
+  | {
+      readonly kind: "dropStaging";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: string;
+    };
+
+export type Answer =
+  | { readonly kind: "ok" }
+  | { readonly kind: "fences"; readonly registry: number; readonly storage: number }
+  | { readonly kind: "taken"; readonly taken: boolean }
+  | {
+      readonly kind: "stored";
+      readonly jobs: readonly { readonly spec: JobSpec; readonly digest: string }[];
+      readonly manifests: readonly RunManifest[];
+      readonly snapshot?: { readonly sequence: number; readonly text: string };
+    }
+  /** Records in order from the asked one on; `last` is the journal's last sequence (0 = empty, or lost). */
+  | {
+      readonly kind: "records";
+      readonly last: number;
+      readonly records: readonly { readonly sequence: number; readonly text: string }[];
+    }
+  | { readonly kind: "appended"; readonly sequence: number }
+  | { readonly kind: "planned"; readonly plan: JobPlan }
+  | {
+      readonly kind: "listed";
+      /** In the order asked. */
+      readonly sources: readonly ListedSource[];
+      /** In the order asked. */
+      readonly dimensions: readonly FileFingerprint[];
+    }
+  /** Names of the streams that did not exist before: they are empty. */
+  | { readonly kind: "ensured"; readonly created: readonly string[] }
+  /** Final paths in the order of `files`. */
+  | { readonly kind: "arranged"; readonly paths: readonly string[] }
+  | { readonly kind: "manifest"; readonly manifest: RunManifest }
+  | { readonly kind: "failed"; readonly failure: Failure };
+
+export interface ListedSource {
+  readonly source: string;
+  /** In path order. */
+  readonly files: readonly FileFingerprint[];
+  /** Parquet only: rows of each file, in the order of `files`. */
+  readonly rows?: readonly number[];
+}
+
+export type Tell =
+  /** Post `proceed` soon (after other waiting messages had their turn). */
+  | { readonly kind: "again" }
+  /** One command down one Attach stream, stamped with the epoch. A closed connection is ignored. */
+  | {
+      readonly kind: "toExecutor";
+      readonly connection: ConnectionId;
+      readonly epoch: number;
+      readonly command: ExecutorCommand;
+    }
+  /** End an Attach stream (after what was sent before). */
+  | { readonly kind: "closeConnection"; readonly connection: ConnectionId }
+  | {
+      readonly kind: "reply";
+      readonly reply: ReplyId;
+      readonly stamp: Stamp;
+      readonly result: Reply;
+    }
+  /** Events.publish. Cluster-wide events have job `_cluster` and day `_`. */
+  | {
+      readonly kind: "publishEvent";
+      readonly job: string;
+      readonly day: string;
+      readonly event: EventKind;
+      readonly wallMs: number;
+      readonly data: Readonly<Record<string, unknown>>;
+    }
+  /** Something that watchers of this run show has changed. */
+  | { readonly kind: "runChanged"; readonly run: string }
+  /** For health checks and logs; the leader serves commands from now on. */
+  | { readonly kind: "roleChanged"; readonly role: RoleName; readonly epoch: number }
+  | {
+      readonly kind: "log";
+      readonly level: "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number>>;
+    };
+
+export type RoleName = "standby" | "candidate" | "leader";
+
+export type ExecutorCommand =
+  | { readonly kind: "welcome"; readonly coordinator: string }
+  /** Final unless the failure's class is retryable; `leader` is `host:port` or empty. */
+  | { readonly kind: "refused"; readonly failure: Failure; readonly leader: string }
+  /** `work_json` is `workText(work)`, `delivery_json` the canonical JSON of `delivery`. */
+  | {
+      readonly kind: "runTask";
+      readonly attemptId: string;
+      readonly work: Work;
+      readonly delivery: Delivery;
+    }
+  | { readonly kind: "cancelTask"; readonly attemptId: string; readonly reason: string }
+  | { readonly kind: "reportAck"; readonly attemptId: string }
+  | { readonly kind: "drainNow"; readonly reason: string };
+
+export type Reply =
+  | { readonly kind: "submitted"; readonly run: string; readonly created: boolean }
+  | { readonly kind: "cancelled"; readonly state: string }
+  | { readonly kind: "draining" }
+  /** `leader` is `host:port`, empty when nobody leads as far as we know. */
+  | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
+  | { readonly kind: "run"; readonly run: RunStatus }
+  | { readonly kind: "runs"; readonly runs: readonly RunStatus[] }
+  | { readonly kind: "executors"; readonly executors: readonly ExecutorStatus[] }
+  | { readonly kind: "job"; readonly job: JobSpec; readonly digest: string }
+  | {
+      readonly kind: "dataset";
+      readonly job: string;
+      readonly day: Day;
+      readonly revision: number;
+    }
+  /** `leader` is set on `notLeader`: `host:port` for the trailer `daymill-leader`. */
+  | { readonly kind: "failed"; readonly failure: Failure; readonly leader: string };
+
+export type EventKind =
+  | "run.created"
+  | "run.planned"
+  | "run.started"
+  | "run.committed"
+  | "run.failed"
+  | "run.cancelled"
+  | "stage.started"
+  | "stage.done"
+  | "task.failed"
+  | "executor.joined"
+  | "executor.lost"
+  | "executor.drained"
+  | "leader.changed"
+  | "dataset.committed";
+
+/** What a coordinator process is told at its start; see state.ts `initialState`. */
+export interface CoordinatorConfig {
+  readonly coordinator: string;
+  /** gRPC `host:port` that others reach us at. */
+  readonly address: string;
+  /** Prefix of stream names: two clusters may share one NATS. */
+  readonly cluster: string;
+  /** DuckDB version of our own binder; executors must have the same. */
+  readonly duckdb: string;
+}

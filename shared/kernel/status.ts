@@ -1,0 +1,104 @@
+/**
+ * What people are shown of runs and executors: plain values, made by the coordinator's core from its state,
+ * carried by gRPC, printed by the command line. They decide nothing.
+ */
+import type { Failure } from "./failure.ts";
+import type { Column } from "./job.ts";
+import type { Day } from "./time.ts";
+
+/** Which leadership answered, and how much of its journal the answer reflects. */
+export interface Stamp {
+  readonly epoch: number;
+  readonly journalSequence: number;
+  readonly coordinator: string;
+}
+
+export type StageStateName = "waiting" | "running" | "done";
+
+export interface StageStatus {
+  readonly id: string;
+  /** `scan ipdr`, `reduce x0`, `checks`: for people. */
+  readonly label: string;
+  readonly tasks: number;
+  readonly running: number;
+  readonly done: number;
+  /** Attempts that failed so far. */
+  readonly failedAttempts: number;
+  readonly rowsIn: number;
+  readonly bytesIn: number;
+  readonly rowsOut: number;
+  readonly bytesOut: number;
+  /** Tasks whose kept output was taken from the exchange without running. */
+  readonly reused: number;
+  readonly state: StageStateName;
+  /** Epoch milliseconds, 0 = not yet. */
+  readonly startedMs: number;
+  readonly endedMs: number;
+}
+
+export interface DatasetStatus {
+  readonly dataset: string;
+  readonly rows: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly columns: readonly Column[];
+  /** Where to read it, relative to the storage root. */
+  readonly path: string;
+}
+
+export type RunStateName =
+  | "planning"
+  | "running"
+  | "checking"
+  | "committing"
+  | "committed"
+  | "failed"
+  | "cancelled";
+
+/** A run in one of these states never changes again. */
+export function isEnded(state: RunStateName): boolean {
+  return state === "committed" || state === "failed" || state === "cancelled";
+}
+
+export interface RunStatus {
+  readonly runId: string;
+  readonly job: string;
+  readonly day: Day;
+  readonly revision: number;
+  readonly state: RunStateName;
+  readonly stages: readonly StageStatus[];
+  /** Filled once committed. */
+  readonly datasets: readonly DatasetStatus[];
+  readonly failure?: Failure;
+  /** Epoch milliseconds; `endedMs` 0 = not yet. */
+  readonly createdMs: number;
+  readonly endedMs: number;
+  /** Lines (or Parquet rows) read and rejected by the winning attempts so far. */
+  readonly rowsIn: number;
+  readonly rejects: number;
+  readonly exchangeRows: number;
+  readonly exchangeBytes: number;
+  /** Tasks committed per executor id: who did the work. */
+  readonly committedBy: Readonly<Record<string, number>>;
+  /** Path of the manifest relative to the storage root; empty until committed. */
+  readonly manifest: string;
+  readonly warnings: readonly string[];
+}
+
+export type ExecutorStateName = "ready" | "draining" | "lost";
+
+export interface ExecutorStatus {
+  readonly executorId: string;
+  readonly incarnation: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly slots: number;
+  readonly running: number;
+  readonly state: ExecutorStateName;
+  /** Attempts that became winners, and attempts that failed, as seen by this leader. */
+  readonly committed: number;
+  readonly failed: number;
+  readonly peakMemoryBytes: number;
+  readonly workerPids: readonly number[];
+  readonly joinedMs: number;
+}
