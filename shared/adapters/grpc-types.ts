@@ -250,7 +250,10 @@ export interface ReplyStream<Reply> {
   write(reply: Reply): Promise<void>;
 }
 
-/** One end of a bidirectional stream. `ended` is told exactly once, with a failure unless the peer closed in peace. */
+/**
+ * One end of a bidirectional stream. `ended` is told exactly once: with the server's failure or `unavailable` on the
+ * client; without one when the peer closed (on the server also when it vanished: the two look alike there).
+ */
 export interface Duplex<In, Out> {
   readonly peer: string;
   /** Sets the listeners; messages that came before are handed over now. */

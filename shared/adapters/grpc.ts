@@ -6,13 +6,13 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import * as loader from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
-import { HealthImplementation } from "grpc-health-check";
+import { HealthImplementation, service as healthService } from "grpc-health-check";
 import { must } from "../kernel/assert.ts";
 import { DaymillError, type Failure, fail, failure } from "../kernel/failure.ts";
 import { limits } from "../kernel/limits.ts";
 import type { Log } from "../ports.ts";
-import { duplexOf } from "./grpc-duplex.ts";
 import { failureTrailer, fromStatus, leaderTrailer, toStatus } from "./grpc-failure.ts";
+import { duplexOf, repliesOf } from "./grpc-streams.ts";
 import type {
   CallContext,
   CoordinatorHandlers,
@@ -20,7 +20,6 @@ import type {
   FromExecutor,
   Handler,
   HubHandlers,
-  ReplyStream,
   StreamHandler,
   ToExecutor,
   WireFailure,
@@ -34,6 +33,9 @@ const definition = loader.loadSync(
   ["coordinator", "executor", "types"].map((name) => join(protoDir(), `daymill/v1/${name}.proto`)),
   { includeDirs: [protoDir()], keepCase: false, longs: Number, defaults: true, oneofs: true },
 );
+
+// The library would write to stderr by itself; the same news comes as errors.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 
 const channelOptions = {
   "grpc.max_send_message_length": limits.grpcMessageBytesMax,
@@ -50,7 +52,6 @@ const channelOptions = {
   "grpc-node.flow_control_window": limits.grpcMessageBytesMax,
 } as const satisfies grpc.ChannelOptions;
 
-/** Full name, method table and request counts of a service in the loaded protos. */
 function serviceOf(name: string): loader.ServiceDefinition {
   return must(definition[name], `proto has ${name}`) as loader.ServiceDefinition;
 }
@@ -167,6 +168,7 @@ export function executorHubService(handlers: HubHandlers): BoundService {
         const peer = call.getPeer();
         const duplex = duplexOf<FromExecutor, ToExecutor>(call, {
           peer,
+          side: "server",
           refuse: (reason) => emitStatus(call, new DaymillError(reason)),
           translate: () => failure("unavailable", `${peer} has gone`),
         });
@@ -244,13 +246,7 @@ function serverStream(handler: StreamHandler<unknown, unknown>, stopping: AbortS
     context.signal.addEventListener("abort", () => finish(new DaymillError(stoppingFailure())), {
       once: true,
     });
-    const replies: ReplyStream<unknown> = {
-      write: async (value) => {
-        if (over) throw fail("cancelled", "the caller has gone");
-        if (!call.write(value)) await roomIn(call, context.signal);
-      },
-    };
-    handler(call.request, replies, context).then(
+    handler(call.request, repliesOf(call, context.signal), context).then(
       () => finish(),
       (error: unknown) => {
         if (!over) note(error, log);
@@ -258,21 +254,6 @@ function serverStream(handler: StreamHandler<unknown, unknown>, stopping: AbortS
       },
     );
   };
-}
-
-function roomIn(call: grpc.ServerWritableStream<unknown, unknown>, signal: AbortSignal) {
-  return new Promise<void>((resolve, reject) => {
-    const drained = () => {
-      signal.removeEventListener("abort", aborted);
-      resolve();
-    };
-    const aborted = () => {
-      call.removeListener("drain", drained);
-      reject(fail("cancelled", "the caller has gone"));
-    };
-    call.once("drain", drained);
-    signal.addEventListener("abort", aborted, { once: true });
-  });
 }
 
 // --- client -------------------------------------------------------------------------------------
@@ -346,12 +327,34 @@ export function openChannel(address: string): GrpcChannel {
       const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
       return duplexOf(call, {
         peer: address,
+        side: "client",
         refuse: () => call.cancel(),
         translate: (error) => translate(error).failure,
       });
     },
     close: () => client.close(),
   };
+}
+
+/** Does the server at `address` say SERVING? false also when nobody answers. */
+export async function isServing(address: string): Promise<boolean> {
+  const client = new grpc.Client(address, grpc.credentials.createInsecure(), channelOptions);
+  const check = must(healthService["check"] ?? healthService["Check"], "the health service checks");
+  try {
+    return await new Promise((resolve) => {
+      client.makeUnaryRequest(
+        check.path,
+        check.requestSerialize,
+        check.responseDeserialize,
+        { service: "" },
+        deadlineIn(2_000),
+        (_error, reply) =>
+          resolve((reply as { status?: unknown } | undefined)?.status === "SERVING"),
+      );
+    });
+  } finally {
+    client.close();
+  }
 }
 
 function methodOf(service: string, method: string): loader.MethodDefinition<object, object> {

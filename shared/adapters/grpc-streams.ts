@@ -1,12 +1,14 @@
 /**
- * One end of a bidirectional gRPC stream as a `Duplex`: the same shape for the hub and for the executor.
+ * gRPC streams in our shapes: one end of a bidirectional stream as a `Duplex`, replies with back-pressure.
  * Knows node streams only; it decides nothing and keeps no message after the end.
  */
-import type { Failure } from "../kernel/failure.ts";
-import type { Duplex } from "./grpc-types.ts";
+import { type Failure, fail } from "../kernel/failure.ts";
+import type { Duplex, ReplyStream } from "./grpc-types.ts";
 
 export interface DuplexOptions {
   readonly peer: string;
+  /** A server's peer speaks last with `end`; a client's peer may still send a failure status after it. */
+  readonly side: "server" | "client";
   /** Ends the call with a reason: a status on the server, a cancel on the client. */
   readonly refuse: (reason: Failure) => void;
   /** What an `error` event of the call means. */
@@ -25,7 +27,7 @@ type Ended = (failure: Failure | undefined) => void;
 
 /** Wraps a call. Node keeps incoming messages until `listen`, so none is lost before it. */
 export function duplexOf<In, Out>(call: DuplexStream, options: DuplexOptions): Duplex<In, Out> {
-  const { peer, refuse, translate } = options;
+  const { peer, side, refuse, translate } = options;
   let closed = false;
   let toldEnd = false;
   let tell: Ended | undefined;
@@ -42,8 +44,8 @@ export function duplexOf<In, Out>(call: DuplexStream, options: DuplexOptions): D
   call.on("cancelled", () => ended(translate(undefined)));
   call.on("end", () => {
     if (!closed) call.end();
-    // A client learns of a failure by `error`, right after `end`: the failure is to be told, not the peace.
-    setImmediate(() => ended(undefined));
+    if (side === "server") ended(undefined);
+    else setImmediate(() => ended(undefined));
   });
   return {
     peer,
@@ -62,5 +64,33 @@ export function duplexOf<In, Out>(call: DuplexStream, options: DuplexOptions): D
       if (reason === undefined) call.end();
       else refuse(reason);
     },
+  };
+}
+
+interface ReplyWriter {
+  write(reply: unknown): boolean;
+  once(event: "drain", listener: () => void): unknown;
+  removeListener(event: "drain", listener: () => void): unknown;
+}
+
+/** Writes wait for room, and fail with `cancelled` once `signal` says that the caller has gone. */
+export function repliesOf(call: ReplyWriter, signal: AbortSignal): ReplyStream<unknown> {
+  const gone = () => fail("cancelled", "the caller has gone");
+  return {
+    write: (reply) =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(gone());
+        if (call.write(reply)) return resolve();
+        const drained = () => {
+          signal.removeEventListener("abort", aborted);
+          resolve();
+        };
+        const aborted = () => {
+          call.removeListener("drain", drained);
+          reject(gone());
+        };
+        call.once("drain", drained);
+        signal.addEventListener("abort", aborted, { once: true });
+      }),
   };
 }

@@ -1,0 +1,54 @@
+/**
+ * Handlers and values for tests of the client side: a coordinator that refuses everything it was not told to do.
+ */
+import type { CoordinatorHandlers, RunStatus, Stamp } from "../../shared/adapters/grpc-types.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+
+export const stamp: Stamp = { epoch: 3, journalSequence: 11, coordinator: "c1" };
+
+export const emptyRun: RunStatus = {
+  runId: "ipdr-daily.2026-01-15.r1",
+  job: "ipdr-daily",
+  day: "2026-01-15",
+  revision: 1,
+  state: "running",
+  stages: [],
+  datasets: [],
+  failure: null,
+  createdMs: 0,
+  endedMs: 0,
+  rowsIn: 0,
+  rejects: 0,
+  exchangeRows: 0,
+  exchangeBytes: 0,
+  committedBy: {},
+  manifest: "",
+  warnings: [],
+};
+
+async function refuse(): Promise<never> {
+  throw fail("badRequest", "not expected in this test");
+}
+
+/** Every call is refused; a test replaces what it needs. */
+export const refusing: CoordinatorHandlers = {
+  getStatus: refuse,
+  submit: refuse,
+  getRun: refuse,
+  listRuns: refuse,
+  watchRun: refuse,
+  cancel: refuse,
+  explain: refuse,
+  listExecutors: refuse,
+  drain: refuse,
+  readDataset: refuse,
+};
+
+/** A promise with its resolver outside, for events in tests. */
+export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
