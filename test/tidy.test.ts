@@ -86,6 +86,7 @@ test("each library is known to one adapter family only", () => {
     "@nats-io/kv": /^shared\/adapters\/nats/,
     "@duckdb/node-api":
       /^(shared\/adapters\/duckdb|executor\/shell\/worker\/|shared\/adapters\/exchange|scripts\/bench)/,
+    "@duckdb/node-bindings": /^shared\/adapters\/duckdb/,
     "apache-arrow": /^shared\/adapters\/arrow/,
     "lz4-napi": /^shared\/adapters\/lz4/,
     "@grpc/grpc-js": /^shared\/adapters\/grpc/,
