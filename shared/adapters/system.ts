@@ -1,0 +1,53 @@
+/**
+ * The real clock, signals and chance of one process. Everything that decides gets these as values in messages.
+ */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Clock } from "../ports.ts";
+
+/** Monotonic time since the process began, and wall time. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+};
+
+/** A random number below 2^48: safe as a JavaScript number, never the same for two starts in practice. */
+export function randomIncarnation(): number {
+  return randomBytes(6).readUIntBE(0, 6);
+}
+
+/** `host-pid`: a name for a process that was not given one. Only what file and subject names allow. */
+export function defaultProcessName(): string {
+  const host = hostname()
+    .split(".")[0]
+    ?.toLowerCase()
+    .replace(/[^a-z0-9-]/g, "-");
+  return `${host === undefined || host === "" ? "host" : host}-${process.pid}`;
+}
+
+export type StopSignal = "SIGTERM" | "SIGINT";
+
+/** Calls back on every SIGTERM and SIGINT with how many came so far; gives how to stop listening. */
+export function onStopSignal(heard: (signal: StopSignal, count: number) => void): () => void {
+  let count = 0;
+  const listen = (signal: NodeJS.Signals) => {
+    count += 1;
+    heard(signal === "SIGINT" ? "SIGINT" : "SIGTERM", count);
+  };
+  process.on("SIGTERM", listen);
+  process.on("SIGINT", listen);
+  return () => {
+    process.off("SIGTERM", listen);
+    process.off("SIGINT", listen);
+  };
+}
+
+/** Writes one line of JSON to standard output: what a launcher waits for. */
+export function printReady(fields: Readonly<Record<string, string | number | boolean>>): void {
+  process.stdout.write(`${JSON.stringify({ ready: true, ...fields })}\n`);
+}
+
+/** Ends the process; `code` 0 = as asked, 69 = something it needs is not there, 70 = a defect. */
+export function exitProcess(code: number): never {
+  process.exit(code);
+}
