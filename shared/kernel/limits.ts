@@ -47,6 +47,16 @@ export const limits = {
   // --- exchange
   /** Arrow payload of one exchange message; NATS' default max_payload is 1 MiB with headers. */
   exchangeMessageBytesMax: 900 * KiB,
+  /** Plain bytes gathered for one message before compression; also bounds what a reader unpacks at a time. */
+  exchangeRawBytesMax: 4 * MiB,
+  /** Rows of one Arrow batch: large enough that per-batch costs vanish. */
+  arrowBatchRowsMax: 65_536,
+  /** One try of a publish waits this long for its acknowledgement. */
+  publishAckTimeoutMs: 5_000,
+  /** Transient failures of one message are retried for this long, e.g. while nats-server restarts. */
+  publishRetryMs: 60_000,
+  /** A reader that hears nothing for this long although messages are due gives up. */
+  readStallMs: 60_000,
   /** Unacknowledged bytes of one publisher: the only back-pressure there is (the client buffers without bound). */
   publishWindowBytesMax: 16 * MiB,
   /** Messages asked for at a time by one reader: 16 × 900 KiB stays below the server's 64 MiB per connection. */
@@ -75,6 +85,12 @@ export const limits = {
   // --- reading
   lineBytesMax: 2_000_000,
   rejectLineBytesKept: 4 * KiB,
+  /** What one gzip file may unpack to; a larger one would fill the worker's disk. */
+  plainFileBytesMax: 64 * 1024 * MiB,
+  /** Read buffer of a CSV scan; DuckDB's own default is 16 lines of the largest size, twice per thread. */
+  scanBufferBytes: 8_000_000,
+  /** Share of a worker's memory that its engine may use; the rest is for exchange buffers. */
+  engineMemoryShare: 0.75,
   // --- workers
   workerMemoryBytesDefault: 1024 * MiB,
   workerCancelGraceMs: 2_000,
@@ -135,4 +151,8 @@ assert(
 assert(
   limits.readWindowMessagesMax * limits.exchangeMessageBytesMax <= 32 * MiB,
   "a read window stays below half of the server's pending limit",
+);
+assert(
+  limits.scanBufferBytes >= 2 * limits.lineBytesMax,
+  "a scan buffer holds the longest line with room to spare",
 );
