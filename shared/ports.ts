@@ -4,6 +4,7 @@
  */
 import type { Column, DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
 import type { RunManifest } from "./kernel/manifest.ts";
+import type { SqlAnswer, SqlQuestion } from "./kernel/sql-question.ts";
 import type { Instant } from "./kernel/time.ts";
 import type { FileFingerprint } from "./kernel/work.ts";
 
@@ -127,25 +128,6 @@ export interface Inputs {
 }
 
 // --- planning -------------------------------------------------------------------------------------
-
-/** What the planner asks of the SQL engine; answers are values, so planning itself stays pure. */
-export type SqlQuestion =
-  /** Parse a SELECT: JSON text of DuckDB's tree, or the error with its position. */
-  | { readonly kind: "parse"; readonly sql: string }
-  /** Tree (JSON text) back to SQL. */
-  | { readonly kind: "format"; readonly tree: string }
-  /** Column names and types of a SELECT over empty typed tables. */
-  | {
-      readonly kind: "describe";
-      readonly tables: readonly { readonly name: string; readonly columns: readonly Column[] }[];
-      readonly sql: string;
-    };
-
-export type SqlAnswer =
-  | { readonly kind: "tree"; readonly tree: string }
-  | { readonly kind: "sql"; readonly sql: string }
-  | { readonly kind: "columns"; readonly columns: readonly Column[] }
-  | { readonly kind: "error"; readonly message: string };
 
 export interface SqlBinder {
   ask(question: SqlQuestion): Promise<SqlAnswer>;
