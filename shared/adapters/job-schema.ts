@@ -1,0 +1,222 @@
+/**
+ * The job file as a schema: what may stand where, the defaults, and the rules between fields.
+ * It turns parsed YAML into a JobSpec; reading files and finding line numbers is job-file.ts.
+ */
+import { z } from "zod";
+import type { CsvOptions, JobSpec, ModelSpec } from "../kernel/job.ts";
+import { limits } from "../kernel/limits.ts";
+import {
+  byteSize,
+  columns,
+  dataPath,
+  didYouMean,
+  jobName,
+  notYet,
+  object,
+  tableNameProblem,
+  timezone,
+} from "./job-fields.ts";
+
+const format = z.enum(["csv", "csv.gz", "parquet"], {
+  error: "a format is csv, csv.gz or parquet",
+});
+
+const csv = object({
+  delimiter: z.string().min(1).max(4).default(","),
+  quote: z.string().max(1, "quote is one character, or empty for none").default(""),
+  escape: z.string().max(1, "escape is one character, or empty for none").optional(),
+  header: z.boolean().default(false),
+  null: z.string().default(""),
+  timestamp_format: z.string().default(""),
+  date_format: z.string().default(""),
+  decimal_separator: z.enum([".", ","]).default("."),
+});
+
+function csvOptions(given: z.infer<typeof csv> | undefined): CsvOptions {
+  const value = given ?? csv.parse({});
+  return {
+    delimiter: value.delimiter,
+    quote: value.quote,
+    // SQL style: a quote inside quotes is doubled.
+    escape: value.escape ?? value.quote,
+    header: value.header,
+    nullString: value.null,
+    timestampFormat: value.timestamp_format,
+    dateFormat: value.date_format,
+    decimalSeparator: value.decimal_separator,
+  };
+}
+
+const source = object({
+  path: dataPath.refine(
+    (path) => path.includes("{day}"),
+    "a source's path holds {day}: without it every day would read the same files",
+  ),
+  format,
+  columns,
+  csv: csv.optional(),
+  event_time: object({
+    column: z.string(),
+    outside: z.enum(["keep", "late_table", "reject"]).default("keep"),
+    unit: z.enum(["s", "ms", "us"]).default("ms"),
+  }).optional(),
+  rejects: object({ max_share: z.number().min(0).max(1) }).optional(),
+  allow_empty_files: z.boolean().default(false),
+  ready: notYet("`ready` (waiting for a day's files) is not supported by this version"),
+}).superRefine((value, context) => {
+  csvOnlyForText(value, context);
+  const time = value.event_time;
+  if (time === undefined) return;
+  const names = value.columns.map((column) => column.name);
+  const type = value.columns.find((column) => column.name === time.column)?.type;
+  const path = ["event_time", "column"];
+  if (type === undefined) {
+    const message = `no column ${time.column}${didYouMean(time.column, names)}`;
+    context.addIssue({ code: "custom", message, path });
+  } else if (!/^(U?(SMALL|BIG)?INT(EGER)?|TIMESTAMP( WITH TIME ZONE)?|DATE)$/.test(type)) {
+    const message = `an event time is an integer, a TIMESTAMP or a DATE, not ${type}`;
+    context.addIssue({ code: "custom", message, path });
+  }
+});
+
+const dimension = object({ path: dataPath, format, columns, csv: csv.optional() }).superRefine(
+  csvOnlyForText,
+);
+
+function csvOnlyForText(
+  value: { readonly format: string; readonly csv?: unknown },
+  context: z.RefinementCtx,
+): void {
+  if (value.format !== "parquet" || value.csv === undefined) return;
+  context.addIssue({ code: "custom", message: "a parquet file has no csv options", path: ["csv"] });
+}
+
+const model = object({
+  sql: dataPath.refine((path) => path.endsWith(".sql"), "the path of a .sql file beside the job"),
+  history: notYet("`history` (reading earlier days of a dataset) is not supported by this version"),
+});
+
+const check = object({
+  name: z.string().min(1).max(100).optional(),
+  model: z.string(),
+  sql: z.string().min(1).max(limits.sqlBytesMax),
+  expect: z.union([z.number(), z.string(), z.null()], {
+    error: "expect is a number, a text or null",
+  }),
+  severity: z.enum(["block", "warn"]).default("block"),
+});
+
+function tables<Value extends z.ZodType>(value: Value) {
+  return z.record(
+    z.string().superRefine((name, context) => {
+      const message = tableNameProblem(name);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    }),
+    value,
+  );
+}
+
+const cronField = String.raw`[\d*/,\-A-Za-z]+`;
+
+/** The whole file. Unknown keys are refused at every level. */
+export const jobSchema = object({
+  name: jobName,
+  timezone: timezone.optional(),
+  schedule: object({
+    cron: z
+      .string()
+      .regex(
+        new RegExp(`^${cronField}( +${cronField}){4}$`),
+        "five cron fields: min hour day month weekday",
+      ),
+    timezone: timezone.optional(),
+  }).optional(),
+  sources: tables(source),
+  dimensions: tables(dimension).default({}),
+  models: tables(model),
+  checks: z.array(check).default([]),
+  deadline: object({
+    finish_by: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day such as 06:00, quoted"),
+  }).optional(),
+  backlog: object({ days: z.int().min(0).max(366) }).optional(),
+  execution: object({
+    partitions: z.int().min(1).max(limits.partitionsMax).default(32),
+    groups: z.int().min(1).max(limits.groupsMax).default(8),
+    split_bytes: byteSize(1024, 64 * 1024 ** 3).default(128 * 1024 ** 2),
+    max_attempts: z.int().min(1).max(limits.attemptsPerTaskMax).default(4),
+  }).prefault({}),
+}).superRefine((job, context) => {
+  const refuse = (message: string, path: (string | number)[]) =>
+    context.addIssue({ code: "custom", message, path });
+  const seen = new Map<string, string>();
+  for (const kind of ["sources", "dimensions", "models"] as const) {
+    for (const name of Object.keys(job[kind])) {
+      const other = seen.get(name);
+      if (other !== undefined) refuse(`the name is used by ${other} already`, [kind, name]);
+      seen.set(name, kind);
+    }
+  }
+  if (Object.keys(job.sources).length === 0) refuse("a job reads at least one source", ["sources"]);
+  const models = Object.keys(job.models);
+  if (models.length === 0) refuse("a job has at least one model", ["models"]);
+  if (models.length > limits.modelsPerJobMax) {
+    refuse(`at most ${limits.modelsPerJobMax} models`, ["models"]);
+  }
+  job.checks.forEach((entry, index) => {
+    if (models.includes(entry.model)) return;
+    refuse(`no model ${entry.model}${didYouMean(entry.model, models)}`, ["checks", index, "model"]);
+  });
+  if (job.execution.groups > job.execution.partitions) {
+    refuse(`groups (${job.execution.groups}) may not exceed partitions`, ["execution", "groups"]);
+  }
+  const zone = job.schedule?.timezone;
+  if (zone !== undefined && job.timezone !== undefined && zone !== job.timezone) {
+    refuse("a job lives in one time zone: timezone says another", ["schedule", "timezone"]);
+  }
+});
+
+export type JobDocument = z.output<typeof jobSchema>;
+
+/** The validated document and the SQL texts of its models → the job as everything after this sees it. */
+export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobSpec {
+  const counted = new Map<string, number>();
+  return {
+    name: job.name,
+    timezone: job.timezone ?? job.schedule?.timezone ?? "UTC",
+    ...(job.schedule === undefined ? {} : { schedule: job.schedule.cron }),
+    sources: Object.entries(job.sources).map(([name, value]) => ({
+      name,
+      path: value.path,
+      format: value.format,
+      columns: value.columns,
+      csv: csvOptions(value.csv),
+      ...(value.event_time === undefined ? {} : { eventTime: value.event_time }),
+      rejectsMaxShare: value.rejects?.max_share ?? 0,
+      allowEmptyFiles: value.allow_empty_files,
+    })),
+    dimensions: Object.entries(job.dimensions).map(([name, value]) => ({
+      name,
+      path: value.path,
+      format: value.format,
+      columns: value.columns,
+      csv: csvOptions(value.csv),
+    })),
+    models: Object.entries(job.models).map(
+      ([name, value]): ModelSpec => ({ name, sql: sqlOf(value.sql), file: value.sql }),
+    ),
+    checks: job.checks.map((entry) => {
+      const index = (counted.get(entry.model) ?? 0) + 1;
+      counted.set(entry.model, index);
+      const { model: of, sql, expect, severity } = entry;
+      return { name: entry.name ?? `${of}-${index}`, model: of, sql, expect, severity };
+    }),
+    ...(job.deadline === undefined ? {} : { finishBy: job.deadline.finish_by }),
+    backlogDays: job.backlog?.days ?? 7,
+    execution: {
+      partitions: job.execution.partitions,
+      groups: job.execution.groups,
+      splitBytes: job.execution.split_bytes,
+      maxAttempts: job.execution.max_attempts,
+    },
+  };
+}
