@@ -7,7 +7,7 @@ SELECT
     WHEN d.roaming_share > 0.5 THEN 'traveller'
     WHEN d.ul_bytes + d.dl_bytes >= 1000000000 THEN 'heavy'
     WHEN d.night_share > 0.4 AND d.sessions >= 10 THEN 'night'
-    WHEN d.apps >= 15 THEN 'explorer'
+    WHEN d.apps >= 60 THEN 'explorer'
     WHEN d.sessions < 5 THEN 'light'
     ELSE 'regular'
   END AS segment,

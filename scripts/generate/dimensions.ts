@@ -49,8 +49,10 @@ function* textBlocks(lines: Iterable<string>): Generator<string> {
 
 function* appLines(): Generator<string> {
   yield "app_id,app,category";
-  for (let app = 1; app <= people.appCount; app += 1) {
-    const category = pick(categories, mix(app));
+  const words = categories.split(" ");
+  for (let rank = 0; rank < people.appCount; rank += 1) {
+    const app = people.appId(rank);
+    const category = words[rank % words.length];
     yield `${app},${category}-${app},${category}`;
   }
 }
