@@ -2,7 +2,7 @@
  * All I/O that Daymill's roles do, in our words, on one page. Each port has a real adapter and a memory one;
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
-import type { Column, DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
+import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
 import type { RunManifest } from "./kernel/manifest.ts";
 import type { SqlAnswer, SqlQuestion } from "./kernel/sql-question.ts";
 import type { Instant } from "./kernel/time.ts";
