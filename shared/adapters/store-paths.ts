@@ -1,0 +1,147 @@
+/**
+ * Where everything of a leader lies under the storage root, and the inverse: names back to numbers.
+ * Every name that becomes part of a path is checked here; nothing here touches a file.
+ */
+import { must } from "../kernel/assert.ts";
+import { fail } from "../kernel/failure.ts";
+import { parseRunId } from "../kernel/job.ts";
+import type { RunManifest } from "../kernel/manifest.ts";
+import { isDay } from "../kernel/time.ts";
+
+/** Reject files are arranged like a dataset of this name, and never linked into `out`. */
+export const rejectsDataset = "_rejects";
+
+export interface RunPlace {
+  readonly job: string;
+  readonly day: string;
+  readonly revision: number;
+}
+
+/** All paths are relative to the storage root, with `/`. */
+export const places = {
+  leaders: "control/leaders",
+  retired: "control/retired",
+  jobs: "control/jobs",
+  snapshots: "control/snapshots",
+  manifests: "manifests",
+  leader: (epoch: number) => `control/leaders/e${epoch}`,
+  job: (job: string) => `control/jobs/${jobName(job)}.json`,
+  snapshot: (epoch: number, sequence: number) => `control/snapshots/e${epoch}-s${sequence}.json`,
+  manifest: (run: RunPlace) => `${manifestDay(run.job, run.day)}/r${revision(run.revision)}.json`,
+  revisionDir: (run: RunPlace, epoch: number) =>
+    `revisions/${jobName(run.job)}/${dayName(run.day)}/r${revision(run.revision)}-e${epoch}`,
+  current: (job: string, day: string) => `current/${jobName(job)}/${dayName(day)}`,
+  view: (dataset: string, day: string) => `out/${datasetName(dataset)}/day=${dayName(day)}`,
+  staging: (run: string) => {
+    if (parseRunId(run) === undefined) throw badName("run", run);
+    return `staging/${run}`;
+  },
+} as const;
+
+/** Target of `current/<job>/<day>`, as stored in the link. */
+export function currentTarget(revisionDir: string): string {
+  return `../../${revisionDir}`;
+}
+
+/** Target of `out/<dataset>/day=<D>`, as stored in the link. */
+export function viewTarget(job: string, day: string, dataset: string): string {
+  return `../../current/${jobName(job)}/${dayName(day)}/${datasetName(dataset)}`;
+}
+
+export function manifestDay(job: string, day: string): string {
+  return `manifests/${jobName(job)}/${dayName(day)}`;
+}
+
+/**
+ * File name of the n-th file of a dataset, with the staged file's ending. It carries the revision, so that a
+ * stale listing finds nothing.
+ */
+export function datasetFile(revisionNumber: number, index: number, staged: string): string {
+  const ending = /\.(?:parquet|csv|csv\.gz)$/.exec(staged)?.[0] ?? ".parquet";
+  return `r${revisionNumber}-${String(index).padStart(5, "0")}${ending}`;
+}
+
+/** `e12` → 12, also with something after a dash (`e12-x`); undefined for other names. */
+export function epochOf(name: string): number | undefined {
+  const match = /^e([1-9]\d{0,14})(?:-.*)?$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** `r3.json` → 3. */
+export function manifestRevision(name: string): number | undefined {
+  const match = /^r([1-9]\d{0,8})\.json$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** `…/r3-e7` → 3. */
+export function revisionOfLink(target: string): number | undefined {
+  const match = /\/r([1-9]\d{0,8})-e\d+$/.exec(target);
+  return match === null ? undefined : Number(match[1]);
+}
+
+export interface SnapshotName {
+  readonly epoch: number;
+  readonly sequence: number;
+}
+
+export function snapshotName(name: string): SnapshotName | undefined {
+  const match = /^e([1-9]\d{0,14})-s(\d{1,15})\.json$/.exec(name);
+  return match === null ? undefined : { epoch: Number(match[1]), sequence: Number(match[2]) };
+}
+
+/** The revision folder that a manifest's files are in; without files, where an empty one belongs. */
+export function revisionDirOf(manifest: RunManifest): string {
+  const prefix = `revisions/${jobName(manifest.job)}/${dayName(manifest.day)}/r${manifest.revision}-e`;
+  for (const dataset of manifest.datasets) {
+    const path = dataset.files[0]?.path;
+    if (path === undefined) continue;
+    const parts = path.split("/");
+    const folder = parts.slice(0, 4).join("/");
+    if (!folder.startsWith(prefix) || parts.length !== 6) throw badName("file", path);
+    return folder;
+  }
+  return places.revisionDir(manifest, manifest.epoch);
+}
+
+/** A staged file's path: `staging/<run>/<task>-<attempt>/<file>` and nothing that leaves it. */
+export function stagedPath(path: string): string {
+  const [top, run, ...rest] = path.split("/");
+  const inside = rest.length >= 1 && rest.every((part) => part !== "" && !/^\.{1,2}$/.test(part));
+  if (top !== "staging" || run === undefined || !inside || path.includes("\0")) {
+    throw badName("staged file", path);
+  }
+  places.staging(run);
+  return path;
+}
+
+/** Last part of a path. */
+export function baseName(path: string): string {
+  return must(path.split("/").at(-1), "a path has a last part");
+}
+
+function jobName(job: string): string {
+  if (/^[a-z][a-z0-9-]{0,62}$/.test(job)) return job;
+  throw badName("job", job);
+}
+
+function datasetName(dataset: string): string {
+  if (dataset === rejectsDataset || /^[a-z][a-z0-9_]{0,62}$/.test(dataset)) return dataset;
+  throw badName("dataset", dataset);
+}
+
+function dayName(day: string): string {
+  if (isDay(day)) return day;
+  throw badName("day", day);
+}
+
+function revision(value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value < 1e9) return value;
+  throw badName("revision", String(value));
+}
+
+function badName(what: string, value: string) {
+  return fail(
+    "pathForbidden",
+    `${JSON.stringify(value)} cannot be the name of a ${what} on storage`,
+  );
+}

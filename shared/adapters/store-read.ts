@@ -1,0 +1,113 @@
+/**
+ * Reading what leaders have written: manifests, jobs, snapshots. Nothing here writes, and what does not parse is an
+ * error that names the file: a day must never vanish because its manifest could not be read.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fail } from "../kernel/failure.ts";
+import type { RunManifest } from "../kernel/manifest.ts";
+import { sha256Hex } from "../kernel/sha256.ts";
+import { isDay } from "../kernel/time.ts";
+import type { Snapshot, StoredJob } from "../ports.ts";
+import { ifThere } from "./store-files.ts";
+import { manifestDay, manifestRevision, places, snapshotName } from "./store-paths.ts";
+
+/** Names in a folder; none when there is no such folder. */
+export async function listDir(path: string): Promise<readonly string[]> {
+  return (await ifThere(readdir(path), "list", path)) ?? [];
+}
+
+/** All manifests, in the order of job, day and revision. */
+export async function readAllManifests(root: string): Promise<readonly RunManifest[]> {
+  const manifests: RunManifest[] = [];
+  for (const job of [...(await listDir(join(root, places.manifests)))].sort()) {
+    for (const day of [...(await listDir(join(root, places.manifests, job)))].sort()) {
+      if (isDay(day)) manifests.push(...(await readDayManifests(root, job, day)));
+    }
+  }
+  return manifests;
+}
+
+async function readDayManifests(root: string, job: string, day: string): Promise<RunManifest[]> {
+  const folder = join(root, manifestDay(job, day));
+  const revisions = (await listDir(folder))
+    .map(manifestRevision)
+    .filter((revision) => revision !== undefined)
+    .sort((a, b) => a - b);
+  const read = await Promise.all(
+    revisions.map((revision) => readOne(root, { job, day, revision })),
+  );
+  return read.filter((manifest) => manifest !== undefined);
+}
+
+/** One manifest, undefined when that revision has none. */
+export async function readOne(
+  root: string,
+  run: { readonly job: string; readonly day: string; readonly revision: number },
+): Promise<RunManifest | undefined> {
+  const path = join(root, places.manifest(run));
+  const value = await readJson<RunManifest>(path);
+  if (value === undefined) return undefined;
+  const fits = value.job === run.job && value.day === run.day && value.revision === run.revision;
+  if (value.version === 1 && fits) return value;
+  throw damaged(path, "it is not the manifest that its name says");
+}
+
+export async function readStoredJobs(root: string): Promise<readonly StoredJob[]> {
+  const folder = join(root, places.jobs);
+  const names = (await listDir(folder)).filter((name) => name.endsWith(".json")).sort();
+  const jobs = await Promise.all(names.map((name) => readJson<StoredJob>(join(folder, name))));
+  return jobs.filter((job) => job !== undefined);
+}
+
+/** Snapshot names, newest first: by leadership, then by journal sequence. */
+export async function snapshotNames(root: string): Promise<readonly string[]> {
+  const named = (await listDir(join(root, places.snapshots)))
+    .map(snapshotName)
+    .filter((name) => name !== undefined)
+    .sort((a, b) => b.epoch - a.epoch || b.sequence - a.sequence);
+  return named.map((name) => places.snapshot(name.epoch, name.sequence));
+}
+
+/** The newest one that is whole. A torn one is passed over: the journal still has what it held. */
+export async function readNewestSnapshot(root: string): Promise<Snapshot | undefined> {
+  for (const name of await snapshotNames(root)) {
+    const text = await ifThere(readFile(join(root, name), "utf8"), "read", name);
+    const snapshot = text === undefined ? undefined : decodeSnapshot(text);
+    if (snapshot !== undefined) return snapshot;
+  }
+  return undefined;
+}
+
+/** A line with sequence and checksum, then the text as it is. */
+export function encodeSnapshot(snapshot: Snapshot): string {
+  const head = { version: 1, sequence: snapshot.sequence, sha256: sha256Hex(snapshot.text) };
+  return `${JSON.stringify(head)}\n${snapshot.text}`;
+}
+
+function decodeSnapshot(stored: string): Snapshot | undefined {
+  const end = stored.indexOf("\n");
+  const text = stored.slice(end + 1);
+  try {
+    const head: unknown = JSON.parse(stored.slice(0, Math.max(0, end)));
+    const { sequence, sha256 } = head as { sequence?: unknown; sha256?: unknown };
+    if (typeof sequence !== "number" || sha256 !== sha256Hex(text)) return undefined;
+    return { sequence, text };
+  } catch {
+    return undefined;
+  }
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
+  const text = await ifThere(readFile(path, "utf8"), "read", path);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw damaged(path, "it is not JSON");
+  }
+}
+
+function damaged(path: string, why: string) {
+  return fail("storageFailed", `${path} cannot be read: ${why}; restore it from a copy`, { path });
+}

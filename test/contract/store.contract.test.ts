@@ -1,0 +1,159 @@
+// The Store port: one suite on the file system and on the memory form.
+import { afterAll, describe, expect, test } from "vitest";
+import { openStore } from "../../shared/adapters/store.ts";
+import { DaymillError } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Store } from "../../shared/ports.ts";
+import { makeStorage, manifest, run, type StorageFixture } from "../commit/storage.ts";
+import { memoryDisk, memoryStore } from "../fakes/memory-store.ts";
+
+const made: StorageFixture[] = [];
+afterAll(async () => {
+  for (const storage of made) await storage.remove();
+});
+
+interface Opened {
+  /** Two processes on one storage. */
+  readonly one: Store;
+  readonly other: Store;
+  stage(path: string): Promise<void>;
+}
+
+const forms: Record<string, () => Promise<Opened>> = {
+  "file store": async () => {
+    const storage = await makeStorage();
+    made.push(storage);
+    return {
+      one: await openStore(storage.root),
+      other: await openStore(storage.root),
+      stage: (path) => storage.stage(path, path),
+    };
+  },
+  "memory store": async () => {
+    const disk = memoryDisk();
+    return { one: memoryStore(disk), other: memoryStore(disk), stage: async () => undefined };
+  },
+};
+
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "no error",
+    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
+  );
+
+const job = (name: string, digest: string) => ({ spec: { name } as JobSpec, digest });
+const staged = (n: number) => `staging/daily.2026-01-15.r1/t${n}-a${n}/hits.parquet`;
+
+describe.each(Object.entries(forms))("%s", (_name, open) => {
+  test("an epoch is claimed once, and only above every earlier one", async () => {
+    const { one, other } = await open();
+    expect(await one.highestEpoch()).toBe(0);
+    expect(await one.claim(3)).toBe(true);
+    expect(await other.claim(3)).toBe(false);
+    expect(await other.claim(2)).toBe(false);
+    expect(await other.highestEpoch()).toBe(3);
+    expect(await other.claim(4)).toBe(true);
+    expect(await one.claim(3)).toBe(false);
+    expect(await one.highestEpoch()).toBe(4);
+  });
+
+  test("a claim by many at once has one winner at most, and the highest epoch wins", async () => {
+    const { one, other } = await open();
+    const claims = [5, 6, 5, 6].map((epoch, i) => (i % 2 ? one : other).claim(epoch));
+    const won = await Promise.all(claims);
+    expect(won.filter(Boolean).length).toBeGreaterThan(0);
+    expect(await one.highestEpoch()).toBe(6);
+    expect(await one.claim(7)).toBe(true);
+  });
+
+  test("nothing can be written by an epoch that has not claimed, or no longer owns the storage", async () => {
+    const { one, other, stage } = await open();
+    await stage(staged(1));
+    await one.claim(1);
+    await other.claim(2);
+    for (const [store, epoch] of [
+      [one, 1],
+      [one, 2],
+      [other, 9],
+    ] as const) {
+      const files = [{ dataset: "hits", staged: staged(1) }];
+      const writes = [
+        store.saveJob(epoch, job("daily", "a")),
+        store.saveSnapshot(epoch, { sequence: 1, text: "s" }),
+        store.arrange(epoch, run(1), files),
+        store.commit(epoch, manifest(run(1), epoch, {})),
+        store.publish(epoch, manifest(run(1), epoch, {})),
+        store.rebuildViews(epoch),
+        store.dropStaging(epoch, "daily.2026-01-15.r1"),
+      ];
+      expect(await Promise.all(writes.map(code))).toEqual(writes.map(() => "storageFenced"));
+    }
+    expect(await other.readJobs()).toEqual([]);
+    expect(await other.readSnapshot()).toBeUndefined();
+    expect(await other.readManifests()).toEqual([]);
+  });
+
+  test("jobs are kept by name, the newest text of each", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    await one.saveJob(1, job("daily", "a"));
+    await one.saveJob(1, job("another", "b"));
+    await one.saveJob(1, job("daily", "c"));
+    expect(await other.readJobs()).toEqual([job("another", "b"), job("daily", "c")]);
+  });
+
+  test("the newest snapshot is that of the newest leadership", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    await one.saveSnapshot(1, { sequence: 900, text: "old\nlife" });
+    await other.claim(2);
+    await other.saveSnapshot(2, { sequence: 10, text: "new" });
+    await other.saveSnapshot(2, { sequence: 20, text: "newer ✓" });
+    expect(await one.readSnapshot()).toEqual({ sequence: 20, text: "newer ✓" });
+  });
+
+  test("arranged files have paths with revision and epoch; the same again gives the same", async () => {
+    const { one, stage } = await open();
+    await one.claim(1);
+    for (const n of [1, 2, 3]) await stage(staged(n));
+    const files = [
+      { dataset: "hits", staged: staged(1) },
+      { dataset: "tops", staged: staged(2) },
+      { dataset: "hits", staged: staged(3) },
+    ];
+    const paths = await one.arrange(1, run(1), files);
+    const folder = "revisions/daily/2026-01-15/r1-e1";
+    expect(paths).toEqual([
+      `${folder}/hits/r1-00000.parquet`,
+      `${folder}/tops/r1-00000.parquet`,
+      `${folder}/hits/r1-00001.parquet`,
+    ]);
+    expect(await one.arrange(1, run(1), files)).toEqual(paths);
+  });
+
+  test("the first manifest of a revision is the commit; later ones learn what it says", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    const first = manifest(run(1), 1, { hits: [] });
+    expect(await one.commit(1, first)).toEqual(first);
+    await other.claim(2);
+    const abort = manifest(run(1), 2, {}, "aborted");
+    expect(await other.commit(2, abort)).toEqual(first);
+    expect(await one.readManifest("daily", "2026-01-15", 1)).toEqual(first);
+    expect(await one.readManifest("daily", "2026-01-15", 2)).toBeUndefined();
+  });
+
+  test("manifests come back in the order of job, day and revision", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    const places = [run(10), run(2), run(1, "2026-01-14"), run(1)];
+    for (const place of places) await one.commit(1, manifest(place, 1, {}));
+    const read = await other.readManifests();
+    expect(read.map((m) => `${m.day} r${m.revision}`)).toEqual([
+      "2026-01-14 r1",
+      "2026-01-15 r1",
+      "2026-01-15 r2",
+      "2026-01-15 r10",
+    ]);
+  });
+});
