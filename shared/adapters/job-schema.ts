@@ -47,6 +47,21 @@ function csvOptions(given: z.infer<typeof csv> | undefined): CsvOptions {
   };
 }
 
+const duration = z.string().regex(/^\d{1,5}(s|m|h)$/, "a duration such as 30m");
+
+/** When a day's files are complete. Checked here so that a job can state it; a submitted day runs at once. */
+const ready = object({
+  manifest: dataPath.optional(),
+  marker: dataPath.optional(),
+  quiet: duration.optional(),
+  completeness: z.number().min(0).max(1).optional(),
+  grace: duration.optional(),
+}).refine(
+  (value) =>
+    [value.manifest, value.marker, value.quiet].filter((rule) => rule !== undefined).length === 1,
+  "exactly one of manifest, marker and quiet says when a day is ready",
+);
+
 const source = object({
   path: dataPath.refine(
     (path) => path.includes("{day}"),
@@ -62,7 +77,7 @@ const source = object({
   }).optional(),
   rejects: object({ max_share: z.number().min(0).max(1) }).optional(),
   allow_empty_files: z.boolean().default(false),
-  ready: notYet("`ready` (waiting for a day's files) is not supported by this version"),
+  ready: ready.optional(),
 }).superRefine((value, context) => {
   csvOnlyForText(value, context);
   const time = value.event_time;

@@ -207,9 +207,9 @@ describe("refused, with file, line, field and a way out", () => {
       /totals\.history: `history`.*not supported.*remove it/,
     ],
     [
-      "readiness",
-      good.replace("format:", "ready: { manifest: c.json }\n    format:"),
-      /`ready`.*not supported/,
+      "two rules of readiness",
+      good.replace("format:", "ready: { manifest: c.json, quiet: 30m }\n    format:"),
+      /sources\.sales\.ready: exactly one of manifest, marker and quiet/,
     ],
     [
       "csv options of a parquet file",
