@@ -1,0 +1,288 @@
+/**
+ * The client library: one object that finds the leader, follows it, and never goes back in time.
+ * Retries only what may succeed elsewhere; a submit carries a request id, so its retry returns the same run.
+ */
+import { randomUUID } from "node:crypto";
+import { type CoordinatorClient, connectCoordinator } from "../shared/adapters/grpc-clients.ts";
+import type {
+  ExecutorStatus,
+  ExplainReply,
+  GetStatusReply,
+  JobBundle,
+  RunStatus,
+  Stamp,
+  SubmitReply,
+} from "../shared/adapters/grpc-types.ts";
+import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
+import { limits } from "../shared/kernel/limits.ts";
+import { addressOf, answered, isElsewhere, missed, type Search, startSearch } from "./failover.ts";
+
+export interface ClientOptions {
+  /** `host:port` of coordinators. May be empty when `findLeader` is given. */
+  readonly coordinators: readonly string[];
+  /** Asks somebody else (the cluster's registry) who leads; called when no known address helps. */
+  readonly findLeader?: () => Promise<string | undefined>;
+  /** Milliseconds until a call gives up looking for a leader; default limits.grpcDeadlineMs. */
+  readonly deadlineMs?: number;
+}
+
+/** A job by its files, or by the name under which the cluster knows it. */
+export type JobReference = { readonly bundle: JobBundle } | { readonly job: string };
+
+export interface ReadOptions {
+  /** 0 or absent: the committed revision. */
+  readonly revision?: number;
+  /** 0 or absent: all rows. */
+  readonly limit?: number;
+  /** Column, optionally with ` DESC`. */
+  readonly orderBy?: string;
+}
+
+/** Ended runs never change again. */
+export function isEnded(state: string): boolean {
+  return state === "committed" || state === "failed" || state === "cancelled";
+}
+
+/** One address is given up after this long, so that a hung coordinator does not use up the whole deadline. */
+const attemptMs = 5_000;
+/** Planning looks at every input file of a day. */
+const planningAttemptMs = 20_000;
+
+/** A connection to a cluster. Every method throws `DaymillError`; close it when done. */
+export class DaymillClient {
+  readonly #findLeader: (() => Promise<string | undefined>) | undefined;
+  readonly #deadlineMs: number;
+  readonly #open = new Map<string, CoordinatorClient>();
+  #search: Search;
+  #seen: { readonly epoch: number; readonly sequence: number } = { epoch: 0, sequence: 0 };
+
+  constructor(options: ClientOptions) {
+    this.#search = startSearch(options.coordinators);
+    this.#findLeader = options.findLeader;
+    this.#deadlineMs = options.deadlineMs ?? limits.grpcDeadlineMs;
+  }
+
+  /** What one coordinator says of itself, leader or not. */
+  status(address: string): Promise<GetStatusReply> {
+    return this.#at(address).getStatus({}, { deadlineMs: attemptMs });
+  }
+
+  /** The leader's status. */
+  async leader(): Promise<GetStatusReply & { readonly address: string }> {
+    return this.#call(attemptMs, async (at, deadlineMs) => {
+      const reply = await at.getStatus({}, { deadlineMs });
+      if (reply.role === "leader") return { ...reply, address: at.address };
+      throw fail("notLeader", `${at.address} does not lead`, { leader: reply.leader });
+    });
+  }
+
+  /** Starts a run, or finds the live one of this job and day. The same `requestId` always gives the same run. */
+  async submit(
+    job: JobReference,
+    day: string,
+    options: { readonly rerun?: boolean; readonly requestId?: string } = {},
+  ): Promise<SubmitReply> {
+    const request = {
+      ...named(job),
+      requestId: options.requestId ?? randomUUID(),
+      day,
+      rerun: options.rerun ?? false,
+    };
+    return this.#call(planningAttemptMs, (at, deadlineMs) => at.submit(request, { deadlineMs }));
+  }
+
+  /** A run's status now. Unknown: `unknownRun`. */
+  async run(runId: string): Promise<RunStatus> {
+    return this.#call(attemptMs, async (at, deadlineMs) => {
+      const minSequence = this.#seen.sequence;
+      return known(await at.getRun({ runId, minSequence }, { deadlineMs }), runId);
+    }).then((reply) => reply.run);
+  }
+
+  /** Newest runs first, of one job or (empty) of all. */
+  async runs(job = "", limit = 20): Promise<readonly RunStatus[]> {
+    const reply = await this.#call(attemptMs, (at, deadlineMs) =>
+      at.listRuns({ job, limit }, { deadlineMs }),
+    );
+    return reply.runs;
+  }
+
+  /**
+   * The run's status after each change, until it has ended (the last one yielded). Goes on with the next leader when
+   * one goes away; gives up after the deadline without any news from anybody.
+   */
+  async *watch(runId: string, signal?: AbortSignal): AsyncGenerator<RunStatus, void, undefined> {
+    const stopped = () => signal?.aborted === true;
+    let until = performance.now() + this.#deadlineMs;
+    while (!stopped()) {
+      const asked = await this.#address(until);
+      const options = signal === undefined ? {} : { signal };
+      const request = { runId, minSequence: this.#seen.sequence };
+      try {
+        for await (const reply of this.#at(asked).watchRun(request, options)) {
+          this.#accept(reply.stamp, asked);
+          this.#search = answered(this.#search, asked);
+          until = performance.now() + this.#deadlineMs;
+          const { run } = known(reply, runId);
+          yield run;
+          if (isEnded(run.state)) return;
+        }
+        // Ended without an end state: the coordinator stopped leading in peace.
+        await this.#turnFrom(asked, lost(asked), until);
+      } catch (error) {
+        if (stopped()) return;
+        await this.#turnFrom(asked, fromUnknown(error), until, error);
+      }
+    }
+  }
+
+  /** Waits for the end of a run and gives its last status. */
+  async wait(runId: string): Promise<RunStatus> {
+    let last: RunStatus | undefined;
+    for await (const status of this.watch(runId)) last = status;
+    if (last === undefined) throw fail("unavailable", `nothing was heard of run ${runId}`);
+    return last;
+  }
+
+  /** Asks for the end of a run; gives the state after it. */
+  async cancel(runId: string, reason: string): Promise<string> {
+    const request = { runId, reason };
+    const reply = await this.#call(attemptMs, (at, deadlineMs) =>
+      at.cancel(request, { deadlineMs }),
+    );
+    return reply.state;
+  }
+
+  /** The plan of a job, with sizes when a day is given. */
+  async explain(job: JobReference, day = ""): Promise<ExplainReply> {
+    const request = { ...named(job), day };
+    return this.#call(planningAttemptMs, (at, deadlineMs) => at.explain(request, { deadlineMs }));
+  }
+
+  async executors(): Promise<readonly ExecutorStatus[]> {
+    const reply = await this.#call(attemptMs, (at, deadlineMs) =>
+      at.listExecutors({}, { deadlineMs }),
+    );
+    return reply.executors;
+  }
+
+  /** No new work for this executor; it leaves when its running attempts are done. */
+  async drain(executorId: string): Promise<void> {
+    await this.#call(attemptMs, (at, deadlineMs) => at.drain({ executorId }, { deadlineMs }));
+  }
+
+  /** Arrow IPC stream bytes of a committed dataset day, in chunks. Retried only before the first chunk. */
+  async *read(
+    dataset: string,
+    day: string,
+    options: ReadOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { revision = 0, limit = 0, orderBy = "" } = options;
+    const request = { dataset, day, revision, limit, orderBy };
+    const first = await this.#call(attemptMs, async (at) => {
+      const replies = at.readDataset(request);
+      const { value } = await replies.next();
+      return { stamp: value?.stamp ?? null, value, replies };
+    });
+    if (first.value === undefined) return;
+    yield first.value.arrow;
+    for await (const reply of first.replies) yield reply.arrow;
+  }
+
+  close(): void {
+    for (const open of this.#open.values()) open.close();
+    this.#open.clear();
+  }
+
+  /** Asks the leader, looking for it until the deadline. */
+  async #call<Reply extends { readonly stamp: Stamp | null }>(
+    perAttemptMs: number,
+    action: (at: CoordinatorClient, deadlineMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const until = performance.now() + this.#deadlineMs;
+    for (;;) {
+      const asked = await this.#address(until);
+      const left = Math.max(50, until - performance.now());
+      try {
+        const reply = await action(this.#at(asked), Math.min(left, perAttemptMs));
+        this.#accept(reply.stamp, asked);
+        this.#search = answered(this.#search, asked);
+        return reply;
+      } catch (error) {
+        await this.#turnFrom(asked, fromUnknown(error), until, error);
+      }
+    }
+  }
+
+  /** Chooses who is asked next, after a pause; throws when that is pointless or the deadline has come. */
+  async #turnFrom(asked: string, failure: Failure, until: number, error?: unknown): Promise<void> {
+    const next = missed(this.#search, asked, failure);
+    if (next.kind === "giveUp")
+      throw error instanceof DaymillError ? error : new DaymillError(failure);
+    this.#search = next.search;
+    if (performance.now() + next.waitMs >= until) throw this.#nobody(failure, error);
+    if (next.waitMs > 0) {
+      await new Promise((resolve) => setTimeout(resolve, next.waitMs));
+      await this.#askRegistry();
+    }
+  }
+
+  async #address(until: number): Promise<string> {
+    for (let waitMs = 100; ; waitMs = Math.min(1_000, waitMs * 2)) {
+      const address = addressOf(this.#search);
+      if (address !== undefined) return address;
+      await this.#askRegistry();
+      if (addressOf(this.#search) !== undefined) continue;
+      if (performance.now() + waitMs >= until) throw this.#nobody(undefined, undefined);
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+
+  async #askRegistry(): Promise<void> {
+    const found = await this.#findLeader?.().catch(() => undefined);
+    if (found === undefined || this.#search.leader !== undefined) return;
+    const { addresses, misses } = this.#search;
+    const all = addresses.includes(found) ? addresses : [...addresses, found];
+    this.#search = { addresses: all, leader: found, misses };
+  }
+
+  #nobody(failure: Failure | undefined, cause: unknown): DaymillError {
+    const asked = this.#search.addresses.join(", ") || "no address at all";
+    const last = failure === undefined ? "" : ` (last answer: ${failure.message})`;
+    const text = `no leader found within ${this.#deadlineMs} ms; asked ${asked}${last}; start a coordinator, or correct --coordinators or --nats`;
+    const code = failure !== undefined && !isElsewhere(failure) ? failure.code : "noLeader";
+    return fail(code, text, { asked }, cause);
+  }
+
+  /** A reply from before what we have seen is some former leader's: ask again. */
+  #accept(stamp: Stamp | null, asked: string): void {
+    if (stamp === null) return;
+    const { epoch, sequence } = this.#seen;
+    const stale =
+      stamp.epoch < epoch || (stamp.epoch === epoch && stamp.journalSequence < sequence);
+    if (stale) {
+      throw fail("notLeader", `${asked} answered from before what was already seen`);
+    }
+    this.#seen = { epoch: stamp.epoch, sequence: stamp.journalSequence };
+  }
+
+  #at(address: string): CoordinatorClient {
+    const open = this.#open.get(address) ?? connectCoordinator(address);
+    this.#open.set(address, open);
+    return open;
+  }
+}
+
+function named(job: JobReference): { bundle: JobBundle | null; job: string } {
+  return "bundle" in job ? { bundle: job.bundle, job: "" } : { bundle: null, job: job.job };
+}
+
+function known<Reply extends { readonly run: RunStatus | null }>(reply: Reply, runId: string) {
+  const { run } = reply;
+  if (run === null) throw fail("unknownRun", `no run ${runId}; see daymill runs`, { run: runId });
+  return { ...reply, run };
+}
+
+function lost(asked: string): Failure {
+  return fail("unavailable", `${asked} stopped telling`).failure;
+}

@@ -1,0 +1,169 @@
+/**
+ * The client library against real gRPC servers that play coordinators: finding, following, retrying, not going back.
+ */
+import { afterEach, expect, test } from "vitest";
+import { DaymillClient } from "../../client/client.ts";
+import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
+import type {
+  CoordinatorHandlers,
+  RunStatus,
+  SubmitRequest,
+} from "../../shared/adapters/grpc-types.ts";
+import { createLog } from "../../shared/adapters/logger.ts";
+import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
+import { emptyRun, refusing, stamp } from "./fake-coordinator.ts";
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function coordinator(handlers: Partial<CoordinatorHandlers>) {
+  const services = [coordinatorService({ ...refusing, ...handlers })];
+  const log = createLog("silent", {});
+  const server = await createServer({ services, address: "127.0.0.1:0", log });
+  cleanups.push(() => server.stop());
+  return server;
+}
+
+function client(
+  coordinators: readonly string[],
+  options: { findLeader?: () => Promise<string | undefined>; deadlineMs?: number } = {},
+) {
+  const made = new DaymillClient({ coordinators, ...options });
+  cleanups.push(() => made.close());
+  return made;
+}
+
+const standby = (leader: () => string): Partial<CoordinatorHandlers> => {
+  const refuse = async (): Promise<never> => {
+    throw fail("notLeader", "this coordinator stands by", { leader: leader() });
+  };
+  return { submit: refuse, getRun: refuse, listRuns: refuse, watchRun: refuse, drain: refuse };
+};
+
+const at = (journalSequence: number, epoch = stamp.epoch) => ({ ...stamp, epoch, journalSequence });
+
+test("a standby points to the leader, which is then asked first", async () => {
+  let asked = 0;
+  const leader = await coordinator({
+    listRuns: async () => ({ stamp, runs: [emptyRun] }),
+  });
+  const other = await coordinator({
+    listRuns: async () => {
+      asked++;
+      throw fail("notLeader", "not me", { leader: leader.address });
+    },
+  });
+  const daymill = client([other.address]);
+  expect((await daymill.runs()).map((run) => run.runId)).toEqual([emptyRun.runId]);
+  await daymill.runs();
+  expect(asked).toBe(1);
+});
+
+test("a retried submit carries the same request id, and is believed when the answer was lost", async () => {
+  const requests: SubmitRequest[] = [];
+  const make = (fails: boolean): Partial<CoordinatorHandlers> => ({
+    submit: async (request) => {
+      requests.push(request);
+      if (fails) throw fail("unavailable", "stopping");
+      return { stamp, runId: emptyRun.runId, created: requests.length === 1 };
+    },
+  });
+  const first = await coordinator(make(true));
+  const second = await coordinator(make(false));
+  const reply = await client([first.address, second.address]).submit(
+    { job: "ipdr-daily" },
+    "2026-01-15",
+  );
+  expect(reply.runId).toBe(emptyRun.runId);
+  expect(requests).toHaveLength(2);
+  expect(requests[0]?.requestId).toMatch(/^[0-9a-f-]{36}$/);
+  expect(requests[1]).toEqual(requests[0]);
+});
+
+test("a refusal is told as it is, at once", async () => {
+  let asked = 0;
+  const leader = await coordinator({
+    submit: async () => {
+      asked++;
+      throw fail("jobInvalid", "job.yaml:3: no", { file: "job.yaml", line: 3 });
+    },
+  });
+  const submit = client([leader.address]).submit({ job: "x" }, "2026-01-15");
+  const got = await submit.then(() => undefined, fromUnknown);
+  expect(got).toMatchObject({ code: "jobInvalid", message: "job.yaml:3: no" });
+  expect(asked).toBe(1);
+});
+
+test("nobody leads: one clear error after the deadline", async () => {
+  const lonely = await coordinator(standby(() => ""));
+  const got = await client([lonely.address, "127.0.0.1:1"], { deadlineMs: 600 })
+    .runs()
+    .then(() => undefined, fromUnknown);
+  expect(got?.code).toBe("noLeader");
+  expect(got?.message).toContain(lonely.address);
+  expect(got?.message).toContain("--coordinators");
+});
+
+test("without any address the registry is asked", async () => {
+  const leader = await coordinator({ listRuns: async () => ({ stamp, runs: [] }) });
+  let asked = 0;
+  const findLeader = async () => (++asked < 2 ? undefined : leader.address);
+  expect(await client([], { findLeader }).runs()).toEqual([]);
+  expect(asked).toBe(2);
+});
+
+test("an answer from before what was seen is not accepted; a new epoch is", async () => {
+  const stamps = [at(20), at(19), at(21), at(5, stamp.epoch + 1)];
+  let calls = 0;
+  const leader = await coordinator({
+    listRuns: async () => ({ stamp: stamps[calls++] ?? at(30), runs: [] }),
+  });
+  const daymill = client([leader.address]);
+  await daymill.runs();
+  await daymill.runs();
+  expect(calls).toBe(3);
+  await daymill.runs();
+  expect(calls).toBe(4);
+});
+
+test("a watch goes on with the next leader and ends with the run", async () => {
+  const status = (state: string, rowsIn: number): RunStatus => ({ ...emptyRun, state, rowsIn });
+  const second = await coordinator({
+    watchRun: async (_request, replies) => {
+      await replies.write({ stamp: at(30), run: status("running", 2) });
+      await replies.write({ stamp: at(31), run: status("committed", 3) });
+    },
+  });
+  const first = await coordinator({
+    watchRun: async (_request, replies) => {
+      await replies.write({ stamp: at(12), run: status("running", 1) });
+      throw fail("notLeader", "stepped down", { leader: second.address });
+    },
+  });
+  const seen: [string, number][] = [];
+  for await (const run of client([first.address]).watch(emptyRun.runId)) {
+    seen.push([run.state, run.rowsIn]);
+  }
+  expect(seen).toEqual([
+    ["running", 1],
+    ["running", 2],
+    ["committed", 3],
+  ]);
+});
+
+test("a dataset is read chunk by chunk", async () => {
+  const leader = await coordinator({
+    readDataset: async (request, replies) => {
+      for (const part of [1, 2, 3]) {
+        await replies.write({ stamp, revision: request.limit, arrow: new Uint8Array([part]) });
+      }
+    },
+  });
+  const chunks: number[] = [];
+  for await (const chunk of client([leader.address]).read("d", "2026-01-15", { limit: 4 })) {
+    chunks.push(...chunk);
+  }
+  expect(chunks).toEqual([1, 2, 3]);
+});
