@@ -160,7 +160,9 @@ export type Effect =
 /** Exit codes of the executor process (sysexits where one fits). */
 export const exitCodes = {
   drained: 0,
-  /** NATS could not be reached at the start. */
+  /** A wrong option. */
+  usage: 64,
+  /** NATS, the storage root or the work folder could not be used at the start. */
   unavailable: 69,
   /** Workers do not start, or a bug stopped the supervisor. */
   internal: 70,

@@ -64,7 +64,9 @@ export function workerOutcome(turn: Turn, message: Of<"workerOutcome">): void {
   if (worker.kind === "down" || worker.worker !== message.worker) return;
   if (attempt?.attemptId !== message.attemptId || attempt.waiting !== undefined) return;
   const { outcome } = message;
-  const outOfMemory = outcome.kind === "failed" && outcome.failure.code === "outOfMemory";
+  // After these the process cannot be trusted with the next attempt: memory is lost, or it is about to end.
+  const spoiled =
+    outcome.kind === "failed" && ["outOfMemory", "internal"].includes(outcome.failure.code);
   const ended: AttemptOutcome =
     attempt.ending !== undefined && outcome.kind === "failed"
       ? { kind: "failed", failure: failure(attempt.ending.code, attempt.ending.reason) }
@@ -73,7 +75,7 @@ export function workerOutcome(turn: Turn, message: Of<"workerOutcome">): void {
   addReport(turn, attempt.attemptId, attempt.epoch, ended);
   if (worker.kind !== "ready") return;
   const attemptsDone = worker.attemptsDone + 1;
-  if (outOfMemory || attemptsDone >= limits.attemptsPerWorkerMax) {
+  if (spoiled || attemptsDone >= limits.attemptsPerWorkerMax) {
     turn.effects.push({ kind: "quitWorker", slot: message.slot, worker: worker.worker });
     setSlot(turn, message.slot, { worker: leaving(turn, worker.worker) });
   } else {

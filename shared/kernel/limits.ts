@@ -80,6 +80,17 @@ export const limits = {
   grpcMessageBytesMax: 16 * MiB,
   grpcDeadlineMs: 30_000,
   eventBytesMax: 64 * KiB,
+  /** WatchRun streams of one coordinator. */
+  watchersMax: 1_000,
+  /** A watcher is told of changes at most this often … */
+  watchEveryMsMin: 250,
+  /** … and asked for by itself this often: counters move without a change being announced. */
+  watchEveryMsMax: 1_000,
+  /** ReadDataset streams that one coordinator serves at a time, and the memory of each. */
+  readsMax: 2,
+  readMemoryBytes: 512 * MiB,
+  /** Arrow bytes of one ReadDataset reply. */
+  readReplyBytesMax: 4 * MiB,
   /** Attach stream: messages not yet written to one executor before its attachment is dropped. */
   attachBacklogMessagesMax: 1_000,
   // --- reading
@@ -93,6 +104,8 @@ export const limits = {
   engineMemoryShare: 0.75,
   // --- workers
   workerMemoryBytesDefault: 1024 * MiB,
+  workerMemoryBytesMin: 128 * MiB,
+  workerThreadsMax: 256,
   workerCancelGraceMs: 2_000,
   workerNice: 10,
   /** A worker that is not ready by then is killed and started again. */
@@ -108,6 +121,8 @@ export const limits = {
   /** libuv pool of one worker: DuckDB's calls and fsync share it. */
   workerPoolThreads: 8,
   progressEveryMs: 250,
+  /** An attempt's outcome as JSON; it travels in one gRPC message. */
+  outcomeBytesMax: 15 * MiB,
   // --- the executor's supervisor
   executorTickMs: 100,
   leaderPollMs: 1_000,

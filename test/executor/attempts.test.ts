@@ -157,6 +157,15 @@ describe("workers", () => {
     expect(script.ready(0, 2)).toEqual(["slot 0: giveWork 2 a2"]);
   });
 
+  test("after an error that nobody foresaw the process is replaced too", () => {
+    const script = new Script(1).attached(1);
+    script.run(1, "a1");
+    expect(script.outcome(0, 1, "a1", failed("internal"))).toEqual([
+      "link 1: report a1 e1 internal",
+      "slot 0: quitWorker 1",
+    ]);
+  });
+
   test("after many attempts a fresh process takes over, so that memory does not creep", () => {
     const script = new Script(1).attached(1);
     for (let n = 1; n < limits.attemptsPerWorkerMax; n++) {

@@ -1,0 +1,146 @@
+/**
+ * The worker processes of an executor: one per slot, forked, niced, each with its own folder, and none left behind.
+ * It decides nothing: which worker starts, runs or dies comes as effects; what happens to it goes back as messages.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { setPriority } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { unreachable } from "../../shared/kernel/assert.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { Log } from "../../shared/ports.ts";
+import type { Message } from "../core/protocol.ts";
+import type { FromWorker, ToWorker, WorkerConfig } from "./worker/protocol.ts";
+
+export interface WorkerPoolOptions {
+  readonly config: Omit<WorkerConfig, "slot" | "worker" | "tempDir">;
+  /** Folder of this executor, absolute; each worker gets one inside. */
+  readonly baseDir: string;
+  readonly log: Log;
+  readonly post: (message: Message) => void;
+  /** The program of a worker; default: the compiled worker/main.js beside this file. */
+  readonly program?: string;
+}
+
+interface Live {
+  readonly slot: number;
+  readonly child: ChildProcess;
+  readonly gone: Promise<void>;
+}
+
+/** All worker processes. Calls for a worker that has gone do nothing: its exit is already on its way as a message. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #live = new Map<number, Live>();
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Forks a worker. Failing to is told like any other exit. */
+  start(slot: number, worker: number): void {
+    const tempDir = join(this.#options.baseDir, `slot-${slot}-${worker}`);
+    let child: ChildProcess;
+    try {
+      mkdirSync(tempDir, { recursive: true, mode: 0o700 });
+      child = this.#fork(tempDir);
+    } catch (error) {
+      const how = `an error before it began: ${String(error)}`;
+      this.#options.post({ kind: "workerExited", slot, worker, how });
+      return;
+    }
+    const gone = new Promise<void>((resolve) => {
+      const ended = (how: string) => {
+        if (!this.#live.delete(worker)) return;
+        this.#options.post({ kind: "workerExited", slot, worker, how });
+        rm(tempDir, { recursive: true, force: true }).then(resolve, () => resolve());
+      };
+      child.once("exit", (code, signal) =>
+        ended(signal === null ? `exit code ${code}` : `signal ${signal}`),
+      );
+      child.once("error", (error) => {
+        // A process that was started ends by itself or by a kill; one that was not never will.
+        if (child.pid === undefined) ended(`an error before it began: ${error.message}`);
+      });
+    });
+    this.#live.set(worker, { slot, child, gone });
+    lowerPriority(child, this.#options.log);
+    child.on("message", (message: FromWorker) => this.#heard(slot, worker, message));
+    const config = { ...this.#options.config, slot, worker, tempDir };
+    this.tell(worker, { kind: "configure", config });
+  }
+
+  /** Sends one message to a worker. */
+  tell(worker: number, message: ToWorker): void {
+    const live = this.#live.get(worker);
+    // An error here means that the process is going: its exit says so.
+    if (live?.child.connected) live.child.send(message, () => undefined);
+  }
+
+  kill(worker: number): void {
+    this.#live.get(worker)?.child.kill("SIGKILL");
+  }
+
+  /** Kills all workers and waits until they have gone and their folders are removed. */
+  async close(): Promise<void> {
+    const all = [...this.#live.values()];
+    for (const { child } of all) child.kill("SIGKILL");
+    await Promise.all(all.map(({ gone }) => gone));
+  }
+
+  #fork(tempDir: string): ChildProcess {
+    const program =
+      this.#options.program ?? fileURLToPath(new URL("./worker/main.js", import.meta.url));
+    return fork(program, [], {
+      cwd: tempDir,
+      // Nothing of our environment: no secrets, and no locale or time zone that changes a result.
+      env: {
+        UV_THREADPOOL_SIZE: String(limits.workerPoolThreads),
+        TZ: "UTC",
+        LANG: "C.UTF-8",
+        HOME: tempDir,
+        TMPDIR: tempDir,
+      },
+      execArgv: [`--max-old-space-size=${limits.workerHeapMiB}`, "--enable-source-maps"],
+      // Standard output belongs to the supervisor's ready line; a worker's logs and last words go to its log.
+      stdio: ["ignore", 2, 2, "ipc"],
+      serialization: "json",
+    });
+  }
+
+  #heard(slot: number, worker: number, message: FromWorker): void {
+    const { post } = this.#options;
+    switch (message.kind) {
+      case "ready": {
+        const { pid, duckdbVersion } = message;
+        post({ kind: "workerReady", slot, worker, pid, duckdbVersion });
+        return;
+      }
+      case "progress": {
+        const { attemptId, rows, bytes, peakMemoryBytes } = message;
+        const progress = { attemptId, rows, bytes };
+        post({ kind: "workerProgress", slot, worker, progress, peakMemoryBytes });
+        return;
+      }
+      case "outcome": {
+        const { attemptId, outcome, peakMemoryBytes } = message;
+        post({ kind: "workerOutcome", slot, worker, attemptId, outcome, peakMemoryBytes });
+        return;
+      }
+      default:
+        unreachable(message);
+    }
+  }
+}
+
+/** Engines must not starve lease renewal and heartbeats. Threads made later inherit it: so, right at the start. */
+function lowerPriority(child: ChildProcess, log: Log): void {
+  if (child.pid === undefined) return;
+  try {
+    setPriority(child.pid, limits.workerNice);
+  } catch (error) {
+    log.warn("could not lower a worker's priority", { pid: child.pid, error: String(error) });
+  }
+}
