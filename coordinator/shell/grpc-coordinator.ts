@@ -1,0 +1,205 @@
+/**
+ * The Coordinator service: decode, ask the core one question, encode the reply. What is true and what may be done is
+ * the core's to say; reading files and planning for Explain are the only work done here.
+ */
+import { coordinatorService } from "../../shared/adapters/grpc.ts";
+import type * as wire from "../../shared/adapters/grpc-types.ts";
+import { parseJob } from "../../shared/adapters/job-file.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { Stamp } from "../../shared/kernel/status.ts";
+import { isDay } from "../../shared/kernel/time.ts";
+import type { Inputs, Store } from "../../shared/ports.ts";
+import type { Calls } from "./calls.ts";
+import { readDataset } from "./dataset-reader.ts";
+import type { RunChanges } from "./run-changes.ts";
+import { watchRun } from "./watch-run.ts";
+import { toWireRun } from "./wire.ts";
+
+/** Files and bytes of a source's day, for Explain. */
+export interface SourceSize {
+  readonly source: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface ServiceOptions {
+  readonly calls: Calls;
+  readonly changes: RunChanges;
+  readonly store: Pick<Store, "readManifest">;
+  readonly inputs: Pick<Inputs, "listSource">;
+  readonly planJob: (job: JobSpec) => Promise<JobPlan>;
+  readonly explain: (job: JobSpec, plan: JobPlan, sizes: SourceSize[] | undefined) => string;
+  /** What GetStatus tells of this process. */
+  readonly about: {
+    readonly version: string;
+    readonly natsVersion: () => string;
+    readonly duckdb: string;
+    readonly root: string;
+    readonly pid: number;
+  };
+}
+
+export function coordinatorServiceOf(options: ServiceOptions) {
+  return coordinatorService({ ...commands(options), ...queries(options), ...streams(options) });
+}
+
+function commands({ calls }: ServiceOptions) {
+  return {
+    submit: async (request, { signal }) => {
+      const { requestId, rerun } = request;
+      const day = dayOf(request.day);
+      if (requestId === "") throw fail("badRequest", "request_id is empty: give each submit one");
+      const job = jobOf(request);
+      const { stamp, result } = await calls.ask(
+        "submitted",
+        (reply) => ({ kind: "submit", reply, requestId, job, day, rerun }),
+        signal,
+      );
+      return { stamp, runId: result.run, created: result.created };
+    },
+    cancel: async ({ runId, reason }, { signal }) => {
+      const { stamp, result } = await calls.ask(
+        "cancelled",
+        (reply) => ({ kind: "cancelRun", reply, run: runId, reason }),
+        signal,
+      );
+      return { stamp, state: result.state };
+    },
+    drain: async ({ executorId }, { signal }) => {
+      const { stamp } = await calls.ask(
+        "draining",
+        (reply) => ({ kind: "drainExecutor", reply, executor: executorId }),
+        signal,
+      );
+      return { stamp };
+    },
+  } satisfies Partial<wire.CoordinatorHandlers>;
+}
+
+function queries(options: ServiceOptions) {
+  const { calls, about } = options;
+  return {
+    getStatus: async (_request, { signal }) => {
+      const { stamp, result } = await calls.question("status", { kind: "status" }, signal);
+      return {
+        stamp,
+        role: result.role === "candidate" ? "starting" : result.role,
+        leader: result.leader,
+        version: about.version,
+        natsVersion: about.natsVersion(),
+        duckdbVersion: about.duckdb,
+        storageRoot: about.root,
+        pid: about.pid,
+      };
+    },
+    getRun: async ({ runId, minSequence }, { signal }) => {
+      const question = { kind: "run", run: runId } as const;
+      const { stamp, result } = await calls.question("run", question, signal);
+      checkSequence(stamp, minSequence);
+      return { stamp, run: toWireRun(result.run, about.root) };
+    },
+    listRuns: async ({ job, limit }, { signal }) => {
+      const most = limit === 0 ? limits.runsKeptInMemory : limit;
+      const question = { kind: "runs", job, limit: most } as const;
+      const { stamp, result } = await calls.question("runs", question, signal);
+      return { stamp, runs: result.runs.map((run) => toWireRun(run, about.root)) };
+    },
+    listExecutors: async (_request, { signal }) => {
+      const { stamp, result } = await calls.question("executors", { kind: "executors" }, signal);
+      return { stamp, executors: result.executors };
+    },
+    explain: (request, { signal }) => explainJob(options, request, signal),
+  } satisfies Partial<wire.CoordinatorHandlers>;
+}
+
+function streams(options: ServiceOptions) {
+  const { calls, changes, about } = options;
+  let reads = 0;
+  return {
+    watchRun: ({ runId }, replies, { signal }) =>
+      watchRun({ run: runId, root: about.root, calls, changes, replies, signal }),
+    readDataset: async (request, replies, { signal }) => {
+      if (reads >= limits.readsMax) {
+        const text = `${limits.readsMax} results are being read here already; try again in a moment`;
+        throw fail("unavailable", text);
+      }
+      reads += 1;
+      try {
+        await sendDataset(options, request, replies, signal);
+      } finally {
+        reads -= 1;
+      }
+    },
+  } satisfies Partial<wire.CoordinatorHandlers>;
+}
+
+async function sendDataset(
+  { calls, store, about }: ServiceOptions,
+  request: wire.ReadDatasetRequest,
+  replies: wire.ReplyStream<wire.ReadDatasetReply>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { dataset, revision, limit, orderBy } = request;
+  const day = dayOf(request.day);
+  const question = { kind: "dataset", dataset, day, revision } as const;
+  const { stamp, result } = await calls.question("dataset", question, signal);
+  const manifest = await store.readManifest(result.job, result.day, result.revision);
+  const found = manifest?.datasets.find((entry) => entry.dataset === dataset);
+  if (found === undefined) {
+    const place = `revision ${result.revision} of ${result.job} for ${day}`;
+    throw fail("unknownDataset", `${place} has no dataset ${JSON.stringify(dataset)}`);
+  }
+  const pieces = readDataset({ root: about.root, dataset: found, limit, orderBy, signal });
+  for await (const arrow of pieces) {
+    await replies.write({ stamp, arrow, revision: result.revision });
+  }
+}
+
+async function explainJob(
+  { calls, planJob, explain, inputs }: ServiceOptions,
+  request: wire.ExplainRequest,
+  signal: AbortSignal,
+): Promise<wire.ExplainReply> {
+  const named = jobOf(request);
+  const { stamp } = await calls.question("status", { kind: "status" }, signal);
+  const job =
+    typeof named === "string"
+      ? (await calls.question("job", { kind: "job", name: named }, signal)).result.job
+      : named;
+  const plan = await planJob(job);
+  const sizes: SourceSize[] = [];
+  if (request.day !== "") {
+    const day = dayOf(request.day);
+    for (const source of job.sources) {
+      const files = await inputs.listSource(source, day);
+      const bytes = files.reduce((sum, file) => sum + file.size, 0);
+      sizes.push({ source: source.name, files: files.length, bytes });
+    }
+  }
+  const known = request.day === "" ? undefined : sizes;
+  const planJson = JSON.stringify({ ...plan, ...(known === undefined ? {} : { sizes: known }) });
+  return { stamp, text: explain(job, plan, known), planJson };
+}
+
+function jobOf(request: { readonly bundle: wire.JobBundle | null; readonly job: string }) {
+  if (request.bundle !== null) return parseJob(request.bundle);
+  if (request.job !== "") return request.job;
+  throw fail(
+    "badRequest",
+    "send a job file (bundle), or the name of a job that was submitted before",
+  );
+}
+
+function dayOf(text: string): string {
+  if (isDay(text)) return text;
+  throw fail("badRequest", `day ${JSON.stringify(text)} is not a date; write it as 2026-01-15`);
+}
+
+function checkSequence(stamp: Stamp, minSequence: number): void {
+  if (stamp.journalSequence >= minSequence) return;
+  const have = `knows the journal up to ${stamp.journalSequence}`;
+  throw fail("unavailable", `this coordinator ${have}, you have seen ${minSequence}: ask again`);
+}

@@ -1,0 +1,224 @@
+/**
+ * Effects become I/O here: an Ask is one port call whose outcome comes back as the message `answered`, a Tell goes to
+ * its receiver. Asks are started in the order given and never wait for each other. Nothing is decided, nothing kept.
+ */
+import { fromUnknown } from "../../shared/kernel/failure.ts";
+import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type {
+  Events,
+  ExchangeAdmin,
+  Inputs,
+  Journal,
+  Log,
+  Registry,
+  Store,
+} from "../../shared/ports.ts";
+import type {
+  Answer,
+  Ask,
+  CoordinatorConfig,
+  Effect,
+  ListedSource,
+  Message,
+  RoleName,
+  Tell,
+} from "../core/protocol.ts";
+import type { Calls } from "./calls.ts";
+import type { ExecutorHub } from "./grpc-hub.ts";
+import type { RunChanges } from "./run-changes.ts";
+
+/** Everything that asks reach. */
+export interface CoordinatorPorts {
+  readonly registry: Registry;
+  readonly journal: Journal;
+  readonly store: Store;
+  readonly inputs: Inputs;
+  readonly exchange: ExchangeAdmin;
+  readonly planJob: (job: JobSpec) => Promise<JobPlan>;
+}
+
+/** Everything that tells reach. */
+export interface Receivers {
+  readonly hub: Pick<ExecutorHub, "send" | "close">;
+  readonly calls: Pick<Calls, "settle">;
+  readonly changes: RunChanges;
+  readonly events: Events;
+  readonly log: Log;
+  readonly roleChanged: (role: RoleName, epoch: number) => void;
+}
+
+/** The function that the actor hands each effect to. `post` must not lose messages. */
+export function createInterpreter(options: {
+  readonly config: CoordinatorConfig;
+  readonly ports: CoordinatorPorts;
+  readonly receivers: Receivers;
+  readonly post: (message: Message) => void;
+}): (effect: Effect) => void {
+  const { ports, config, receivers, post } = options;
+  const carriers = {
+    ...leadershipCarriers(ports, config),
+    ...storageCarriers(ports),
+    ...workCarriers(ports),
+  } satisfies Carriers;
+  return (effect) => {
+    if (!("id" in effect)) {
+      tell(effect, receivers, post);
+      return;
+    }
+    const { id } = effect;
+    // The key and the value come from the same effect; the type system cannot follow that over a union.
+    const carry = carriers[effect.kind] as (ask: Ask) => Promise<Answer>;
+    carry(effect).then(
+      (answer) => post({ kind: "answered", id, answer }),
+      (error: unknown) => {
+        const failure = fromUnknown(error);
+        if (failure.code === "internal") note(receivers.log, effect.kind, error);
+        post({ kind: "answered", id, answer: { kind: "failed", failure } });
+      },
+    );
+  };
+}
+
+type Carriers = {
+  readonly [K in Ask["kind"]]: (ask: Extract<Ask, { readonly kind: K }>) => Promise<Answer>;
+};
+
+const ok: Answer = { kind: "ok" };
+
+function leadershipCarriers(ports: CoordinatorPorts, config: CoordinatorConfig) {
+  const { registry, journal, store } = ports;
+  const { coordinator, address } = config;
+  return {
+    readFences: async () => {
+      const [heard, claimed] = await Promise.all([registry.highestEpoch(), store.highestEpoch()]);
+      return { kind: "fences", registry: heard, storage: claimed };
+    },
+    takeEpoch: async ({ epoch }) => {
+      return { kind: "taken", taken: await registry.takeEpoch(epoch, coordinator, address) };
+    },
+    claimStorage: async ({ epoch }) => ({ kind: "taken", taken: await store.claim(epoch) }),
+    renew: async ({ epoch, beat }) => {
+      await registry.renew({ epoch, coordinator, address, beat });
+      return ok;
+    },
+    readJournal: async ({ from, recordsMax }) => {
+      const last = await journal.lastSequence();
+      const records: { readonly sequence: number; readonly text: string }[] = [];
+      if (recordsMax > 0) {
+        for await (const record of journal.read(from)) {
+          records.push(record);
+          if (records.length >= recordsMax) break;
+        }
+      }
+      return { kind: "records", last, records };
+    },
+    append: async ({ expected, text }) => {
+      return { kind: "appended", sequence: await journal.append(expected, text) };
+    },
+    trimJournal: async ({ sequence }) => {
+      await journal.trim(sequence);
+      return ok;
+    },
+  } satisfies Partial<Carriers>;
+}
+
+function storageCarriers({ store }: CoordinatorPorts) {
+  return {
+    readStorage: async () => {
+      const [jobs, manifests, snapshot] = await Promise.all([
+        store.readJobs(),
+        store.readManifests(),
+        store.readSnapshot(),
+      ]);
+      return { kind: "stored", jobs, manifests, ...(snapshot === undefined ? {} : { snapshot }) };
+    },
+    saveSnapshot: async ({ epoch, sequence, text }) => {
+      await store.saveSnapshot(epoch, { sequence, text });
+      return ok;
+    },
+    saveJob: async ({ epoch, job, digest }) => {
+      await store.saveJob(epoch, { spec: job, digest });
+      return ok;
+    },
+    arrange: async ({ epoch, run, files }) => {
+      return { kind: "arranged", paths: await store.arrange(epoch, run, files) };
+    },
+    commit: async ({ epoch, manifest }) => {
+      return { kind: "manifest", manifest: await store.commit(epoch, manifest) };
+    },
+    publish: async ({ epoch, manifest }) => {
+      await store.publish(epoch, manifest);
+      return ok;
+    },
+    rebuildViews: async ({ epoch }) => {
+      await store.rebuildViews(epoch);
+      return ok;
+    },
+    dropStaging: async ({ epoch, run }) => {
+      await store.dropStaging(epoch, run);
+      return ok;
+    },
+  } satisfies Partial<Carriers>;
+}
+
+function workCarriers({ inputs, exchange, planJob }: CoordinatorPorts) {
+  const list = async (source: SourceSpec, day: string): Promise<ListedSource> => {
+    const files = await inputs.listSource(source, day);
+    if (source.format !== "parquet") return { source: source.name, files };
+    return { source: source.name, files, rows: await inputs.parquetRows(files) };
+  };
+  return {
+    planJob: async ({ job }) => ({ kind: "planned", plan: await planJob(job) }),
+    listInputs: async ({ day, sources, dimensions }) => {
+      const listed: ListedSource[] = [];
+      for (const source of sources) listed.push(await list(source, day));
+      const prints = await Promise.all(dimensions.map((spec) => inputs.dimension(spec, day)));
+      return { kind: "listed", sources: listed, dimensions: prints };
+    },
+    ensureStreams: async ({ streams }) => {
+      return { kind: "ensured", created: await exchange.ensure(streams) };
+    },
+    dropStreams: async ({ streams }) => {
+      await exchange.drop(streams);
+      return ok;
+    },
+  } satisfies Partial<Carriers>;
+}
+
+function tell(effect: Tell, to: Receivers, post: (message: Message) => void): void {
+  switch (effect.kind) {
+    case "again":
+      setImmediate(() => post({ kind: "proceed" }));
+      return;
+    case "toExecutor":
+      to.hub.send(effect.connection, effect.epoch, effect.command);
+      return;
+    case "closeConnection":
+      to.hub.close(effect.connection);
+      return;
+    case "reply":
+      to.calls.settle(effect.reply, effect.stamp, effect.result);
+      return;
+    case "publishEvent": {
+      const { job, day, event, wallMs, data } = effect;
+      to.events.publish({ job, day, kind: event, wallMs, data });
+      return;
+    }
+    case "runChanged":
+      to.changes.changed(effect.run);
+      return;
+    case "roleChanged":
+      to.roleChanged(effect.role, effect.epoch);
+      return;
+    case "log":
+      to.log[effect.level](effect.message, effect.fields);
+      return;
+  }
+}
+
+/** An error that no adapter translated is a defect of ours: its stack is worth a line. */
+function note(log: Log, effect: string, error: unknown): void {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error("an effect failed for a reason that no adapter knows", { effect, stack });
+}
