@@ -6,6 +6,12 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
 import type { ExchangePlan } from "../kernel/plan.ts";
 import type { ExchangeOutput, ExchangeRoute, Winner } from "../kernel/work.ts";
+import type { Log } from "../ports.ts";
+import { readGroup } from "./duckdb-arrow-receive.ts";
+import { writeTable } from "./duckdb-arrow-send.ts";
+import { connectNats } from "./nats.ts";
+import { createPublisher } from "./nats-exchange-publish.ts";
+import { pullStream } from "./nats-exchange-pull.ts";
 
 export interface ExchangeWrite {
   readonly plan: ExchangePlan;
@@ -36,11 +42,34 @@ export interface ExchangeIo {
   write(connection: DuckDBConnection, request: ExchangeWrite): Promise<ExchangeOutput>;
   /**
    * Loads the winners' rows of one group into a new table and proves them by counts and checksums.
-   * Errors: `exchangeShort` with `detail: {attempt, stream}`, `unavailable`, `cancelled`.
+   * Errors: `exchangeShort` with `detail: {attempt, stream}` (without `attempt`: the whole stream),
+   * `unavailable`, `cancelled`.
    */
   read(
     connection: DuckDBConnection,
     request: ExchangeRead,
   ): Promise<{ readonly rows: number; readonly bytes: number }>;
   close(): Promise<void>;
+}
+
+/** Opens the exchange over a NATS connection of its own: its traffic must not delay anybody's heartbeats. */
+export async function openExchange(options: {
+  readonly servers: readonly string[];
+  /** Shown in the server's monitoring. */
+  readonly name: string;
+  readonly log: Log;
+}): Promise<ExchangeIo> {
+  const link = await connectNats(options);
+  return {
+    write(connection, request) {
+      const { attemptId, signal } = request;
+      const publisher = createPublisher(link, attemptId, signal, options.log);
+      return writeTable(connection, request, publisher);
+    },
+    read(connection, request) {
+      const { signal } = request;
+      return readGroup(connection, request, (stream) => pullStream(link, stream, { signal }));
+    },
+    close: () => link.close(),
+  };
 }

@@ -1,0 +1,109 @@
+/**
+ * The leader's side of the exchange: streams are made, dropped and weighed here; rows never pass.
+ * Streams have no `max_bytes`, because the server reserves it in full; the leader keeps a byte budget instead.
+ */
+import {
+  DiscardPolicy,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
+import { limits } from "../kernel/limits.ts";
+import type { ExchangeAdmin, ExchangeUsage } from "../ports.ts";
+import { checkReplicas, isStreamGone, type NatsLink, natsFailure } from "./nats.ts";
+import { allSubjects, completionSubjects } from "./nats-exchange.ts";
+import { pullStream } from "./nats-exchange-pull.ts";
+
+/** Room for headers beside a full payload. */
+const headerBytesMax = 100 * 1024;
+/** Calls to the server at a time. */
+const callsMax = 8;
+
+/** Opens the admin side; `replicas` is that of every stream made. */
+export async function openExchangeAdmin(
+  link: NatsLink,
+  options: { readonly replicas: number },
+): Promise<ExchangeAdmin> {
+  checkReplicas(link, options.replicas);
+  const timeout = limits.publishAckTimeoutMs;
+  const manager = await jetstreamManager(link.connection, { checkAPI: false, timeout });
+  return {
+    async ensure(streams) {
+      const made = await eachOf(streams, (stream) => ensureStream(manager, stream, options));
+      return streams.filter((_, index) => made[index]);
+    },
+    async drop(streams) {
+      await eachOf(streams, (stream) => dropStream(manager, stream));
+    },
+    usage: () => usageOf(manager),
+    async completions(stream) {
+      const texts: string[] = [];
+      const signal = new AbortController().signal;
+      const pull = pullStream(link, stream, { signal, filter: completionSubjects(stream) });
+      for await (const { head, body } of pull) {
+        if (head.kind === "completion") texts.push(Buffer.from(body).toString("utf8"));
+      }
+      return texts;
+    },
+  };
+}
+
+/** true when the stream was not there before. */
+async function ensureStream(
+  manager: JetStreamManager,
+  stream: string,
+  options: { readonly replicas: number },
+): Promise<boolean> {
+  try {
+    await manager.streams.info(stream);
+    return false;
+  } catch (error) {
+    if (!isStreamGone(error)) throw natsFailure(error, `look at the exchange stream ${stream}`);
+  }
+  try {
+    await manager.streams.add({
+      name: stream,
+      subjects: [allSubjects(stream)],
+      storage: StorageType.File,
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      num_replicas: options.replicas,
+      max_msg_size: limits.exchangeMessageBytesMax + headerBytesMax,
+      // Repeats are told apart by their number, not by the server: the smallest window it takes.
+      duplicate_window: 100 * 1_000_000,
+    });
+    return true;
+  } catch (error) {
+    throw natsFailure(error, `make the exchange stream ${stream}`);
+  }
+}
+
+async function dropStream(manager: JetStreamManager, stream: string): Promise<void> {
+  try {
+    await manager.streams.delete(stream);
+  } catch (error) {
+    if (!isStreamGone(error)) throw natsFailure(error, `drop the exchange stream ${stream}`);
+  }
+}
+
+async function usageOf(manager: JetStreamManager): Promise<readonly ExchangeUsage[]> {
+  try {
+    const found: ExchangeUsage[] = [];
+    for await (const { config, state } of manager.streams.list("x.>")) {
+      found.push({ stream: config.name, bytes: state.bytes, messages: state.messages });
+    }
+    return found;
+  } catch (error) {
+    throw natsFailure(error, "list the exchange streams");
+  }
+}
+
+/** Calls in order of the items, a few at a time; results in order of the items. */
+async function eachOf<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let from = 0; from < items.length; from += callsMax) {
+    results.push(...(await Promise.all(items.slice(from, from + callsMax).map(call))));
+  }
+  return results;
+}
