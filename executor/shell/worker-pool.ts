@@ -24,16 +24,12 @@ export interface WorkerPoolOptions {
   readonly program?: string;
 }
 
-interface Live {
-  readonly slot: number;
-  readonly child: ChildProcess;
-  readonly gone: Promise<void>;
-}
-
 /** All worker processes. Calls for a worker that has gone do nothing: its exit is already on its way as a message. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
-  readonly #live = new Map<number, Live>();
+  readonly #live = new Map<number, ChildProcess>();
+  /** One for each worker whose process or folder is still there. */
+  readonly #remains = new Set<Promise<void>>();
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -51,11 +47,44 @@ export class WorkerPool {
       this.#options.post({ kind: "workerExited", slot, worker, how });
       return;
     }
-    const gone = new Promise<void>((resolve) => {
+    this.#live.set(worker, child);
+    const remains = this.#untilGone(slot, worker, child)
+      .then(() => rm(tempDir, { recursive: true, force: true }))
+      .catch((error: unknown) =>
+        this.#options.log.warn("a worker's folder stays", { path: tempDir, error: String(error) }),
+      )
+      .finally(() => this.#remains.delete(remains));
+    this.#remains.add(remains);
+    lowerPriority(child, this.#options.log);
+    child.on("message", (message: FromWorker) => this.#heard(slot, worker, message));
+    const config = { ...this.#options.config, slot, worker, tempDir };
+    this.tell(worker, { kind: "configure", config });
+  }
+
+  /** Sends one message to a worker. */
+  tell(worker: number, message: ToWorker): void {
+    const child = this.#live.get(worker);
+    // An error here means that the process is going: its exit says so.
+    if (child?.connected) child.send(message, () => undefined);
+  }
+
+  kill(worker: number): void {
+    this.#live.get(worker)?.kill("SIGKILL");
+  }
+
+  /** Kills all workers and waits until they have gone and their folders are removed. */
+  async close(): Promise<void> {
+    for (const child of this.#live.values()) child.kill("SIGKILL");
+    await Promise.all(this.#remains);
+  }
+
+  /** Tells the exit, once, when the process is no more. */
+  #untilGone(slot: number, worker: number, child: ChildProcess): Promise<void> {
+    return new Promise((resolve) => {
       const ended = (how: string) => {
         if (!this.#live.delete(worker)) return;
         this.#options.post({ kind: "workerExited", slot, worker, how });
-        rm(tempDir, { recursive: true, force: true }).then(resolve, () => resolve());
+        resolve();
       };
       child.once("exit", (code, signal) =>
         ended(signal === null ? `exit code ${code}` : `signal ${signal}`),
@@ -65,29 +94,6 @@ export class WorkerPool {
         if (child.pid === undefined) ended(`an error before it began: ${error.message}`);
       });
     });
-    this.#live.set(worker, { slot, child, gone });
-    lowerPriority(child, this.#options.log);
-    child.on("message", (message: FromWorker) => this.#heard(slot, worker, message));
-    const config = { ...this.#options.config, slot, worker, tempDir };
-    this.tell(worker, { kind: "configure", config });
-  }
-
-  /** Sends one message to a worker. */
-  tell(worker: number, message: ToWorker): void {
-    const live = this.#live.get(worker);
-    // An error here means that the process is going: its exit says so.
-    if (live?.child.connected) live.child.send(message, () => undefined);
-  }
-
-  kill(worker: number): void {
-    this.#live.get(worker)?.child.kill("SIGKILL");
-  }
-
-  /** Kills all workers and waits until they have gone and their folders are removed. */
-  async close(): Promise<void> {
-    const all = [...this.#live.values()];
-    for (const { child } of all) child.kill("SIGKILL");
-    await Promise.all(all.map(({ gone }) => gone));
   }
 
   #fork(tempDir: string): ChildProcess {
