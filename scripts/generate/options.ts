@@ -23,7 +23,7 @@ export interface GenerateOptions {
   readonly periodMinutes?: number | undefined;
   /** Default false: plain `.csv`. */
   readonly gzip?: boolean | undefined;
-  /** Default realistic (lognormal, sigma 1.68); hostile is Zipf 1.1 with machine subscribers on top. */
+  /** Default realistic (lognormal, sigma 1.68); hostile is Zipf 1.2 with machine subscribers on top. */
   readonly skew?: Skew | undefined;
   /** Default rows / 100, at least 10,000. */
   readonly subscribers?: number | undefined;

@@ -12,7 +12,7 @@ export const deviceCount = 5_000;
 export const homePlmn = 40_445;
 
 const lognormalSigma = 1.68;
-const hostileExponent = 1.1;
+const hostileExponent = 1.2;
 const cellExponent = 0.6;
 const machineFactor = 10_000;
 const nineDigitMask = 2 ** 29 - 1;

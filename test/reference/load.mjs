@@ -1,0 +1,231 @@
+/**
+ * Loads what a job declares into one plain DuckDB: sources, their file tables, dimensions, then the models' own SQL.
+ * Shares no code with Daymill, on purpose: it is the second opinion.
+ */
+import { createReadStream, mkdtempSync, rmSync, statSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { createGunzip } from "node:zlib";
+import { DuckDBInstance } from "@duckdb/node-api";
+
+/** A text as an SQL literal. */
+export function literal(text) {
+  return `'${String(text).replaceAll("'", "''")}'`;
+}
+
+/** A name as an SQL identifier. */
+export function identifier(name) {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** All rows of a query as plain objects. */
+export async function rowsOf(connection, sql) {
+  return (await connection.runAndReadAll(sql)).getRowObjectsJson();
+}
+
+/**
+ * A database with every table of the job for that day. `close()` removes its files.
+ * options: {threads?, memoryLimit?}
+ */
+export async function openReference(job, root, day, options = {}) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "daymill-reference-"));
+  const instance = await DuckDBInstance.create(path.join(folder, "reference.duckdb"), {
+    threads: String(options.threads ?? 2),
+    memory_limit: options.memoryLimit ?? "2GB",
+    temp_directory: path.join(folder, "spill"),
+    preserve_insertion_order: "false",
+  });
+  const connection = await instance.connect();
+  const close = () => {
+    connection.closeSync();
+    instance.closeSync();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await connection.run(`SET TimeZone = ${literal(job.timezone)}`);
+    for (const source of job.sources) await loadSource(connection, source, root, day);
+    for (const dimension of job.dimensions) await loadDimension(connection, dimension, root, day);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { connection, close };
+}
+
+/** Runs every model's SQL as a table, each after those it reads. */
+export async function buildModels(connection, job) {
+  let waiting = [...job.models];
+  while (waiting.length > 0) {
+    const stillWaiting = [];
+    let lastError;
+    for (const model of waiting) {
+      try {
+        await connection.run(`CREATE TABLE ${identifier(model.name)} AS ${bare(model.sql)}`);
+      } catch (error) {
+        // A model that reads a later one is bound again in the next round; any other error is one.
+        if (!/Table with name \S+ does not exist/.test(String(error))) throw error;
+        lastError = error;
+        stillWaiting.push(model);
+      }
+    }
+    if (stillWaiting.length === waiting.length) throw lastError;
+    waiting = stillWaiting;
+  }
+}
+
+/** The statement without its final semicolon; the newline ends a comment on the last line. */
+function bare(sql) {
+  return `(${sql.trim().replace(/;\s*$/, "")}\n)`;
+}
+
+async function loadSource(connection, source, root, day) {
+  const raw = identifier(`raw ${source.name}`);
+  const pattern = path.join(root, source.path.replaceAll("{day}", day));
+  const found = await rowsOf(
+    connection,
+    `SELECT file FROM glob(${literal(pattern)}) ORDER BY file`,
+  );
+  const files = found.map((row) => row.file);
+  if (files.length === 0) throw new Error(`no files match ${pattern}`);
+  const from =
+    source.format === "parquet" ? fromParquet(source, files) : fromCsv(source, files, true);
+  await connection.run(`CREATE TABLE ${raw} AS ${from}`);
+  const event = eventTime(source, day);
+  const keep = event === undefined || event.rule === "keep" ? "true" : event.inside;
+  const columns = source.columns.map((column) => identifier(column.name)).join(", ");
+  await connection.run(
+    `CREATE VIEW ${identifier(source.name)} AS SELECT ${columns} FROM ${raw} WHERE ${keep}`,
+  );
+  await loadFileTable(connection, source, root, files, event);
+}
+
+/** `<source>_files`: lines counted by our own pass over the bytes, rows by DuckDB, rejects are what is left. */
+async function loadFileTable(connection, source, root, files, event) {
+  const table = identifier(`${source.name}_files`);
+  await connection.run(`CREATE TABLE "lines of files" (file VARCHAR, relative VARCHAR,
+    bytes BIGINT, lines BIGINT, blank BIGINT)`);
+  for (const file of files) {
+    const counted =
+      source.format === "parquet"
+        ? { lines: await parquetRows(connection, file), blank: 0 }
+        : await countLines(file, source.format === "csv.gz", source.csv.header);
+    await connection.run(`INSERT INTO "lines of files" VALUES (${literal(file)},
+      ${literal(path.relative(root, file))}, ${statSync(file).size}, ${counted.lines},
+      ${counted.blank})`);
+  }
+  const inside = event?.inside ?? "true";
+  const rejected = event?.rule === "reject" ? `WHERE ${inside}` : "";
+  const time = event?.ms ?? "NULL::BIGINT";
+  await connection.run(`CREATE TABLE ${table} AS
+    WITH seen AS (
+      SELECT __file, count(*) AS "rows", min(${time}) AS first_event_ms,
+        max(${time}) AS last_event_ms
+      FROM ${identifier(`raw ${source.name}`)} ${rejected} GROUP BY ALL
+    ), outside AS (
+      SELECT __file, count(*) FILTER (WHERE NOT (${inside})) AS outside_day
+      FROM ${identifier(`raw ${source.name}`)} GROUP BY ALL
+    )
+    SELECT relative AS file, bytes, lines, coalesce("rows", 0) AS "rows",
+      lines - blank - coalesce("rows", 0) AS rejects, blank,
+      coalesce(outside_day, 0) AS outside_day, first_event_ms, last_event_ms
+    FROM "lines of files" AS f LEFT JOIN seen ON seen.__file = f.file
+    LEFT JOIN outside ON outside.__file = f.file`);
+  await connection.run(`DROP TABLE "lines of files"`);
+}
+
+async function parquetRows(connection, file) {
+  const [row] = await rowsOf(
+    connection,
+    `SELECT count(*) AS n FROM read_parquet(${literal(file)})`,
+  );
+  return Number(row.n);
+}
+
+/** The rule for records outside their day, and SQL for event time in ms and for "inside the day". */
+function eventTime(source, day) {
+  if (source.eventTime === undefined) return undefined;
+  const { column, outside, unit } = source.eventTime;
+  const name = identifier(column);
+  const type = source.columns.find((candidate) => candidate.name === column).type;
+  const isNumber = !/^(TIMESTAMP|DATE)/.test(type);
+  const perMs = { s: `${name} * 1000`, ms: name, us: `${name} // 1000` };
+  const ms = isNumber ? `(${perMs[unit]})` : `epoch_ms(${name})`;
+  const zoned = isNumber || type.includes("TIME ZONE") ? "TIMESTAMPTZ" : "TIMESTAMP";
+  const start = `${zoned} ${literal(`${day} 00:00:00`)}`;
+  const inside = `${ms} >= epoch_ms(${start}) AND ` + `${ms} < epoch_ms(${start} + INTERVAL 1 DAY)`;
+  return { rule: outside, ms, inside: `coalesce(${inside}, false)` };
+}
+
+function fromCsv({ format, columns, csv }, files, tolerant) {
+  const list = files.map(literal).join(", ");
+  const types = columns.map((c) => `${literal(c.name)}: ${literal(c.type)}`).join(", ");
+  const options = [
+    `columns = {${types}}`,
+    "auto_detect = false",
+    `header = ${csv.header}`,
+    `delim = ${literal(csv.delimiter)}`,
+    `quote = ${literal(csv.quote)}`,
+    `escape = ${literal(csv.escape)}`,
+    `nullstr = ${literal(csv.nullString)}`,
+    `decimal_separator = ${literal(csv.decimalSeparator)}`,
+    `compression = ${literal(format === "csv.gz" ? "gzip" : "none")}`,
+  ];
+  if (csv.timestampFormat !== "") options.push(`timestampformat = ${literal(csv.timestampFormat)}`);
+  if (csv.dateFormat !== "") options.push(`dateformat = ${literal(csv.dateFormat)}`);
+  // Rejects are tolerated, not read: the file table counts them from lines and rows.
+  if (tolerant) options.push("filename = '__file'", "ignore_errors = true");
+  return `SELECT * FROM read_csv([${list}], ${options.join(", ")})`;
+}
+
+/** A row is accepted when each declared column fits its type. */
+function fromParquet({ columns }, files) {
+  const cast = columns.map((c) => {
+    const name = identifier(c.name);
+    return `CAST(${name} AS ${c.type}) AS ${name}`;
+  });
+  const fits = columns.map((c) => {
+    const name = identifier(c.name);
+    return `(${name} IS NULL OR TRY_CAST(${name} AS ${c.type}) IS NOT NULL)`;
+  });
+  return `SELECT ${cast.join(", ")}, __file
+    FROM read_parquet([${files.map(literal).join(", ")}], filename = '__file')
+    WHERE ${fits.join(" AND ")}`;
+}
+
+async function loadDimension(connection, dimension, root, day) {
+  const file = path.join(root, dimension.path.replaceAll("{day}", day));
+  const columns = dimension.columns.map((c) => identifier(c.name)).join(", ");
+  const from =
+    dimension.format === "parquet"
+      ? fromParquet(dimension, [file])
+      : fromCsv(dimension, [file], false);
+  const sql = `CREATE TABLE ${identifier(dimension.name)} AS SELECT ${columns} FROM (${from})`;
+  await connection.run(sql);
+}
+
+/** Lines without the header, and the empty ones among them; a last line without newline counts. */
+async function countLines(file, isGzip, hasHeader) {
+  const stored = createReadStream(file, { highWaterMark: 1 << 20 });
+  const plain = isGzip ? stored.pipe(createGunzip()) : stored;
+  let lines = 0;
+  let blank = 0;
+  /** Bytes of the line so far; 1 may be a lone carriage return. */
+  let length = 0;
+  let onlyReturn = true;
+  for await (const chunk of plain) {
+    let from = 0;
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
+      const part = at - from;
+      length += part;
+      if (part > 0) onlyReturn = length === 1 && chunk[at - 1] === 13;
+      lines += 1;
+      if (length === 0 || (length === 1 && onlyReturn)) blank += 1;
+      length = 0;
+      from = at + 1;
+    }
+    length += chunk.length - from;
+    if (from < chunk.length) onlyReturn = length === 1 && chunk[chunk.length - 1] === 13;
+  }
+  if (length > 0) lines += 1;
+  return { lines: lines - (hasHeader && lines > 0 ? 1 : 0), blank };
+}
