@@ -17,16 +17,16 @@ while read -r line; do
     release) exit 0 ;;
   esac
 done
-for group in $groups; do kill -TERM -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s TERM -- "-$group" 2>/dev/null; done
 waited=0
 while [ $waited -lt ${graceSeconds}0 ]; do
   alive=
-  for group in $groups; do kill -0 -- "-$group" 2>/dev/null && alive=1; done
+  for group in $groups; do kill -s 0 -- "-$group" 2>/dev/null && alive=1; done
   [ -n "$alive" ] || exit 0
   sleep 0.1
   waited=$((waited + 1))
 done
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 `;
 
 /** Watches over process groups started by this process. */
