@@ -1,0 +1,263 @@
+// A leader that was paused and wakes up: whatever it tries on storage fails and leaves no trace.
+import { mkdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openStore } from "../../shared/adapters/store.ts";
+import { storageFailure } from "../../shared/adapters/store-files.ts";
+import { DaymillError } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Store } from "../../shared/ports.ts";
+import { makeStorage, manifest, run, type StorageFixture } from "./storage.ts";
+
+let storage: StorageFixture;
+beforeEach(async () => {
+  storage = await makeStorage();
+});
+afterEach(() => storage.remove());
+
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "no error",
+    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
+  );
+const staged = "staging/daily.2026-01-15.r1/t0-a/part.parquet";
+const files = [{ dataset: "hits", staged }];
+
+/** Every write of the port, named. */
+const writes: Readonly<Record<string, (store: Store, epoch: number) => Promise<unknown>>> = {
+  saveJob: (store, epoch) =>
+    store.saveJob(epoch, { spec: { name: "daily" } as JobSpec, digest: "zombie" }),
+  saveSnapshot: (store, epoch) => store.saveSnapshot(epoch, { sequence: 99, text: "zombie" }),
+  arrange: (store, epoch) => store.arrange(epoch, run(1), files),
+  commit: (store, epoch) => store.commit(epoch, manifest(run(1), epoch, {})),
+  publish: (store, epoch) => store.publish(epoch, manifest(run(1), epoch, { hits: [] })),
+  rebuildViews: (store, epoch) => store.rebuildViews(epoch),
+  dropStaging: (store, epoch) => store.dropStaging(epoch, "daily.2026-01-15.r1"),
+};
+
+describe("after a newer claim", () => {
+  test.each(Object.entries(writes))(
+    "%s of the old epoch is fenced and changes nothing",
+    async (_name, write) => {
+      const zombie = await openStore(storage.root);
+      expect(await zombie.claim(1)).toBe(true);
+      await storage.stage(staged, "rows");
+      const leader = await openStore(storage.root);
+      expect(await leader.claim(2)).toBe(true);
+      const before = await storage.tree("");
+      expect(await code(write(zombie, 1))).toBe("storageFenced");
+      expect(await storage.tree("")).toEqual(before);
+      // The same call of the new leader works: nothing else stood in its way.
+      expect(await code(write(leader, 2))).toBe("no error");
+    },
+  );
+
+  test("also when the folder of the old epoch is made again by somebody", async () => {
+    const zombie = await openStore(storage.root);
+    await zombie.claim(1);
+    const leader = await openStore(storage.root);
+    await leader.claim(2);
+    await mkdir(join(storage.root, "control/leaders/e1"));
+    await storage.stage(staged, "rows");
+    for (const write of Object.values(writes)) {
+      expect(await code(write(zombie, 1))).toBe("storageFenced");
+    }
+  });
+
+  test("a write that was half done when the claim came is not finished", async () => {
+    const zombie = await openStore(storage.root);
+    await zombie.claim(1);
+    const leader = await openStore(storage.root);
+    const outcomes = await Promise.all([
+      ...Array.from({ length: 50 }, (_, i) =>
+        code(zombie.commit(1, manifest(run(i + 1), 1, {}, "aborted"))),
+      ),
+      leader.claim(2),
+    ]);
+    expect(outcomes.at(-1)).toBe(true);
+    const won = outcomes.slice(0, -1).filter((outcome) => outcome === "no error").length;
+    expect((await leader.readManifests()).length).toBe(won);
+    const later = await leader.commit(2, manifest(run(1), 2, {}));
+    expect([1, 2]).toContain(later.epoch);
+  });
+});
+
+describe("commit", () => {
+  test("the loser of a race for a revision gets the winner's manifest", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    const mine = manifest(run(1), 1, { hits: [] });
+    const abort = { ...manifest(run(1), 1, {}, "aborted"), coordinator: "other" };
+    const [a, b] = await Promise.all([store.commit(1, mine), store.commit(1, abort)]);
+    expect(a).toEqual(b);
+    expect(await store.readManifests()).toEqual([a]);
+  });
+
+  test("a later leader arranges the same staged files again, beside the old ones", async () => {
+    const first = await openStore(storage.root);
+    await first.claim(1);
+    await storage.stage(staged, "rows");
+    const [old = ""] = await first.arrange(1, run(1), files);
+    const second = await openStore(storage.root);
+    await second.claim(2);
+    const [path = ""] = await second.arrange(2, run(1), files);
+    expect([old, path]).toEqual([
+      "revisions/daily/2026-01-15/r1-e1/hits/r1-00000.parquet",
+      "revisions/daily/2026-01-15/r1-e2/hits/r1-00000.parquet",
+    ]);
+    const committed = manifest(run(1), 2, { hits: [path] });
+    await second.commit(2, committed);
+    await second.publish(2, committed);
+    await second.dropStaging(2, committed.run);
+    const shown = join(storage.root, "out/hits/day=2026-01-15/r1-00000.parquet");
+    expect(await readFile(shown, "utf8")).toBe("rows");
+  });
+
+  test("an arrangement with other files replaces the one before", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    await storage.stage(staged, "first try");
+    await store.arrange(1, run(1), files);
+    const again = staged.replace("t0-a", "t0-b");
+    await storage.stage(again, "second try");
+    const [path = ""] = await store.arrange(1, run(1), [{ dataset: "hits", staged: again }]);
+    expect(await readFile(join(storage.root, path), "utf8")).toBe("second try");
+  });
+
+  test("reject files are for their owner only, datasets for everybody", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    const rejects = staged.replace("part.parquet", "rejects.csv");
+    await storage.stage(staged, "rows");
+    await storage.stage(rejects, "lines");
+    const paths = await store.arrange(1, run(1), [
+      ...files,
+      { dataset: "_rejects", staged: rejects },
+    ]);
+    const modes = await Promise.all(
+      paths.map(async (path) => ((await stat(join(storage.root, path))).mode & 0o777).toString(8)),
+    );
+    expect(modes).toEqual(["644", "600"]);
+    expect(paths[1]).toBe("revisions/daily/2026-01-15/r1-e1/_rejects/r1-00000.csv");
+  });
+
+  test("a staged file that is gone is an error, and nothing is arranged", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    expect(await code(store.arrange(1, run(1), files))).toBe("storageFailed");
+    expect(await storage.tree("")).not.toContain("revisions/daily/2026-01-15/r1-e1/");
+  });
+
+  test.each(["../../etc/passwd", "/etc/passwd", "staging/x/../../y", "out/hits/a.parquet"])(
+    "a staged path that leaves staging is refused: %s",
+    async (path) => {
+      const store = await openStore(storage.root);
+      await store.claim(1);
+      const wrong = [{ dataset: "hits", staged: path }];
+      expect(await code(store.arrange(1, run(1), wrong))).toBe("pathForbidden");
+    },
+  );
+});
+
+describe("views", () => {
+  test("after a takeover every day shows its highest committed revision again", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    for (const revision of [1, 2]) {
+      await store.arrange(1, run(revision), []);
+      await store.commit(1, manifest(run(revision), 1, { hits: [] }));
+    }
+    await store.commit(1, manifest(run(3), 1, {}, "aborted"));
+    await store.publish(1, manifest(run(1), 1, { hits: [] }));
+    await rm(join(storage.root, "out"), { recursive: true });
+    const next = await openStore(storage.root);
+    await next.claim(2);
+    await next.rebuildViews(2);
+    expect(await storage.tree("out/hits/day=2026-01-15")).toEqual([]);
+    const shown = await stat(join(storage.root, "current/daily/2026-01-15"));
+    const wanted = await stat(join(storage.root, "revisions/daily/2026-01-15/r2-e1"));
+    expect(shown.ino).toBe(wanted.ino);
+  });
+
+  test("a dataset that another job shows for that day is not taken over", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    const theirs = manifest(run(1), 1, { hits: [] });
+    await store.publish(1, theirs);
+    const other = { ...theirs, job: "another", run: "another.2026-01-15.r1" };
+    expect(await code(store.publish(1, other))).toBe("conflict");
+  });
+});
+
+describe("trouble", () => {
+  test("a storage root that is not there is refused, not made", async () => {
+    expect(await code(openStore(join(storage.root, "unmounted")))).toBe("storageFailed");
+  });
+
+  test("a snapshot that was torn is passed over", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    await store.saveSnapshot(1, { sequence: 5, text: "whole" });
+    await store.saveSnapshot(1, { sequence: 9, text: "torn" });
+    const torn = join(storage.root, "control/snapshots/e1-s9.json");
+    const text = await readFile(torn, "utf8");
+    await storage.stage("control/snapshots/e1-s9.json", text.slice(0, -2));
+    expect(await store.readSnapshot()).toEqual({ sequence: 5, text: "whole" });
+  });
+
+  test("only the newest three snapshots are kept", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    for (const sequence of [1, 2, 3, 10, 11]) {
+      await store.saveSnapshot(1, { sequence, text: `at ${sequence}` });
+    }
+    expect(await storage.tree("control/snapshots")).toEqual([
+      "control/snapshots/e1-s10.json",
+      "control/snapshots/e1-s11.json",
+      "control/snapshots/e1-s3.json",
+    ]);
+  });
+
+  test("a manifest that does not parse is an error that names it", async () => {
+    const store = await openStore(storage.root);
+    await storage.stage("manifests/daily/2026-01-15/r1.json", "{");
+    const problem = await store.readManifests().catch((error: unknown) => error);
+    expect(problem).toBeInstanceOf(DaymillError);
+    expect((problem as DaymillError).message).toContain("manifests/daily/2026-01-15/r1.json");
+  });
+
+  test.each([
+    ["ENOSPC", "storageFull"],
+    ["EDQUOT", "storageFull"],
+    ["EROFS", "storageReadOnly"],
+    ["EACCES", "storageDenied"],
+    ["EIO", "storageFailed"],
+  ])("%s is %s, with path and errno", (errno, expected) => {
+    const cause = Object.assign(new Error(errno), { code: errno });
+    const { failure } = storageFailure(cause, "write", "/data/x");
+    expect(failure).toMatchObject({ code: expected, detail: { path: "/data/x", errno } });
+    expect(failure.message).toContain("/data/x");
+  });
+
+  test("something in the way of a folder is an error that names it", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    await storage.stage("manifests", "a file, not a folder");
+    const problem = await store.commit(1, manifest(run(1), 1, {})).catch((error: unknown) => error);
+    expect((problem as DaymillError).failure).toMatchObject({
+      code: "storageFailed",
+      detail: { path: expect.stringContaining("manifests") },
+    });
+  });
+
+  test("a root behind a symbolic link works the same", async () => {
+    const real = join(storage.root, "real");
+    await mkdir(real);
+    await symlink(real, join(storage.root, "linked"));
+    const store = await openStore(join(storage.root, "linked"));
+    expect(await store.claim(1)).toBe(true);
+    await store.publish(1, manifest(run(1), 1, { hits: [] }));
+    await rename(real, `${real}-moved`);
+    expect(await code(store.publish(1, manifest(run(2), 1, { hits: [] })))).toBe("storageFenced");
+  });
+});
