@@ -58,7 +58,7 @@ const table = {
     kind: "bytes",
     placeholder: "BYTES",
     help: "memory of each worker, e.g. 256MiB",
-    fallback: String(limits.workerMemoryBytesDefault),
+    fallback: `${limits.workerMemoryBytesDefault / 2 ** 20}MiB`,
     minimum: limits.workerMemoryBytesMin,
   },
   threads: {

@@ -1,11 +1,10 @@
 /**
- * The worker processes of an executor: one per slot, forked, niced, each with its own folder, and none left behind.
+ * The worker processes of an executor: one per slot, forked, each with its own folder, and none left behind.
  * It decides nothing: which worker starts, runs or dies comes as effects; what happens to it goes back as messages.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { unreachable } from "../../shared/kernel/assert.ts";
@@ -55,7 +54,6 @@ export class WorkerPool {
       )
       .finally(() => this.#remains.delete(remains));
     this.#remains.add(remains);
-    lowerPriority(child, this.#options.log);
     child.on("message", (message: FromWorker) => this.#heard(slot, worker, message));
     const config = { ...this.#options.config, slot, worker, tempDir };
     this.tell(worker, { kind: "configure", config });
@@ -138,15 +136,5 @@ export class WorkerPool {
       default:
         unreachable(message);
     }
-  }
-}
-
-/** Engines must not starve lease renewal and heartbeats. Threads made later inherit it: so, right at the start. */
-function lowerPriority(child: ChildProcess, log: Log): void {
-  if (child.pid === undefined) return;
-  try {
-    setPriority(child.pid, limits.workerNice);
-  } catch (error) {
-    log.warn("could not lower a worker's priority", { pid: child.pid, error: String(error) });
   }
 }

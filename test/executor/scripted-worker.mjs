@@ -1,7 +1,5 @@
 // A worker that does as the test says: `work` is {"do": "finish" | "wait" | "ignore" | "die" | "peek"}.
 // It speaks the real protocol of executor/shell/worker/protocol.ts and ends with its supervisor like the real one.
-import { getPriority } from "node:os";
-
 let tempDir;
 let waiting;
 
@@ -34,7 +32,6 @@ process.on("message", (message) => {
     else if (order === "peek") {
       const seen = {
         pid: process.pid,
-        nice: getPriority(),
         pool: process.env.UV_THREADPOOL_SIZE,
         names: Object.keys(process.env).sort().join(" "),
         inOwnFolder: process.cwd() === tempDir ? 1 : 0,

@@ -78,7 +78,7 @@ function pidsOf(hub: FakeHub, count: number): Promise<readonly number[]> {
   });
 }
 
-test("attaches, runs work in a niced process with a clean environment, tells progress", async () => {
+test("attaches, runs work in a process with a clean environment, tells progress", async () => {
   const { lead, readies } = bench(1);
   const hub = await hubOf(1);
   await lead(hub);
@@ -93,7 +93,6 @@ test("attaches, runs work in a niced process with a clean environment, tells pro
   const outcome = await reportOn(hub, "a1");
   const seen = JSON.parse((outcome.kind === "done" && outcome.checkValue) || "{}");
   expect(seen).toMatchObject({
-    nice: limits.workerNice,
     pool: String(limits.workerPoolThreads),
     inOwnFolder: 1,
   });

@@ -3,7 +3,7 @@
  * It decides nothing about retries, keeps nothing between attempts but its NATS connection, and never outlives its
  * supervisor: when the channel closes it ends at once, whatever it is doing.
  */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { duckdbVersion } from "../../../shared/adapters/duckdb-version.ts";
@@ -15,6 +15,7 @@ import { fail, failure, fromUnknown } from "../../../shared/kernel/failure.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { AttemptOutcome, Delivery, Work } from "../../../shared/kernel/work.ts";
 import type { Log } from "../../../shared/ports.ts";
+import { killSelf, lowerPriority, peakMemoryBytes } from "./own-process.ts";
 import type { FromWorker, ToWorker, WorkerConfig } from "./protocol.ts";
 import { runWork } from "./run-work.ts";
 
@@ -35,7 +36,8 @@ let running: Running | undefined;
 let exchange: Promise<ExchangeIo> | undefined;
 
 process.on("message", (message: ToWorker) => take(message));
-process.on("disconnect", leaveWithSupervisor);
+// The supervisor has gone, maybe by SIGKILL.
+process.on("disconnect", () => killSelf(place?.config.tempDir));
 // Signals to the whole process group are the supervisor's business: it drains first.
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => undefined);
@@ -47,6 +49,7 @@ function take(message: ToWorker): void {
     case "configure": {
       const { config } = message;
       const { executor, slot, worker } = config;
+      lowerPriority();
       place = {
         config,
         log: createLog(config.logLevel, { role: "worker", executor, slot, worker }),
@@ -155,16 +158,6 @@ function fitting(outcome: AttemptOutcome): AttemptOutcome {
   return { kind: "failed", failure: failure("messageTooLarge", text) };
 }
 
-/** VmHWM of this process in bytes; 0 where /proc does not tell. */
-function peakMemoryBytes(): number {
-  try {
-    const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
-    return Number(found?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
-}
-
 function tell(message: FromWorker, sent: () => void = () => undefined): void {
   if (process.connected) process.send?.(message, undefined, undefined, sent);
 }
@@ -184,13 +177,4 @@ function crash(error: unknown): void {
 
 function leave(code: number): never {
   process.exit(code);
-}
-
-/** The supervisor has gone, maybe by SIGKILL. A clean exit would wait for the engine's threads. */
-function leaveWithSupervisor(): void {
-  try {
-    if (place !== undefined) rmSync(place.config.tempDir, { recursive: true, force: true });
-  } finally {
-    process.kill(process.pid, "SIGKILL");
-  }
 }

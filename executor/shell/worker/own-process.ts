@@ -1,0 +1,42 @@
+/**
+ * What a worker does to its own process: a low priority, a look at its memory, a sudden end.
+ * It knows nothing of attempts.
+ */
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { setPriority } from "node:os";
+import { limits } from "../../../shared/kernel/limits.ts";
+
+/**
+ * Lowers the priority of all threads: an engine must not starve lease renewal and heartbeats. On Linux the priority
+ * is each thread's own and is inherited by those it makes: setting it from outside right after the fork misses some
+ * threads in one start of ten.
+ */
+export function lowerPriority(): void {
+  const threads = process.platform === "linux" ? readdirSync("/proc/self/task") : ["0"];
+  for (const thread of threads) {
+    try {
+      setPriority(Number(thread), limits.workerNice);
+    } catch {
+      // The thread has ended meanwhile.
+    }
+  }
+}
+
+/** Highest resident memory (VmHWM) of this process in bytes; 0 where /proc does not tell. */
+export function peakMemoryBytes(): number {
+  try {
+    const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
+    return Number(found?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** Ends at once, its folder removed. A clean exit would wait for the engine's threads to finish their query. */
+export function killSelf(tempDir: string | undefined): void {
+  try {
+    if (tempDir !== undefined) rmSync(tempDir, { recursive: true, force: true });
+  } finally {
+    process.kill(process.pid, "SIGKILL");
+  }
+}
