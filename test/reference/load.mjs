@@ -108,7 +108,7 @@ async function loadFileTable(connection, source, root, files, event) {
     const counted =
       source.format === "parquet"
         ? { lines: await parquetRows(connection, file), blank: 0 }
-        : await countLines(file, source.format === "csv.gz", source.csv.header);
+        : await countLines(file, source);
     await connection.run(`INSERT INTO "lines of files" VALUES (${literal(file)},
       ${literal(path.relative(root, file))}, ${statSync(file).size}, ${counted.lines},
       ${counted.blank})`);
@@ -141,18 +141,17 @@ async function parquetRows(connection, file) {
   return Number(row.n);
 }
 
-/** The rule for records outside their day, and SQL for event time in ms and for "inside the day". */
+/** The rule for records outside their day, and SQL for event time in ms and for "inside the day" (local). */
 function eventTime(source, day) {
   if (source.eventTime === undefined) return undefined;
   const { column, outside, unit } = source.eventTime;
   const name = identifier(column);
   const type = source.columns.find((candidate) => candidate.name === column).type;
-  const isNumber = !/^(TIMESTAMP|DATE)/.test(type);
-  const perMs = { s: `${name} * 1000`, ms: name, us: `${name} // 1000` };
-  const ms = isNumber ? `(${perMs[unit]})` : `epoch_ms(${name})`;
-  const zoned = isNumber || type.includes("TIME ZONE") ? "TIMESTAMPTZ" : "TIMESTAMP";
-  const start = `${zoned} ${literal(`${day} 00:00:00`)}`;
-  const inside = `${ms} >= epoch_ms(${start}) AND ` + `${ms} < epoch_ms(${start} + INTERVAL 1 DAY)`;
+  const perMs = { s: `${name}::HUGEINT * 1000`, ms: name, us: `${name} // 1000` };
+  const isClock = /^(TIMESTAMP|DATE)/.test(type);
+  const ms = isClock ? `epoch_ms(${name}::TIMESTAMPTZ)` : `(${perMs[unit]})`;
+  const midnight = (days) => `epoch_ms((DATE ${literal(day)} + ${days})::TIMESTAMPTZ)`;
+  const inside = `${ms} >= ${midnight(0)} AND ${ms} < ${midnight(1)}`;
   return { rule: outside, ms, inside: `coalesce(${inside}, false)` };
 }
 
@@ -166,15 +165,21 @@ function fromCsv({ format, columns, csv }, files, tolerant) {
     `delim = ${literal(csv.delimiter)}`,
     `quote = ${literal(csv.quote)}`,
     `escape = ${literal(csv.escape)}`,
-    `nullstr = ${literal(csv.nullString)}`,
     `decimal_separator = ${literal(csv.decimalSeparator)}`,
     `compression = ${literal(format === "csv.gz" ? "gzip" : "none")}`,
   ];
+  const texts = columns.filter((c) => c.type === "VARCHAR").map((c) => identifier(c.name));
+  options.push(`nullstr = [${literal(csv.nullString)}, '']`);
+  // An empty field is NULL for every type but text; for text only the declared null string is.
+  const keepsEmpty = csv.nullString !== "" && texts.length > 0;
+  if (keepsEmpty) options.push(`force_not_null = [${texts.join(", ")}]`);
   if (csv.timestampFormat !== "") options.push(`timestampformat = ${literal(csv.timestampFormat)}`);
   if (csv.dateFormat !== "") options.push(`dateformat = ${literal(csv.dateFormat)}`);
   // Rejects are tolerated, not read: the file table counts them from lines and rows.
   if (tolerant) options.push("filename = '__file'", "ignore_errors = true");
-  return `SELECT * FROM read_csv([${list}], ${options.join(", ")})`;
+  const nulls = texts.map((name) => `nullif(${name}, ${literal(csv.nullString)}) AS ${name}`);
+  const replace = keepsEmpty ? `REPLACE (${nulls.join(", ")})` : "";
+  return `SELECT * ${replace} FROM read_csv([${list}], ${options.join(", ")})`;
 }
 
 /** A row is accepted when each declared column fits its type. */
@@ -204,9 +209,9 @@ async function loadDimension(connection, dimension, root, day) {
 }
 
 /** Lines without the header, and the empty ones among them; a last line without newline counts. */
-async function countLines(file, isGzip, hasHeader) {
+async function countLines(file, { format, csv, columns }) {
   const stored = createReadStream(file, { highWaterMark: 1 << 20 });
-  const plain = isGzip ? stored.pipe(createGunzip()) : stored;
+  const plain = format === "csv.gz" ? stored.pipe(createGunzip()) : stored;
   let lines = 0;
   let blank = 0;
   /** Bytes of the line so far; 1 may be a lone carriage return. */
@@ -227,5 +232,9 @@ async function countLines(file, isGzip, hasHeader) {
     if (from < chunk.length) onlyReturn = length === 1 && chunk[chunk.length - 1] === 13;
   }
   if (length > 0) lines += 1;
-  return { lines: lines - (hasHeader && lines > 0 ? 1 : 0), blank };
+  // With one column an empty line is a row whose value is empty.
+  return {
+    lines: lines - (csv.header && lines > 0 ? 1 : 0),
+    blank: columns.length > 1 ? blank : 0,
+  };
 }
