@@ -64,7 +64,8 @@ class NatsJournal implements Journal {
         retention: RetentionPolicy.Limits,
         discard: DiscardPolicy.New,
         num_replicas: this.#replicas,
-        max_msg_size: limits.journalMessageBytesMax,
+        // The server counts the headers (expected sequence) too.
+        max_msg_size: limits.journalMessageBytesMax + 1_024,
       });
       replicas = info.config.num_replicas;
     } catch (error) {

@@ -1,0 +1,250 @@
+// NATS that is away, comes back, lost its state or is too old: what each adapter does about it.
+import { createServer } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import {
+  checkReplicas,
+  connectNats,
+  type NatsLink,
+  natsFailure,
+  versionAtLeast,
+} from "../../shared/adapters/nats.ts";
+import { cloudEvent, openEvents } from "../../shared/adapters/nats-events.ts";
+import { openJournal } from "../../shared/adapters/nats-journal.ts";
+import { checkClusterName, eventSubject } from "../../shared/adapters/nats-names.ts";
+import { openRegistry } from "../../shared/adapters/nats-registry.ts";
+import { DaymillError, type Failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { LeaderHint } from "../../shared/ports.ts";
+import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { freePort, type NatsFixture, startNats } from "./nats-fixture.ts";
+
+const open: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await one.stop();
+});
+
+async function server(): Promise<NatsFixture> {
+  const started = await startNats();
+  open.push(started);
+  return started;
+}
+
+async function connected(url: string, lines: KeptLine[] = []): Promise<NatsLink> {
+  const link = await connectNats({ servers: [url], name: "test", log: quietLog(lines) });
+  open.push({ stop: () => link.close() });
+  return link;
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<Failure> {
+  const error = await promise.then(
+    () => new Error("no error"),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof DaymillError) return error.failure;
+  throw error;
+}
+
+async function eventually(check: () => Promise<boolean> | boolean): Promise<void> {
+  for (let i = 0; i < 400; i++) {
+    if (await check()) return;
+    await new Promise((resume) => setTimeout(resume, 25));
+  }
+  throw new Error("did not come true within 10 s");
+}
+
+const hint: LeaderHint = { epoch: 1, coordinator: "c1", address: "127.0.0.1:7400", beat: 1 };
+const options = { cluster: "daymill", replicas: 1 };
+
+describe("connecting", () => {
+  test("nobody answers: unavailable, with the address and without the password", async () => {
+    const url = `nats://anna:geheim@127.0.0.1:${await freePort()}`;
+    const attempt = connectNats({ servers: [url], name: "t", log: quietLog(), waitMs: 300 });
+    const failure = await failureOf(attempt);
+    expect(failure.code).toBe("unavailable");
+    expect(failure.message).toContain(`NATS at nats://127.0.0.1:${url.split(":").at(-1)} cannot`);
+    expect(failure.message).not.toContain("geheim");
+  });
+
+  test("something else listens there: unavailable too, within the wait", async () => {
+    const mute = createServer(() => undefined);
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
+    open.push({ stop: async () => void mute.close() });
+    const { port } = mute.address() as { port: number };
+    const servers = [`127.0.0.1:${port}`];
+    const failure = await failureOf(
+      connectNats({ servers, name: "t", log: quietLog(), waitMs: 100 }),
+    );
+    expect(failure.code).toBe("unavailable");
+  });
+
+  test("a wrong password is told apart, at once", async () => {
+    const guarded = await startNats({ extra: ["--user", "anna", "--pass", "right"] });
+    open.push(guarded);
+    const at = (password: string) => guarded.url.replace("nats://", `nats://anna:${password}@`);
+    const failure = await failureOf(
+      connectNats({ servers: [at("wrong")], name: "t", log: quietLog() }),
+    );
+    expect(failure.message).toContain("refused the credentials");
+    const link = await connected(at("right"));
+    expect(link.serverVersion()).toMatch(/^2\.\d+\.\d+/);
+  });
+
+  test("the server restarts: the same connection goes on, and says so in the log", async () => {
+    const nats = await server();
+    const lines: KeptLine[] = [];
+    const link = await connected(nats.url, lines);
+    const journal = await openJournal(link, options);
+    await journal.append(0, "before");
+    await nats.halt();
+    expect((await failureOf(journal.append(1, "while it is down"))).code).toBe("unavailable");
+    await nats.start();
+    await eventually(async () => (await journal.lastSequence().catch(() => -1)) >= 1);
+    const last = await journal.lastSequence();
+    expect(await journal.append(last, "after")).toBe(last + 1);
+    const messages = lines.map((line) => line.message);
+    expect(messages).toContain("NATS connection lost; reconnecting");
+    expect(messages).toContain("NATS connection is back");
+  });
+});
+
+describe("lost state", () => {
+  test("the journal's stream is gone: it counts as empty, and takes records again", async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const journal = await openJournal(link, options);
+    await journal.append(0, "a");
+    await dropStream(link, "DM_daymill_journal");
+    expect((await failureOf(journal.append(1, "b"))).code).toBe("unavailable");
+    expect(await journal.lastSequence()).toBe(0);
+    expect(await journal.append(0, "first again")).toBe(1);
+  });
+
+  test("the registry's bucket is gone: the next renewal makes it again, watchers hear it", async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const registry = await openRegistry(link, options);
+    const listener = await openRegistry(link, { cluster: "daymill" });
+    const heard: number[] = [];
+    const stop = await listener.watchLeader(({ beat }) => void heard.push(beat));
+    await registry.renew(hint);
+    await eventually(() => heard.includes(1));
+    await dropStream(link, "KV_dm_daymill_registry");
+    await registry.renew({ ...hint, beat: 2 });
+    await eventually(() => heard.includes(2));
+    expect(await registry.highestEpoch()).toBe(0);
+    stop();
+    await registry.close();
+    await listener.close();
+  });
+
+  test("who only looks finds nobody before a coordinator was there, and hears of the first one", async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const listener = await openRegistry(link, { cluster: "daymill" });
+    expect(await listener.leader()).toBeUndefined();
+    const heard: LeaderHint[] = [];
+    const stop = await listener.watchLeader((one) => void heard.push(one));
+    const registry = await openRegistry(link, options);
+    await registry.renew(hint);
+    await eventually(() => heard.length > 0);
+    expect(heard[0]).toEqual(hint);
+    stop();
+    await listener.close();
+    await registry.close();
+  });
+});
+
+async function dropStream(link: NatsLink, name: string): Promise<void> {
+  const reply = await link.connection.request(`$JS.API.STREAM.DELETE.${name}`, "");
+  expect(reply.json()).toMatchObject({ success: true });
+}
+
+describe("limits and versions", () => {
+  test("a record over the limit is refused before it is sent", async () => {
+    const nats = await server();
+    const journal = await openJournal(await connected(nats.url), options);
+    const text = "x".repeat(limits.journalMessageBytesMax + 1);
+    expect((await failureOf(journal.append(0, text))).code).toBe("messageTooLarge");
+    expect(await journal.append(0, text.slice(2))).toBe(1);
+  });
+
+  test("JetStream is off: unavailable, saying so", async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const error = await failureOf(
+      link.connection.request("$JS.API.NOTHING.HERE", "").catch((reason: unknown) => {
+        throw natsFailure(reason, "look at the journal");
+      }),
+    );
+    expect(error.code).toBe("unavailable");
+    expect(error.message).toContain("JetStream (-js)");
+  });
+
+  test.each([
+    ["2.9.10", "2.10.23", false],
+    ["2.10.22", "2.10.23", false],
+    ["2.10.23", "2.10.23", true],
+    ["2.12.0-RC.1", "2.10.23", true],
+    ["3.0.0", "2.10.23", true],
+  ])("%s is at least %s: %s", (version, least, expected) => {
+    expect(versionAtLeast(version, least)).toBe(expected);
+  });
+
+  test("replicas are refused below 2.10.23, naming version and way out", () => {
+    const old = { serverVersion: () => "2.9.10", address: "nats://a:1" } as NatsLink;
+    expect(() => checkReplicas(old, 1)).not.toThrow();
+    expect(() => checkReplicas(old, 3)).toThrow(
+      "--replicas 3 needs nats-server 2.10.23 or newer, nats://a:1 runs 2.9.10: upgrade the servers, or use --replicas 1",
+    );
+  });
+
+  test.each(["Daymill", "9", "a.b", "a b", "", "a".repeat(33)])(
+    "cluster name %j is refused",
+    (name) => {
+      expect(() => checkClusterName(name)).toThrow(DaymillError);
+    },
+  );
+});
+
+describe("events", () => {
+  const event = {
+    job: "ipdr-daily",
+    day: "2026-01-15",
+    kind: "run.committed",
+    wallMs: Date.UTC(2026, 0, 16, 3, 4, 5),
+    data: { revision: 2, datasets: ["a", "b"] },
+  };
+
+  test("anyone can subscribe; what arrives is a CloudEvent", async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const listener = await connected(nats.url);
+    const subscription = listener.connection.subscribe("daymill.events.ipdr-daily.>", { max: 1 });
+    await listener.connection.flush();
+    openEvents(link, "c1", quietLog()).publish(event);
+    for await (const message of subscription) {
+      expect(message.subject).toBe("daymill.events.ipdr-daily.2026-01-15.run.committed");
+      expect(message.json()).toEqual({
+        specversion: "1.0",
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        source: "/daymill/c1",
+        type: "daymill.run.committed",
+        subject: "ipdr-daily/2026-01-15",
+        time: "2026-01-16T03:04:05.000Z",
+        datacontenttype: "application/json",
+        data: event.data,
+      });
+    }
+  });
+
+  test("data over the limit is left out, short members stay", () => {
+    const big = { ...event, data: { revision: 2, files: ["x".repeat(limits.eventBytesMax)] } };
+    const text = cloudEvent(big, "c1", "id");
+    expect(text.length).toBeLessThan(1_000);
+    expect(JSON.parse(text).data).toEqual({ revision: 2, omitted: "over 65536 bytes" });
+  });
+
+  test("what NATS would read as structure never comes from a name", () => {
+    expect(eventSubject("a.b>*c", "", "run.done")).toBe("daymill.events.a_b__c._.run.done");
+  });
+});
