@@ -107,18 +107,8 @@ export async function isGone(link: NatsLink, stream: string): Promise<boolean> {
   }
 }
 
-/** Waits; an abort ends the wait with `cancelled`. */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const cancelled = () => {
-      clearTimeout(timer);
-      reject(fail("cancelled", "the exchange was cancelled"));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", cancelled);
-      resolve();
-    }, milliseconds);
-    if (signal.aborted) cancelled();
-    else signal.addEventListener("abort", cancelled, { once: true });
-  });
+/** Waits; `cancelled` when the signal is aborted by then. */
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await new Promise((resume) => setTimeout(resume, milliseconds));
+  if (signal.aborted) throw fail("cancelled", "the exchange was cancelled");
 }

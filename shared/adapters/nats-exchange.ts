@@ -75,23 +75,23 @@ export function createByteWindow(bytesMax: number, signal: AbortSignal): ByteWin
   let inFlight = 0;
   let peak = 0;
   let broken: { error: unknown } | undefined;
-  let wake: (() => void)[] = [];
+  let waiting: (() => void)[] = [];
   const wakeAll = () => {
-    const waiting = wake;
-    wake = [];
-    for (const resume of waiting) resume();
+    const woken = waiting;
+    waiting = [];
+    for (const resume of woken) resume();
   };
-  const onAbort = () => {
-    broken ??= { error: fail("cancelled", "the exchange was cancelled") };
-    wakeAll();
-  };
-  if (signal.aborted) onAbort();
-  else signal.addEventListener("abort", onAbort, { once: true });
   const until = async (free: () => boolean) => {
-    while (broken === undefined && !free()) {
-      await new Promise<void>((resume) => wake.push(resume));
+    signal.addEventListener("abort", wakeAll);
+    try {
+      while (broken === undefined && !signal.aborted && !free()) {
+        await new Promise<void>((resume) => waiting.push(resume));
+      }
+    } finally {
+      signal.removeEventListener("abort", wakeAll);
     }
     if (broken !== undefined) throw broken.error;
+    if (signal.aborted) throw fail("cancelled", "the exchange was cancelled");
   };
   return {
     get inFlight() {
@@ -109,13 +109,10 @@ export function createByteWindow(bytesMax: number, signal: AbortSignal): ByteWin
       inFlight -= bytes;
       wakeAll();
     },
-    drained: () => until(() => inFlight === 0).finally(() => release()),
+    drained: () => until(() => inFlight === 0),
     fail(error) {
       broken ??= { error };
       wakeAll();
     },
   };
-  function release(): void {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
