@@ -68,10 +68,19 @@ export function welcomed(turn: Turn, coordinator: string): void {
   const { link, drain, announced } = turn.state;
   if (link.kind === "none") return;
   const leader = { ...link.leader, coordinator };
+  const steadyAt = turn.at + limits.attachSteadyMs;
+  const { failures } = link;
   turn.state = {
     ...turn.state,
     announced: true,
-    link: { kind: "attached", link: link.link, leader, heartbeatAt: turn.at },
+    link: {
+      kind: "attached",
+      link: link.link,
+      leader,
+      heartbeatAt: turn.at,
+      steadyAt,
+      failures,
+    },
   };
   turn.effects.push({
     kind: "log",
@@ -109,7 +118,8 @@ export function loseLink(turn: Turn, reason: string): void {
   const { link } = turn.state;
   if (link.kind === "none") return;
   closeLink(turn);
-  const failures = link.kind === "opening" ? link.failures + 1 : 0;
+  const steady = link.kind === "attached" && turn.at >= link.steadyAt;
+  const failures = steady ? 0 : link.failures + 1;
   const retryAt = turn.at + retryPauseMs(turn.state, failures);
   turn.effects.push({
     kind: "log",

@@ -76,6 +76,9 @@ export type Link =
       readonly link: number;
       readonly leader: Leader;
       readonly heartbeatAt: Instant;
+      /** Lost before then, it counts as one more failure: two executors of one name must not chase each other. */
+      readonly steadyAt: Instant;
+      readonly failures: number;
     };
 
 export interface Drain {

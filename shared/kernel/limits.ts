@@ -23,6 +23,8 @@ export const limits = {
   heartbeatEveryMs: 500,
   /** An executor silent for this long is lost. */
   executorLostMs: 5_000,
+  /** A lost executor is listed for this long, then forgotten. */
+  lostExecutorShownMs: 600_000,
   /** An attempt that its executor's heartbeats have not named for this long is not running there. */
   attemptMissingMs: 3_000,
   executorsMax: 1_000,
@@ -130,6 +132,8 @@ export const limits = {
   attachTimeoutMs: 5_000,
   attachRetryMinMs: 100,
   attachRetryMaxMs: 2_000,
+  /** A link that lasted this long has worked: the next one that breaks is dialled again without a long pause. */
+  attachSteadyMs: 5_000,
   /** An unacknowledged report is sent again on the same link after this long. */
   reportResendMs: 5_000,
   reportsKeptMax: 1_000,

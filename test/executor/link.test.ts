@@ -4,6 +4,14 @@ import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { Script } from "./script.ts";
 
+/** Breaks the present link and gives how long it took until the next was dialled. */
+function pauseAfterLoss(script: Script): number {
+  script.post({ kind: "linkLost", link: script.state.nextLink - 1, reason: "reset" });
+  const lostAt = script.at;
+  while (script.state.link.kind === "none") script.after(10);
+  return script.at - lostAt;
+}
+
 describe("finding a leader", () => {
   test("workers start first, the hello waits for the engine's version, ready is told once", () => {
     const script = new Script();
@@ -31,17 +39,23 @@ describe("finding a leader", () => {
 
   test("a link that breaks is dialled again after a pause that grows", () => {
     const script = new Script(1).attached(1);
-    script.state = { ...script.state, askLeaderAt: 1e9 };
-    const dials: number[] = [];
-    for (let tries = 0; tries < 8; tries++) {
-      script.post({ kind: "linkLost", link: script.state.nextLink - 1, reason: "reset" });
-      const lostAt = script.at;
-      while (script.state.link.kind === "none") script.after(10);
-      dials.push(script.at - lostAt);
-    }
-    expect(dials.every((pause) => pause <= limits.attachRetryMaxMs)).toBe(true);
-    expect(dials[0]).toBeLessThanOrEqual(limits.attachRetryMinMs + 10);
-    expect(dials[7]).toBeGreaterThanOrEqual(limits.attachRetryMaxMs / 2);
+    const pauses = Array.from({ length: 8 }, () => pauseAfterLoss(script));
+    expect(pauses.every((pause) => pause <= limits.attachRetryMaxMs)).toBe(true);
+    expect(pauses[0]).toBeLessThanOrEqual(limits.attachRetryMinMs * 2 + 10);
+    expect(pauses[7]).toBeGreaterThanOrEqual(limits.attachRetryMaxMs / 2);
+  });
+
+  test("links that are welcomed and broken at once count as failures, a steady one does not", () => {
+    const script = new Script(1).attached(1);
+    const welcomeAndLose = () => {
+      const pause = pauseAfterLoss(script);
+      script.command(1, { kind: "welcome", coordinator: "c1" });
+      return pause;
+    };
+    const pauses = Array.from({ length: 8 }, welcomeAndLose);
+    expect(pauses[7]).toBeGreaterThanOrEqual(limits.attachRetryMaxMs / 2);
+    script.at += limits.attachSteadyMs;
+    expect(welcomeAndLose()).toBeLessThanOrEqual(limits.attachRetryMinMs + 10);
   });
 
   test("no welcome in time: the link is given up", () => {

@@ -94,6 +94,7 @@ function csvTable(scan: CsvScan, path: string): string {
     `delim = ${sqlText(csv.delimiter)}`,
     `quote = ${sqlText(csv.quote)}`,
     `escape = ${sqlText(csv.escape)}`,
+    `nullstr = ${sqlText(csv.nullString)}`,
     "compression = 'none'",
     `max_line_size = ${limits.lineBytesMax}`,
     `buffer_size = ${limits.scanBufferBytes}`,
@@ -103,30 +104,13 @@ function csvTable(scan: CsvScan, path: string): string {
     "rejects_table = '__errors'",
     "rejects_scan = '__scans'",
     "rejects_limit = 0",
-    ...nullOptions(csv, columns),
   ];
   if (csv.timestampFormat !== "") options.push(`timestampformat = ${sqlText(csv.timestampFormat)}`);
   if (csv.dateFormat !== "") options.push(`dateformat = ${sqlText(csv.dateFormat)}`);
   if (csv.decimalSeparator !== "") {
     options.push(`decimal_separator = ${sqlText(csv.decimalSeparator)}`);
   }
-  const rows = `read_csv(${sqlText(path)}, ${options.join(", ")})`;
-  const texts = textColumns(columns);
-  if (csv.nullString === "" || texts.length === 0) return rows;
-  const nulls = texts.map((name) => `nullif(${name}, ${sqlText(csv.nullString)}) AS ${name}`);
-  return `(SELECT * REPLACE (${nulls.join(", ")}) FROM ${rows})`;
-}
-
-/** An empty field is NULL for every type but text, whatever the null string is. */
-function nullOptions(csv: CsvOptions, columns: readonly Column[]): readonly string[] {
-  if (csv.nullString === "") return ["nullstr = ''"];
-  const texts = textColumns(columns);
-  const nulls = `nullstr = [${sqlText(csv.nullString)}, '']`;
-  return texts.length === 0 ? [nulls] : [nulls, `force_not_null = [${texts.join(", ")}]`];
-}
-
-function textColumns(columns: readonly Column[]): readonly string[] {
-  return columns.filter(({ type }) => type === "VARCHAR").map(({ name }) => sqlName(name));
+  return `read_csv(${sqlText(path)}, ${options.join(", ")})`;
 }
 
 /** Always true, but the optimiser cannot know it: a column that nothing reads would not be checked. */
