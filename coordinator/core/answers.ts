@@ -1,0 +1,81 @@
+/**
+ * Answers of the shell that a run was waiting for: the next step of the run, another try, or its end.
+ * What is worth another try is in the failure table (shared/kernel/failure.ts).
+ */
+import { classOf, type Failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import { adoptManifest, runArranged, runPublished } from "./commit.ts";
+import type { Run } from "./durable.ts";
+import { endRun, inputsListed, streamsEnsured } from "./run-flow.ts";
+import type { Answered } from "./state.ts";
+import { log, retryLater, type Turn } from "./turn.ts";
+
+/** listInputs, ensureStreams, arrange, commit. */
+export function answeredForRun(turn: Turn, id: string, answered: Answered): void {
+  const run = turn.state.durable.runs.get(id);
+  if (run === undefined || run.ended !== undefined) return;
+  const { answer } = answered;
+  switch (answer.kind) {
+    case "listed":
+      inputsListed(turn, run, answer);
+      return;
+    case "ensured":
+      streamsEnsured(turn, run, answer.created);
+      return;
+    case "arranged":
+      runArranged(turn, run, answer.paths);
+      return;
+    case "manifest":
+      adoptManifest(turn, run, answer.manifest);
+      return;
+    case "failed":
+      failedForRun(turn, run, answered, answer.failure);
+      return;
+    default:
+      return;
+  }
+}
+
+/** A manifest is tried until it is there, whatever stands in the way: only it ends the run. */
+function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): void {
+  const { ask, tries } = answered;
+  warn(turn, answered, why, run.id);
+  const isCommit = ask.kind === "commit";
+  const { retryable, counts } = classOf(why.code);
+  const isHopeless = !retryable || (counts && tries + 1 >= limits.attemptsPerTaskMax);
+  if (isCommit || !isHopeless) {
+    retryLater(turn, answered);
+    return;
+  }
+  endRun(turn, run, why, false);
+}
+
+export function publishAnswered(
+  turn: Turn,
+  id: string,
+  manifest: RunManifest,
+  answered: Answered,
+): void {
+  const run = turn.state.durable.runs.get(id);
+  if (run === undefined || run.ended !== undefined) return;
+  if (answered.answer.kind !== "failed") {
+    runPublished(turn, run, manifest);
+    return;
+  }
+  // Committed already: it only has to become visible.
+  warn(turn, answered, answered.answer.failure, id);
+  retryLater(turn, answered);
+}
+
+/** Housekeeping is tried a few times, then left to the next leader. */
+export function backgroundAnswered(turn: Turn, answered: Answered): void {
+  if (answered.answer.kind !== "failed") return;
+  warn(turn, answered, answered.answer.failure, "");
+  const { retryable } = classOf(answered.answer.failure.code);
+  if (retryable && answered.tries < limits.attemptsPerTaskMax) retryLater(turn, answered);
+}
+
+function warn(turn: Turn, { ask, tries }: Answered, why: Failure, run: string): void {
+  log(turn, "warn", `${ask.kind} failed: ${why.message}`, { run, code: why.code, tries });
+}

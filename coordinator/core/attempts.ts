@@ -1,0 +1,180 @@
+/**
+ * What an executor reports of an attempt, whenever and however often it does. The table is total: a report that no
+ * longer matters is acknowledged and changes nothing; the first success of a task wins, also of an attempt that was
+ * given up as lost. A report is acknowledged only after what it changed is saved.
+ */
+import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
+import type { Attempt, Run, Stage, Task } from "./durable.ts";
+import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
+import { isComplete } from "./stage-graph.ts";
+import type { ExecutorState } from "./state.ts";
+import { backoffMs, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
+
+interface Place {
+  readonly run: Run;
+  readonly stage: Stage;
+  readonly task: Task;
+  readonly attempt: Attempt;
+}
+
+export function reported(
+  turn: Turn,
+  executor: ExecutorState,
+  attemptId: string,
+  outcome: AttemptOutcome,
+): void {
+  executor.busy.delete(attemptId);
+  const place = locate(turn, attemptId);
+  if (place !== undefined) {
+    if (outcome.kind === "failed") attemptFailed(turn, attemptId, place, outcome.failure);
+    else attemptDone(turn, executor, attemptId, place, outcome);
+  }
+  const { connection } = executor;
+  if (connection === undefined) return;
+  const command = { kind: "reportAck", attemptId } as const;
+  tell(turn, { kind: "toExecutor", connection, epoch: epochOf(turn), command });
+}
+
+function locate(turn: Turn, attemptId: string): Place | undefined {
+  const { durable } = turn.state;
+  const attempt = durable.attempts.get(attemptId);
+  const run = attempt && durable.runs.get(attempt.run);
+  const stage = run?.stages[attempt?.stage ?? -1];
+  const task = stage?.tasks[attempt?.task ?? -1];
+  if (attempt === undefined || run === undefined) return undefined;
+  if (stage === undefined || task === undefined) return undefined;
+  return { run, stage, task, attempt };
+}
+
+function attemptDone(
+  turn: Turn,
+  executor: ExecutorState,
+  attemptId: string,
+  { run, stage, task, attempt }: Place,
+  success: AttemptSuccess,
+): void {
+  if (attempt.state !== "running" && attempt.state !== "lost") return;
+  const wrong = accountsWrong(success);
+  if (wrong !== undefined) {
+    attemptFailed(turn, attemptId, { run, stage, task, attempt }, wrong);
+    return;
+  }
+  if (task.result !== undefined && attempt.state === "lost") return;
+  const others = task.running.filter((id) => id !== attemptId);
+  const wasComplete = isComplete(stage);
+  decide(turn, { kind: "attemptDone", attemptId, success, wallMs: turn.wall });
+  executor.committed++;
+  for (const id of others) {
+    const other = turn.state.durable.attempts.get(id);
+    const why = failure("cancelled", "another attempt of the task finished first");
+    decide(turn, { kind: "attemptFailed", attemptId: id, failure: why, wallMs: turn.wall });
+    if (other !== undefined) cancelAttempt(turn, other.executor, id, why.message);
+  }
+  if (!wasComplete && isComplete(stage)) {
+    publish(turn, run, "stage.done", { run: run.id, stage: stage.id, tasks: stage.tasks.length });
+  }
+  changed(turn, run);
+  advanceRun(turn, run);
+}
+
+/** Every line of every file must be accounted for: what a worker claims is checked here once more. */
+function accountsWrong(success: AttemptSuccess): Failure | undefined {
+  for (const { file, lines, rows, rejects, blank } of success.accounts) {
+    if (rows + rejects + blank === lines) continue;
+    const sum = `${rows} rows + ${rejects} rejects + ${blank} blank`;
+    return failure("internal", `${file.path}: ${sum} are not its ${lines} lines`);
+  }
+  return undefined;
+}
+
+/** Ends a running attempt with a failure; decides whether the task may be tried again. */
+export function failAttempt(turn: Turn, attemptId: string, why: Failure): void {
+  const place = locate(turn, attemptId);
+  if (place !== undefined) attemptFailed(turn, attemptId, place, why);
+}
+
+function attemptFailed(turn: Turn, attemptId: string, place: Place, why: Failure): void {
+  const { run, stage, task, attempt } = place;
+  if (attempt.state !== "running") return;
+  decide(turn, { kind: "attemptFailed", attemptId, failure: why, wallMs: turn.wall });
+  changed(turn, run);
+  // The task did nothing wrong and nothing has to recover: it may start elsewhere at once.
+  const isBlameless = why.code === "executorLost" || why.code === "drained";
+  if (!isBlameless) tellFailed(turn, place, attemptId, why);
+  if (task.result !== undefined) return;
+  if (why.code === "exchangeShort") shortExchange(turn, run, why);
+  const fatal = fatalFailure(turn, place, why);
+  if (fatal !== undefined) {
+    endRun(turn, run, fatal, false);
+    return;
+  }
+  if (isBlameless) return;
+  const { code } = why;
+  const index = attempt.task;
+  const pauseMs = classOf(code).counts ? backoffMs(task.failures - 1) : backoffMs(task.starts);
+  turn.state.delays.set(taskKey(run.id, stage.id, index), turn.at + pauseMs);
+}
+
+function tellFailed(turn: Turn, place: Place, attemptId: string, why: Failure): void {
+  const { run, stage, attempt } = place;
+  const about = { run: run.id, stage: stage.id, task: attempt.task, attempt: attemptId };
+  const { executor } = attempt;
+  const known = turn.state.executors.get(executor);
+  if (known !== undefined) known.failed++;
+  log(turn, "warn", `attempt failed: ${why.message}`, { ...about, executor, code: why.code });
+  publish(turn, run, "task.failed", { ...about, executor, failure: why });
+}
+
+/** Names a task among the delays of this process. */
+export function taskKey(run: string, stage: string, task: number): string {
+  return `${run}|${stage}|${task}`;
+}
+
+/** Why the run must fail because of this task, if it must. */
+function fatalFailure(turn: Turn, place: Place, why: Failure): Failure | undefined {
+  const { run, stage, task, attempt } = place;
+  const job = jobOf(turn, run);
+  const attemptsMax = Math.min(job?.execution.maxAttempts ?? 1, limits.attemptsPerTaskMax);
+  const { retryable, counts } = classOf(why.code);
+  const where = describe(stage, attempt.task);
+  const detail = { ...why.detail, stage: stage.id, task: attempt.task };
+  if (counts && !retryable) return failure(why.code, `${where}: ${why.message}`, detail);
+  if (counts && task.failures >= attemptsMax) {
+    const tried = `failed ${task.failures} times on ${task.failedOn.join(", ")}`;
+    return failure(why.code, `${where} ${tried}; last: ${why.message}`, detail);
+  }
+  if (task.starts < limits.attemptsPerTaskTotalMax) return undefined;
+  return failure(
+    why.code,
+    `${where} was started ${task.starts} times; last: ${why.message}`,
+    detail,
+  );
+}
+
+function describe(stage: Stage, index: number): string {
+  const files = stage.splits[index]?.files ?? [];
+  const [first] = files;
+  if (first === undefined) return `task ${index} of stage ${stage.id}`;
+  const more = files.length > 1 ? ` and ${files.length - 1} more files` : "";
+  return `task ${index} of stage ${stage.id} (${first.path}${more})`;
+}
+
+/**
+ * A reader missed rows of an exchange. With the producer's attempt named, that output is void and its task runs
+ * again; else the streams themselves are looked at.
+ */
+function shortExchange(turn: Turn, run: Run, why: Failure): void {
+  const producer = String(why.detail?.["attempt"] ?? "");
+  let found = false;
+  run.stages.forEach((stage, index) => {
+    stage.tasks.forEach((task, number) => {
+      if (producer === "" || task.result?.attemptId !== producer) return;
+      found = true;
+      const at = { run: run.id, stage: index, task: number };
+      decide(turn, { kind: "outputDropped", ...at, attemptId: producer });
+    });
+  });
+  if (!found) ensureStreams(turn, run);
+}

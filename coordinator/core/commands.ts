@@ -1,0 +1,134 @@
+/**
+ * What clients ask besides `submit`: cancel, drain, and reads. Reads are answered from the state of the leader and
+ * leave only after everything that they show is saved (turn.ts `reply`).
+ */
+import { unreachable } from "../../shared/kernel/assert.ts";
+import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { drainByCommand } from "./membership.ts";
+import type { ClientMessage, Question, Reply } from "./protocol.ts";
+import { endRun } from "./run-flow.ts";
+import type { CoordinatorState } from "./state.ts";
+import { submit } from "./submissions.ts";
+import { refuse, refuseNotLeader, reply, type Turn } from "./turn.ts";
+import { executorStatus, listRuns, runStatus } from "./views.ts";
+
+export function clientAsked(turn: Turn, message: ClientMessage): void {
+  const { state } = turn;
+  const isStatus = message.kind === "question" && message.question.kind === "status";
+  if (isStatus) {
+    reply(turn, message.reply, status(state));
+    return;
+  }
+  if (state.role.kind !== "leader") {
+    refuseNotLeader(turn, message.reply);
+    return;
+  }
+  switch (message.kind) {
+    case "submit":
+      submit(turn, message);
+      return;
+    case "cancelRun":
+      cancelRun(turn, message);
+      return;
+    case "drainExecutor":
+      drainExecutor(turn, message);
+      return;
+    case "question": {
+      const answer = answerTo(state, message.question);
+      if ("code" in answer) {
+        refuse(turn, message.reply, answer);
+        return;
+      }
+      reply(turn, message.reply, answer);
+      return;
+    }
+    default:
+      unreachable(message);
+      return;
+  }
+}
+
+function cancelRun(turn: Turn, message: Extract<ClientMessage, { kind: "cancelRun" }>): void {
+  const run = turn.state.durable.runs.get(message.run);
+  if (run === undefined) {
+    refuse(turn, message.reply, unknownRun(message.run));
+    return;
+  }
+  if (run.ended === undefined && run.state !== "committing") {
+    const reason = message.reason === "" ? "no reason given" : message.reason;
+    const why = failure("cancelled", `run ${run.id} was cancelled: ${reason}`);
+    endRun(turn, run, why, true);
+  }
+  // A run that is being committed is too late to stop; the state says so.
+  const state = run.ending === undefined ? run.state : (run.ended?.state ?? "cancelled");
+  reply(turn, message.reply, { kind: "cancelled", state });
+}
+
+function drainExecutor(
+  turn: Turn,
+  message: Extract<ClientMessage, { kind: "drainExecutor" }>,
+): void {
+  const executor = turn.state.executors.get(message.executor);
+  if (executor === undefined || executor.lost) {
+    const known = [...turn.state.executors.keys()].sort().slice(0, 10).join(", ");
+    const why = `executor ${JSON.stringify(message.executor)} is not here; here are: ${known}`;
+    refuse(turn, message.reply, failure("unknownExecutor", why));
+    return;
+  }
+  drainByCommand(turn, executor, "an operator asked for it");
+  reply(turn, message.reply, { kind: "draining" });
+}
+
+function status(state: CoordinatorState): Reply {
+  return { kind: "status", role: state.role.kind, leader: state.leaderAddress };
+}
+
+function answerTo(state: CoordinatorState, question: Question): Reply | Failure {
+  const { durable } = state;
+  switch (question.kind) {
+    case "status":
+      return status(state);
+    case "run": {
+      const run = durable.runs.get(question.run);
+      return run === undefined ? unknownRun(question.run) : { kind: "run", run: runStatus(run) };
+    }
+    case "runs":
+      return { kind: "runs", runs: listRuns(durable, question.job, question.limit) };
+    case "executors":
+      return { kind: "executors", executors: [...state.executors.values()].map(executorStatus) };
+    case "job": {
+      const digest = durable.names.get(question.name) ?? "";
+      const job = durable.jobs.get(digest);
+      if (job !== undefined) return { kind: "job", job, digest };
+      return failure("unknownJob", `job ${JSON.stringify(question.name)} is not known`);
+    }
+    case "dataset":
+      return findDataset(state, question);
+    default:
+      return unreachable(question);
+  }
+}
+
+function findDataset(
+  state: CoordinatorState,
+  { dataset, day, revision }: Extract<Question, { kind: "dataset" }>,
+): Reply | Failure {
+  for (const record of state.durable.days.values()) {
+    if (record.day !== day || !record.datasets.includes(dataset)) continue;
+    const wanted = revision === 0 ? record.committed : revision;
+    if (wanted > record.highest) break;
+    return { kind: "dataset", job: record.job, day, revision: wanted };
+  }
+  const which = revision === 0 ? "" : ` in revision ${revision}`;
+  return failure(
+    "unknownDataset",
+    `no committed dataset ${JSON.stringify(dataset)} for day ${day}${which}; ` +
+      "see which days are committed with: daymill runs",
+    { dataset, day },
+  );
+}
+
+function unknownRun(run: string): Failure {
+  const text = `run ${JSON.stringify(run)} is not known; see which ones are with: daymill runs`;
+  return failure("unknownRun", text, { run });
+}

@@ -1,0 +1,183 @@
+/**
+ * What the journal remembers, as types: jobs, days, runs with their stages and tasks, kept map outputs.
+ * It is owned by one coordinator and changed in place by `fold` only (a day may have 25,000 tasks; copying them per
+ * message would cost more than the work). Nothing here is a monotonic time: those do not survive a process.
+ */
+import type { Failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { RunStateName, RunStatus } from "../../shared/kernel/status.ts";
+import type { Day } from "../../shared/kernel/time.ts";
+import type {
+  AttemptCounters,
+  ExchangeOutput,
+  FileAccount,
+  FileFingerprint,
+  Split,
+  StagedFile,
+} from "../../shared/kernel/work.ts";
+import type { PlannedExchange } from "./facts.ts";
+
+export interface Durable {
+  /** Epoch of the last `led`. */
+  epoch: number;
+  /** By digest. */
+  readonly jobs: Map<string, JobSpec>;
+  /** Job name → digest of its newest form. */
+  readonly names: Map<string, string>;
+  /** By `dayKey`. */
+  readonly days: Map<string, DayRecord>;
+  /** Live and ended runs, oldest first. */
+  readonly runs: Map<string, Run>;
+  /** Request id → run id. */
+  readonly requests: Map<string, string>;
+  /** Attempts of live runs, by id; ended ones stay so that late reports find them. */
+  readonly attempts: Map<string, Attempt>;
+  /** Map outputs that outlive their run, by scope. */
+  readonly kept: Map<string, Kept>;
+}
+
+export interface DayRecord {
+  readonly job: string;
+  readonly day: Day;
+  /** Highest revision that was ever named. */
+  highest: number;
+  /** Revision that readers see, 0 = none. */
+  committed: number;
+  /** Datasets of the committed revision. */
+  datasets: readonly string[];
+  /** Last way in which each source was cut: late files form new groups, old groups stay. */
+  readonly splits: Map<string, readonly Split[]>;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly job: string;
+  readonly day: Day;
+  readonly revision: number;
+  readonly jobDigest: string;
+  readonly duckdb: string;
+  readonly createdMs: number;
+  plan: JobPlan;
+  state: RunStateName;
+  /** Set by `runEnding`. */
+  ending?: { readonly cancelled: boolean; readonly failure: Failure };
+  /** Plan stages in plan order, then the checks. Emptied when the run has ended. */
+  stages: Stage[];
+  dimensions: Map<string, FileFingerprint>;
+  exchanges: Map<string, PlannedExchange>;
+  warnings: readonly string[];
+  /** How it ended, as it is shown; set once. */
+  ended?: RunStatus;
+}
+
+export type StageKind = "scan" | "reduce" | "check";
+
+export interface Stage {
+  readonly id: string;
+  readonly kind: StageKind;
+  /** Scan: task i reads split i. */
+  readonly splits: readonly Split[];
+  /** Scan with kept outputs: their scope. */
+  readonly scope?: string;
+  readonly tasks: Task[];
+  /** Tasks neither done nor with a running attempt, in the order in which they became so. */
+  readonly waiting: Set<number>;
+  done: number;
+  reused: number;
+  failedAttempts: number;
+  startedMs: number;
+  endedMs: number;
+  readonly sums: StageSums;
+}
+
+/** Sums over the winners of a stage. */
+export interface StageSums {
+  rowsIn: number;
+  bytesIn: number;
+  rowsOut: number;
+  bytesOut: number;
+  exchangeRows: number;
+  exchangeBytes: number;
+  lines: number;
+  rejects: number;
+}
+
+export interface Task {
+  /** Ids of running attempts. More than one only when an attempt is duplicated on purpose. */
+  running: string[];
+  /** Attempts started so far, for whatever reason. */
+  starts: number;
+  /** Failures that count against the budget. */
+  failures: number;
+  /** Executors on which it failed. */
+  failedOn: string[];
+  /** The next attempt runs with one thread and disk-backed tables. */
+  lowMemory: boolean;
+  result?: TaskResult;
+  /** Exchange → checksum of an output that was dropped after consumers may have read it. */
+  replaces?: Readonly<Record<string, string>>;
+}
+
+/** The winner of a task. */
+export interface TaskResult {
+  readonly attemptId: string;
+  /** Empty when the output was kept from an earlier run. */
+  readonly executor: string;
+  readonly outputs: readonly ExchangeOutput[];
+  readonly files: readonly StagedFile[];
+  readonly accounts: readonly FileAccount[];
+  readonly rejectsFile?: string;
+  readonly counters: AttemptCounters;
+  readonly checkValue?: string | null;
+  readonly mapKey?: string;
+}
+
+export interface Attempt {
+  readonly run: string;
+  readonly stage: number;
+  readonly task: number;
+  readonly executor: string;
+  readonly incarnation: number;
+  readonly mapKey?: string;
+  /** `lost`: given up without a word from its executor; a late success is still welcome. */
+  state: "running" | "done" | "failed" | "lost";
+}
+
+export interface Kept {
+  readonly job: string;
+  readonly day: Day;
+  readonly source: string;
+  readonly exchanges: readonly PlannedExchange[];
+  /** By map key. */
+  readonly outputs: Map<string, TaskResult>;
+}
+
+export function emptyDurable(): Durable {
+  return {
+    epoch: 0,
+    jobs: new Map(),
+    names: new Map(),
+    days: new Map(),
+    runs: new Map(),
+    requests: new Map(),
+    attempts: new Map(),
+    kept: new Map(),
+  };
+}
+
+export function dayKey(job: string, day: Day): string {
+  return `${job}|${day}`;
+}
+
+/** The run of this job and day that has not ended, if any. */
+export function liveRun(durable: Durable, job: string, day: Day): Run | undefined {
+  for (const run of durable.runs.values()) {
+    if (run.job === job && run.day === day && run.ended === undefined) return run;
+  }
+  return undefined;
+}
+
+export function liveRuns(durable: Durable): Run[] {
+  return [...durable.runs.values()].filter((run) => run.ended === undefined);
+}

@@ -1,0 +1,145 @@
+/**
+ * The journal's vocabulary: what the leader has decided or learned and must remember after a crash.
+ * Durable state changes by `fold` of a fact (fold.ts) and in no other way. Old facts stay readable:
+ * members are added, never renamed.
+ */
+import type { Failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { DatasetStatus } from "../../shared/kernel/status.ts";
+import type { Day } from "../../shared/kernel/time.ts";
+import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
+
+/** How a scan stage is cut; task i reads split i. */
+export interface PlannedScan {
+  readonly stage: string;
+  readonly splits: readonly Split[];
+  /** Set when the stage's outputs are kept for later runs of the day: the scope that they are kept under. */
+  readonly scope?: string;
+}
+
+export interface PlannedExchange {
+  readonly exchange: string;
+  /** Stream names by group. */
+  readonly streams: readonly string[];
+  /** Equal to the producing scan's scope when its contents outlive the run. */
+  readonly scope?: string;
+}
+
+export type Fact =
+  /** First record of a leadership: whatever an older leader had in flight is void. */
+  | {
+      readonly kind: "led";
+      readonly epoch: number;
+      readonly coordinator: string;
+      readonly wallMs: number;
+    }
+  | { readonly kind: "jobSaved"; readonly digest: string; readonly spec: JobSpec }
+  /** A manifest on storage that the journal did not know (lost journal, restored storage). */
+  | {
+      readonly kind: "revisionFound";
+      readonly job: string;
+      readonly day: Day;
+      readonly revision: number;
+      readonly state: RunManifest["state"];
+      readonly datasets: readonly string[];
+    }
+  | {
+      readonly kind: "runCreated";
+      readonly run: string;
+      readonly job: string;
+      readonly day: Day;
+      readonly revision: number;
+      readonly requestId: string;
+      readonly jobDigest: string;
+      readonly plan: JobPlan;
+      readonly duckdb: string;
+      readonly wallMs: number;
+    }
+  /** A further request was given a run that was there already. */
+  | { readonly kind: "requestAnswered"; readonly requestId: string; readonly run: string }
+  | {
+      readonly kind: "runPlanned";
+      readonly run: string;
+      readonly scans: readonly PlannedScan[];
+      readonly dimensions: readonly { readonly name: string; readonly file: FileFingerprint }[];
+      readonly exchanges: readonly PlannedExchange[];
+      readonly wallMs: number;
+    }
+  | {
+      readonly kind: "attemptStarted";
+      readonly run: string;
+      readonly stage: number;
+      readonly task: number;
+      readonly attemptId: string;
+      readonly executor: string;
+      readonly incarnation: number;
+      /** Map tasks only. */
+      readonly mapKey?: string;
+      readonly wallMs: number;
+    }
+  | {
+      readonly kind: "attemptDone";
+      readonly attemptId: string;
+      readonly success: AttemptSuccess;
+      readonly wallMs: number;
+    }
+  | {
+      readonly kind: "attemptFailed";
+      readonly attemptId: string;
+      readonly failure: Failure;
+      readonly wallMs: number;
+    }
+  /** The kept output of an earlier run takes the place of an attempt. */
+  | {
+      readonly kind: "taskReused";
+      readonly run: string;
+      readonly stage: number;
+      readonly task: number;
+      readonly mapKey: string;
+      readonly wallMs: number;
+    }
+  /** A winner's rows can no longer be read: its task runs again. */
+  | {
+      readonly kind: "outputDropped";
+      readonly run: string;
+      readonly stage: number;
+      readonly task: number;
+      readonly attemptId: string;
+    }
+  /** The streams of an exchange were found missing: every output in it is void. */
+  | { readonly kind: "exchangeLost"; readonly run: string; readonly exchange: string }
+  | { readonly kind: "checksStarted"; readonly run: string; readonly wallMs: number }
+  | {
+      readonly kind: "commitStarted";
+      readonly run: string;
+      readonly warnings: readonly string[];
+      readonly wallMs: number;
+    }
+  /** From here on the run can only become failed or cancelled (or adopt a commit that is there already). */
+  | {
+      readonly kind: "runEnding";
+      readonly run: string;
+      readonly cancelled: boolean;
+      readonly failure: Failure;
+      readonly wallMs: number;
+    }
+  | {
+      readonly kind: "runCommitted";
+      readonly run: string;
+      readonly manifest: string;
+      readonly datasets: readonly DatasetStatus[];
+      /** Where kept outputs' reject files are now: staged path → final path. */
+      readonly rejects: readonly { readonly staged: string; readonly path: string }[];
+      readonly wallMs: number;
+    }
+  | {
+      readonly kind: "runEnded";
+      readonly run: string;
+      readonly state: "failed" | "cancelled";
+      readonly failure: Failure;
+      readonly wallMs: number;
+    }
+  /** Kept outputs that are over their time, or belong to another form of the job. */
+  | { readonly kind: "keptDropped"; readonly scopes: readonly string[] };

@@ -1,0 +1,161 @@
+/**
+ * What facts about a whole run do to durable state: created, planned, checked, committed, ended.
+ * Part of `fold`: in place, total, deciding nothing.
+ */
+import { assert } from "../../shared/kernel/assert.ts";
+import type { DayRecord, Durable, Run, Stage, StageKind, Task } from "./durable.ts";
+import type { Fact } from "./facts.ts";
+import { runStatus } from "./views.ts";
+
+type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
+
+export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCreated">): void {
+  day.highest = Math.max(day.highest, fact.revision);
+  durable.requests.set(fact.requestId, fact.run);
+  durable.runs.set(fact.run, {
+    id: fact.run,
+    job: fact.job,
+    day: fact.day,
+    revision: fact.revision,
+    jobDigest: fact.jobDigest,
+    duckdb: fact.duckdb,
+    createdMs: fact.wallMs,
+    plan: fact.plan,
+    state: "planning",
+    stages: [],
+    dimensions: new Map(),
+    exchanges: new Map(),
+    warnings: [],
+  });
+}
+
+export function foldRunPlanned(
+  durable: Durable,
+  day: DayRecord,
+  run: Run,
+  fact: Of<"runPlanned">,
+): void {
+  run.state = "running";
+  for (const { name, file } of fact.dimensions) run.dimensions.set(name, file);
+  for (const exchange of fact.exchanges) run.exchanges.set(exchange.exchange, exchange);
+  run.stages = run.plan.stages.map((plan) => {
+    const { input } = plan;
+    if (input.kind === "exchange") return newStage(plan.id, "reduce", groupsOf(run, input));
+    const scan = fact.scans.find((one) => one.stage === plan.id);
+    assert(scan !== undefined, "every scan stage was cut");
+    day.splits.set(input.source, scan.splits);
+    if (scan.scope !== undefined) keepFrom(durable, run, input.source, scan.scope);
+    return newStage(plan.id, "scan", scan.splits.length, scan);
+  });
+}
+
+function groupsOf(run: Run, input: { readonly exchanges: readonly string[] }): number {
+  const plan = run.plan.exchanges.find((exchange) => exchange.id === input.exchanges[0]);
+  assert(plan !== undefined, "a reduce stage reads an exchange of its plan");
+  return plan.groups;
+}
+
+function keepFrom(durable: Durable, run: Run, source: string, scope: string): void {
+  if (durable.kept.has(scope)) return;
+  const exchanges = [...run.exchanges.values()].filter((exchange) => exchange.scope === scope);
+  durable.kept.set(scope, { job: run.job, day: run.day, source, exchanges, outputs: new Map() });
+}
+
+export function foldChecksStarted(durable: Durable, run: Run, _wallMs: number): void {
+  run.state = "checking";
+  const checks = durable.jobs.get(run.jobDigest)?.checks ?? [];
+  run.stages.push(newStage("checks", "check", checks.length));
+}
+
+function newStage(
+  id: string,
+  kind: StageKind,
+  tasks: number,
+  scan?: { readonly splits: Stage["splits"]; readonly scope?: string },
+): Stage {
+  return {
+    id,
+    kind,
+    splits: scan?.splits ?? [],
+    ...(scan?.scope === undefined ? {} : { scope: scan.scope }),
+    tasks: Array.from({ length: tasks }, newTask),
+    waiting: new Set(Array.from({ length: tasks }, (_, index) => index)),
+    done: 0,
+    reused: 0,
+    failedAttempts: 0,
+    startedMs: 0,
+    endedMs: 0,
+    sums: {
+      rowsIn: 0,
+      bytesIn: 0,
+      rowsOut: 0,
+      bytesOut: 0,
+      exchangeRows: 0,
+      exchangeBytes: 0,
+      lines: 0,
+      rejects: 0,
+    },
+  };
+}
+
+function newTask(): Task {
+  return { running: [], starts: 0, failures: 0, failedOn: [], lowMemory: false };
+}
+
+export function foldRunCommitted(
+  durable: Durable,
+  day: DayRecord,
+  run: Run,
+  fact: Of<"runCommitted">,
+): void {
+  run.state = "committed";
+  day.committed = Math.max(day.committed, run.revision);
+  day.datasets = fact.datasets.map((dataset) => dataset.dataset);
+  const finals = new Map(fact.rejects.map(({ staged, path }) => [staged, path]));
+  settleKeptRejects(durable, run, (staged) => finals.get(staged));
+  run.ended = {
+    ...runStatus(run),
+    datasets: fact.datasets,
+    manifest: fact.manifest,
+    endedMs: fact.wallMs,
+  };
+  shrink(run);
+}
+
+export function foldRunEnded(durable: Durable, run: Run, fact: Of<"runEnded">): void {
+  run.state = fact.state;
+  settleKeptRejects(durable, run, () => undefined);
+  run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };
+  shrink(run);
+}
+
+/**
+ * A kept output's reject file must outlive the run's staging folder: it moves to its final path with the commit.
+ * Without one the output can't be used again, for its rejects would be lost.
+ */
+function settleKeptRejects(
+  durable: Durable,
+  run: Run,
+  finalOf: (staged: string) => string | undefined,
+): void {
+  for (const stage of run.stages) {
+    const kept = stage.scope === undefined ? undefined : durable.kept.get(stage.scope);
+    if (kept === undefined) continue;
+    for (const { result } of stage.tasks) {
+      if (result?.rejectsFile === undefined || result.mapKey === undefined) continue;
+      // An output that was itself re-used has a final path already.
+      if (result.executor === "") continue;
+      const path = finalOf(result.rejectsFile);
+      if (path === undefined) kept.outputs.delete(result.mapKey);
+      else kept.outputs.set(result.mapKey, { ...result, rejectsFile: path });
+    }
+  }
+}
+
+/** An ended run is remembered by what it shows; its tasks are not needed again. */
+function shrink(run: Run): void {
+  run.stages = [];
+  run.dimensions = new Map();
+  run.exchanges = new Map();
+  run.plan = { stages: [], exchanges: [], datasets: [], usesLogicalTime: false };
+}

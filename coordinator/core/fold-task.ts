@@ -1,0 +1,196 @@
+/**
+ * What facts about tasks and attempts do to durable state. A task is waiting, running or done; `done` is left only
+ * when its output was lost. Part of `fold`: in place, total, deciding nothing.
+ */
+import { classOf } from "../../shared/kernel/failure.ts";
+import type { AttemptSuccess } from "../../shared/kernel/work.ts";
+import type { Attempt, Durable, Run, Stage, Task, TaskResult } from "./durable.ts";
+import type { Fact } from "./facts.ts";
+import { consumersOf, producersOf } from "./stage-graph.ts";
+
+type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
+
+export function foldAttemptStarted(durable: Durable, run: Run, fact: Of<"attemptStarted">): void {
+  const found = locate(run, fact.stage, fact.task);
+  if (found === undefined) return;
+  const { stage, task } = found;
+  task.running.push(fact.attemptId);
+  task.starts++;
+  stage.waiting.delete(fact.task);
+  if (stage.startedMs === 0) stage.startedMs = fact.wallMs;
+  durable.attempts.set(fact.attemptId, {
+    run: run.id,
+    stage: fact.stage,
+    task: fact.task,
+    executor: fact.executor,
+    incarnation: fact.incarnation,
+    ...(fact.mapKey === undefined ? {} : { mapKey: fact.mapKey }),
+    state: "running",
+  });
+}
+
+export function foldAttemptDone(durable: Durable, fact: Of<"attemptDone">): void {
+  const attempt = durable.attempts.get(fact.attemptId);
+  const run = attempt && durable.runs.get(attempt.run);
+  const found = run && locate(run, attempt.stage, attempt.task);
+  if (attempt === undefined || run === undefined || found === undefined) return;
+  if (attempt.state !== "running" && attempt.state !== "lost") return;
+  const { stage, task } = found;
+  endAttempt(attempt, task, fact.attemptId, "done");
+  if (task.result !== undefined) return;
+  const result = resultOf(fact.attemptId, attempt, fact.success);
+  if (changedOutputs(task, result)) restartConsumers(durable, run, stage);
+  if (keepable(stage, result)) {
+    durable.kept.get(stage.scope ?? "")?.outputs.set(result.mapKey ?? "", result);
+  }
+  finish(stage, attempt.task, result, fact.wallMs);
+}
+
+function resultOf(attemptId: string, attempt: Attempt, success: AttemptSuccess): TaskResult {
+  return {
+    attemptId,
+    executor: attempt.executor,
+    outputs: success.outputs,
+    files: success.files,
+    accounts: success.accounts,
+    ...(success.rejectsFile === undefined ? {} : { rejectsFile: success.rejectsFile }),
+    counters: success.counters,
+    ...(success.checkValue === undefined ? {} : { checkValue: success.checkValue }),
+    ...(attempt.mapKey === undefined ? {} : { mapKey: attempt.mapKey }),
+  };
+}
+
+/** Files in staging go with their run, so an output that has some can't be used by the next one. */
+function keepable(stage: Stage, result: TaskResult): boolean {
+  return stage.scope !== undefined && result.mapKey !== undefined && result.files.length === 0;
+}
+
+function changedOutputs(task: Task, result: TaskResult): boolean {
+  const { replaces } = task;
+  if (replaces === undefined) return false;
+  return result.outputs.some((output) => replaces[output.exchange] !== output.checksum);
+}
+
+export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): void {
+  const attempt = durable.attempts.get(fact.attemptId);
+  const run = attempt && durable.runs.get(attempt.run);
+  const found = run && locate(run, attempt.stage, attempt.task);
+  if (attempt === undefined || found === undefined || attempt.state !== "running") return;
+  const { stage, task } = found;
+  const { code } = fact.failure;
+  endAttempt(attempt, task, fact.attemptId, code === "executorLost" ? "lost" : "failed");
+  if (code !== "cancelled") stage.failedAttempts++;
+  if (classOf(code).counts) {
+    task.failures++;
+    if (!task.failedOn.includes(attempt.executor)) task.failedOn.push(attempt.executor);
+  }
+  if (code === "outOfMemory") task.lowMemory = true;
+  if (task.result === undefined && task.running.length === 0) stage.waiting.add(attempt.task);
+}
+
+export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused">): void {
+  const found = locate(run, fact.stage, fact.task);
+  const kept = durable.kept.get(found?.stage.scope ?? "")?.outputs.get(fact.mapKey);
+  if (found === undefined || kept === undefined || found.task.result !== undefined) return;
+  found.stage.waiting.delete(fact.task);
+  found.stage.reused++;
+  if (found.stage.startedMs === 0) found.stage.startedMs = fact.wallMs;
+  finish(found.stage, fact.task, { ...kept, executor: "" }, fact.wallMs);
+}
+
+export function foldOutputDropped(durable: Durable, run: Run, fact: Of<"outputDropped">): void {
+  const found = locate(run, fact.stage, fact.task);
+  if (found?.task.result?.attemptId !== fact.attemptId) return;
+  dropResult(durable, found.stage, fact.task);
+}
+
+export function foldExchangeLost(durable: Durable, run: Run, exchange: string): void {
+  const scope = run.exchanges.get(exchange)?.scope;
+  if (scope !== undefined) durable.kept.get(scope)?.outputs.clear();
+  for (const stage of producersOf(run, exchange)) {
+    stage.tasks.forEach((task, index) => {
+      if (task.result !== undefined) dropResult(durable, stage, index);
+    });
+  }
+}
+
+/** Back to waiting; what its rows summed to is remembered, for consumers may have read them. */
+function dropResult(durable: Durable, stage: Stage, index: number): void {
+  const task = stage.tasks[index];
+  const result = task?.result;
+  if (task === undefined || result === undefined) return;
+  task.replaces = Object.fromEntries(result.outputs.map((one) => [one.exchange, one.checksum]));
+  if (stage.scope !== undefined && result.mapKey !== undefined) {
+    durable.kept.get(stage.scope)?.outputs.delete(result.mapKey);
+  }
+  delete task.result;
+  stage.done--;
+  if (result.executor === "") stage.reused--;
+  addSums(stage, result, -1);
+  if (task.running.length === 0) stage.waiting.add(index);
+}
+
+/** A producer gave other rows than the ones that were read: whoever read the old ones runs again. */
+function restartConsumers(durable: Durable, run: Run, producer: Stage): void {
+  for (const consumer of consumersOf(run, producer)) {
+    let restarted = false;
+    voidAttempts(durable, run, consumer);
+    consumer.tasks.forEach((task, index) => {
+      if (task.result === undefined) return;
+      dropResult(durable, consumer, index);
+      restarted = true;
+    });
+    if (restarted) restartConsumers(durable, run, consumer);
+  }
+}
+
+/** Attempts that read the old rows, lost ones included: none of them may still win. */
+function voidAttempts(durable: Durable, run: Run, stage: Stage): void {
+  const index = run.stages.indexOf(stage);
+  for (const [id, attempt] of durable.attempts) {
+    if (attempt.run !== run.id || attempt.stage !== index || attempt.state === "done") continue;
+    const task = stage.tasks[attempt.task];
+    if (task === undefined) continue;
+    endAttempt(attempt, task, id, "failed");
+    if (task.result === undefined && task.running.length === 0) stage.waiting.add(attempt.task);
+  }
+}
+
+function finish(stage: Stage, index: number, result: TaskResult, wallMs: number): void {
+  const task = stage.tasks[index];
+  if (task === undefined) return;
+  task.result = result;
+  delete task.replaces;
+  stage.waiting.delete(index);
+  stage.done++;
+  stage.endedMs = wallMs;
+  addSums(stage, result, 1);
+}
+
+function addSums(stage: Stage, result: TaskResult, sign: 1 | -1): void {
+  const { sums } = stage;
+  sums.rowsIn += sign * result.counters.rowsIn;
+  sums.bytesIn += sign * result.counters.bytesIn;
+  sums.rowsOut += sign * result.counters.rowsOut;
+  sums.bytesOut += sign * result.counters.bytesOut;
+  for (const output of result.outputs) {
+    sums.exchangeRows += sign * output.rows;
+    sums.exchangeBytes += sign * output.bytes;
+  }
+  for (const account of result.accounts) {
+    sums.lines += sign * account.lines;
+    sums.rejects += sign * account.rejects;
+  }
+}
+
+function endAttempt(attempt: Attempt, task: Task, id: string, state: Attempt["state"]): void {
+  attempt.state = state;
+  task.running = task.running.filter((running) => running !== id);
+}
+
+function locate(run: Run, stage: number, task: number): { stage: Stage; task: Task } | undefined {
+  const stageFound = run.stages[stage];
+  const taskFound = stageFound?.tasks[task];
+  if (stageFound === undefined || taskFound === undefined) return undefined;
+  return { stage: stageFound, task: taskFound };
+}

@@ -1,0 +1,166 @@
+/**
+ * `fold` applies one fact to durable state, in place. It is total over facts of the past: what no longer applies
+ * (a run that was forgotten, an attempt that ended) is ignored, so any replay of a journal gives the same state.
+ * It decides nothing: which facts come is decided elsewhere.
+ */
+import { unreachable } from "../../shared/kernel/assert.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { type DayRecord, type Durable, dayKey, type Run } from "./durable.ts";
+import type { Fact } from "./facts.ts";
+import {
+  foldChecksStarted,
+  foldRunCommitted,
+  foldRunCreated,
+  foldRunEnded,
+  foldRunPlanned,
+} from "./fold-run.ts";
+import {
+  foldAttemptDone,
+  foldAttemptFailed,
+  foldAttemptStarted,
+  foldExchangeLost,
+  foldOutputDropped,
+  foldTaskReused,
+} from "./fold-task.ts";
+
+export function fold(durable: Durable, fact: Fact): void {
+  switch (fact.kind) {
+    case "led":
+      durable.epoch = fact.epoch;
+      return;
+    case "jobSaved":
+      durable.jobs.set(fact.digest, fact.spec);
+      durable.names.set(fact.spec.name, fact.digest);
+      dropUnusedJobs(durable);
+      return;
+    case "revisionFound":
+      foldRevisionFound(durable, fact);
+      return;
+    case "requestAnswered":
+      durable.requests.set(fact.requestId, fact.run);
+      return;
+    case "keptDropped":
+      for (const scope of fact.scopes) durable.kept.delete(scope);
+      return;
+    case "attemptDone":
+      foldAttemptDone(durable, fact);
+      return;
+    case "attemptFailed":
+      foldAttemptFailed(durable, fact);
+      return;
+    case "runCreated":
+      foldRunCreated(durable, dayRecord(durable, fact.job, fact.day), fact);
+      return;
+    default:
+      foldIntoRun(durable, durable.runs.get(fact.run), fact);
+      return;
+  }
+}
+
+type RunFact = Exclude<
+  Fact,
+  {
+    kind:
+      | "led"
+      | "jobSaved"
+      | "revisionFound"
+      | "requestAnswered"
+      | "keptDropped"
+      | "attemptDone"
+      | "attemptFailed"
+      | "runCreated";
+  }
+>;
+
+function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): void {
+  if (run === undefined || run.ended !== undefined) return;
+  switch (fact.kind) {
+    case "runPlanned":
+      foldRunPlanned(durable, dayRecord(durable, run.job, run.day), run, fact);
+      return;
+    case "attemptStarted":
+      foldAttemptStarted(durable, run, fact);
+      return;
+    case "taskReused":
+      foldTaskReused(durable, run, fact);
+      return;
+    case "outputDropped":
+      foldOutputDropped(durable, run, fact);
+      return;
+    case "exchangeLost":
+      foldExchangeLost(durable, run, fact.exchange);
+      return;
+    case "checksStarted":
+      foldChecksStarted(durable, run, fact.wallMs);
+      return;
+    case "commitStarted":
+      run.state = "committing";
+      run.warnings = fact.warnings;
+      return;
+    case "runEnding":
+      run.ending = { cancelled: fact.cancelled, failure: fact.failure };
+      forgetAttempts(durable, run);
+      return;
+    case "runCommitted":
+      foldRunCommitted(durable, dayRecord(durable, run.job, run.day), run, fact);
+      break;
+    case "runEnded":
+      foldRunEnded(durable, run, fact);
+      break;
+    default:
+      unreachable(fact);
+      return;
+  }
+  forgetAttempts(durable, run);
+  forgetOldRuns(durable);
+}
+
+function foldRevisionFound(durable: Durable, fact: Extract<Fact, { kind: "revisionFound" }>): void {
+  const record = dayRecord(durable, fact.job, fact.day);
+  record.highest = Math.max(record.highest, fact.revision);
+  if (fact.state === "committed" && fact.revision > record.committed) {
+    record.committed = fact.revision;
+    record.datasets = fact.datasets;
+  }
+}
+
+function dayRecord(durable: Durable, job: string, day: string): DayRecord {
+  const key = dayKey(job, day);
+  const known = durable.days.get(key);
+  if (known !== undefined) return known;
+  const record: DayRecord = {
+    job,
+    day,
+    highest: 0,
+    committed: 0,
+    datasets: [],
+    splits: new Map(),
+  };
+  durable.days.set(key, record);
+  return record;
+}
+
+/** Attempts of an ended run: a late report of one is acknowledged as unknown. */
+function forgetAttempts(durable: Durable, run: Run): void {
+  for (const [id, attempt] of durable.attempts) {
+    if (attempt.run === run.id) durable.attempts.delete(id);
+  }
+}
+
+function forgetOldRuns(durable: Durable): void {
+  const ended = [...durable.runs.values()].filter((run) => run.ended !== undefined);
+  const forgotten = ended.slice(0, Math.max(0, ended.length - limits.runsKeptInMemory));
+  if (forgotten.length === 0) return;
+  for (const run of forgotten) durable.runs.delete(run.id);
+  for (const [request, run] of durable.requests) {
+    if (!durable.runs.has(run)) durable.requests.delete(request);
+  }
+  dropUnusedJobs(durable);
+}
+
+/** Old forms of a job stay for as long as a live run needs them. */
+function dropUnusedJobs(durable: Durable): void {
+  const used = new Set(durable.names.values());
+  for (const run of durable.runs.values()) if (run.ended === undefined) used.add(run.jobDigest);
+  for (const digest of durable.jobs.keys()) if (!used.has(digest)) durable.jobs.delete(digest);
+}

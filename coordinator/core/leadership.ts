@@ -1,0 +1,283 @@
+/**
+ * Standby → candidate → leader → standby. Silence is judged on our own monotonic clock; to lead takes, in this order:
+ * an epoch created by nobody else, the claim on storage (which fences every older leader there), storage read, the
+ * journal folded, and `led` appended after exactly the last folded record (which fences every older leader there).
+ * A leader whose renewals are not acknowledged steps down by itself, before others may begin.
+ */
+import { limits } from "../../shared/kernel/limits.ts";
+import type { Instant } from "../../shared/kernel/time.ts";
+import { emptyDurable } from "./durable.ts";
+import { fold } from "./fold.ts";
+import { encodeFacts, readFacts } from "./journal-text.ts";
+import type { Answer } from "./protocol.ts";
+import { decodeSnapshot } from "./snapshot.ts";
+import { type Candidate, type CoordinatorState, emptyJournal, type Renewal } from "./state.ts";
+import { askNow, log, refuseNotLeader, type Turn, tellNow } from "./turn.ts";
+
+/** Spread of the moment at which standbys begin, so that they seldom race: 0 … candidateJitterMsMax. */
+export function candidateJitterMs(coordinator: string): number {
+  let hash = 0;
+  for (const letter of coordinator) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;
+  return hash % (limits.candidateJitterMsMax + 1);
+}
+
+/** Somebody's sign of life. True when it ends our own leadership or candidacy. */
+export function heardLeader(
+  turn: Turn,
+  hint: { readonly epoch: number; readonly address: string },
+): boolean {
+  const { state } = turn;
+  const { role } = state;
+  // An epoch may have been taken by a candidate that gave up: only hints say who is alive.
+  if (hint.epoch < state.epochHeard) return false;
+  const ours = role.kind === "standby" ? 0 : role.epoch;
+  state.epochHeard = hint.epoch;
+  state.epochSeen = Math.max(state.epochSeen, hint.epoch);
+  state.leaderAddress = hint.address;
+  if (role.kind === "standby") role.silentSince = turn.at;
+  return role.kind !== "standby" && hint.epoch > ours;
+}
+
+/** Does the leader have to stop because nobody confirmed its renewals in time? */
+export function isOverdue(state: CoordinatorState, at: Instant): boolean {
+  const { role } = state;
+  const renewal = role.kind === "standby" ? undefined : role.renewal;
+  return renewal !== undefined && at - renewal.provenAt > limits.stepDownAfterMs;
+}
+
+/** One look at the clock, in every role. */
+export function leadershipTick(turn: Turn): void {
+  const { state, at } = turn;
+  const { role } = state;
+  if (role.kind !== "standby") {
+    const { renewal } = role;
+    if (renewal !== undefined && at - renewal.sentAt >= limits.renewEveryMs) renew(turn, renewal);
+    return;
+  }
+  if (state.stopping) return;
+  if (role.silentSince === undefined) role.silentSince = at;
+  if (!role.looked) {
+    role.looked = true;
+    askNow(turn, { kind: "readFences" }, { kind: "firstLook" });
+  }
+  const patienceMs = limits.leaseExpiresMs + candidateJitterMs(state.config.coordinator);
+  if (at - role.silentSince >= patienceMs) beginCandidacy(turn);
+}
+
+/** A cluster that never had a leader needs no waiting for one. */
+export function firstLookAnswered(turn: Turn, answer: Answer): void {
+  const { role } = turn.state;
+  if (role.kind !== "standby" || answer.kind !== "fences") return;
+  if (answer.registry === 0 && answer.storage === 0) beginCandidacy(turn);
+}
+
+function beginCandidacy(turn: Turn): void {
+  turn.state.role = {
+    kind: "candidate",
+    phase: "fences",
+    epoch: 0,
+    renewal: undefined,
+    sentAt: turn.at,
+    jobs: [],
+    manifests: [],
+    snapshot: undefined,
+    from: 1,
+    reader: { pieces: [] },
+    ledText: "",
+    folded: 0,
+  };
+  tellNow(turn, { kind: "roleChanged", role: "candidate", epoch: turn.state.epochSeen });
+  askNow(turn, { kind: "readFences" }, { kind: "candidacy" });
+}
+
+function renew(turn: Turn, renewal: Renewal): void {
+  const { role } = turn.state;
+  if (role.kind === "standby") return;
+  renewal.beat++;
+  renewal.sentAt = turn.at;
+  const { epoch } = role;
+  askNow(turn, { kind: "renew", epoch, beat: renewal.beat }, { kind: "renewal", sentAt: turn.at });
+}
+
+export function renewalAnswered(turn: Turn, sentAt: Instant, answer: Answer): void {
+  const { role } = turn.state;
+  if (role.kind === "standby" || answer.kind !== "ok") return;
+  if (role.renewal !== undefined && sentAt > role.renewal.provenAt) role.renewal.provenAt = sentAt;
+}
+
+/**
+ * The next answer on the way to lead. Gives the finished candidate when its `led` is saved: the caller takes over.
+ */
+export function candidacyAnswered(turn: Turn, answer: Answer): Candidate | undefined {
+  const { state } = turn;
+  const { role } = state;
+  if (role.kind !== "candidate") return undefined;
+  if (answer.kind === "failed") {
+    // An append that may have been saved: the journal itself says.
+    if (role.phase === "leading") readMore(turn, role);
+    else giveUp(turn, role, answer.failure.message);
+    return undefined;
+  }
+  switch (answer.kind) {
+    case "fences":
+      state.epochSeen = Math.max(state.epochSeen, answer.registry, answer.storage);
+      role.epoch = state.epochSeen + 1;
+      role.phase = "taking";
+      role.sentAt = turn.at;
+      askNow(turn, { kind: "takeEpoch", epoch: role.epoch }, { kind: "candidacy" });
+      return undefined;
+    case "taken":
+      taken(turn, role, answer.taken);
+      return undefined;
+    case "stored":
+      stored(turn, role, answer);
+      return undefined;
+    case "records":
+      return records(turn, role, answer);
+    case "appended":
+      return lead(turn, role, answer.sequence);
+    default:
+      return undefined;
+  }
+}
+
+function taken(turn: Turn, role: Candidate, isOurs: boolean): void {
+  const { state } = turn;
+  state.epochSeen = Math.max(state.epochSeen, role.epoch);
+  if (!isOurs) {
+    giveUp(turn, role, `epoch ${role.epoch} is somebody else's`);
+  } else if (role.phase === "taking") {
+    role.phase = "claiming";
+    role.renewal = { beat: 0, sentAt: role.sentAt, provenAt: role.sentAt };
+    renew(turn, role.renewal);
+    askNow(turn, { kind: "claimStorage", epoch: role.epoch }, { kind: "candidacy" });
+  } else {
+    role.phase = "storage";
+    askNow(turn, { kind: "readStorage", epoch: role.epoch }, { kind: "candidacy" });
+  }
+}
+
+function stored(turn: Turn, role: Candidate, answer: Extract<Answer, { kind: "stored" }>): void {
+  role.jobs = answer.jobs;
+  role.manifests = answer.manifests;
+  role.snapshot = answer.snapshot;
+  startFold(turn, role, (answer.snapshot?.sequence ?? 0) + 1);
+}
+
+function startFold(turn: Turn, role: Candidate, from: number): void {
+  const { snapshot } = role;
+  turn.state.durable = snapshot === undefined ? emptyDurable() : decodeSnapshot(snapshot.text);
+  role.reader = { pieces: [] };
+  role.from = from;
+  role.folded = 0;
+  readMore(turn, role);
+}
+
+function readMore(turn: Turn, role: Candidate): void {
+  role.phase = "journal";
+  const { from } = role;
+  const recordsMax = limits.journalReadRecordsMax;
+  askNow(turn, { kind: "readJournal", from, recordsMax }, { kind: "candidacy" });
+}
+
+function records(
+  turn: Turn,
+  role: Candidate,
+  answer: Extract<Answer, { kind: "records" }>,
+): Candidate | undefined {
+  const { durable } = turn.state;
+  if (answer.last < role.from - 1) {
+    // The journal is not the one that the snapshot was taken of: NATS lost it. What there is comes on top.
+    log(turn, "warn", "the journal was lost; going on from snapshot and manifests");
+    startFold(turn, role, 1);
+    role.folded = limits.snapshotEveryRecords;
+    return undefined;
+  }
+  for (const record of answer.records) {
+    role.from = record.sequence + 1;
+    role.folded++;
+    for (const fact of readFacts(role.reader, record.text)) fold(durable, fact);
+    if (record.text === role.ledText) return lead(turn, role, record.sequence);
+    if (durable.epoch >= role.epoch) {
+      turn.state.epochSeen = Math.max(turn.state.epochSeen, durable.epoch);
+      giveUp(turn, role, `epoch ${durable.epoch} leads already`);
+      return undefined;
+    }
+  }
+  if (role.from <= answer.last && answer.records.length > 0) {
+    readMore(turn, role);
+    return undefined;
+  }
+  appendLed(turn, role, answer.last);
+  return undefined;
+}
+
+function appendLed(turn: Turn, role: Candidate, expected: number): void {
+  const { coordinator } = turn.state.config;
+  const { epoch } = role;
+  role.phase = "leading";
+  if (role.ledText === "") {
+    const led = { kind: "led", epoch, coordinator, wallMs: turn.wall } as const;
+    role.ledText = encodeFacts(epoch, 0, [led])[0] ?? "";
+  }
+  const text = role.ledText;
+  askNow(turn, { kind: "append", epoch, expected, text }, { kind: "candidacy" });
+}
+
+function lead(turn: Turn, role: Candidate, sequence: number): Candidate | undefined {
+  const { state } = turn;
+  if (role.renewal === undefined) return undefined;
+  if (state.durable.epoch !== role.epoch) {
+    for (const fact of readFacts({ pieces: [] }, role.ledText)) fold(state.durable, fact);
+    role.folded++;
+  }
+  state.role = { kind: "leader", epoch: role.epoch, renewal: role.renewal };
+  state.leaderAddress = state.config.address;
+  state.journal = { ...emptyJournal(), sequence, recordsSinceSnapshot: role.folded };
+  state.nextAttempt = 1;
+  return role;
+}
+
+function giveUp(turn: Turn, role: Candidate, reason: string): void {
+  log(turn, "info", "not leading", { epoch: role.epoch, reason });
+  toStandby(turn);
+  // Not a whole lease: whoever won will be heard, and if nobody did we try again soon.
+  const { state, at } = turn;
+  const silentSince = at - limits.leaseExpiresMs + limits.stepDownAfterMs / 2;
+  state.role = { kind: "standby", silentSince, looked: true };
+}
+
+/** Back to standby from any role: nothing of this leadership is remembered, and nothing held ever leaves. */
+export function stepDown(turn: Turn, reason: string): void {
+  const { state } = turn;
+  if (state.role.kind === "standby") return;
+  log(turn, "warn", "stepping down", { epoch: state.role.epoch, reason });
+  toStandby(turn);
+}
+
+function toStandby(turn: Turn): void {
+  const { state } = turn;
+  const waiting = state.journal.held.flatMap(({ effect }) =>
+    effect.kind === "reply" ? [effect.reply] : [],
+  );
+  for (const { waiters } of state.submissions.values()) {
+    for (const { reply } of waiters) waiting.push(reply);
+  }
+  for (const connection of state.connections.keys()) {
+    tellNow(turn, { kind: "closeConnection", connection });
+  }
+  if (state.leaderAddress === state.config.address) state.leaderAddress = "";
+  state.role = { kind: "standby", silentSince: turn.at, looked: true };
+  state.durable = emptyDurable();
+  state.journal = emptyJournal();
+  state.executors.clear();
+  state.connections.clear();
+  state.submissions.clear();
+  state.asked.clear();
+  state.streamsChecking.clear();
+  state.reusing.clear();
+  state.delays.clear();
+  state.retries = [];
+  for (const to of waiting) refuseNotLeader(turn, to);
+  tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
+}

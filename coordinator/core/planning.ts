@@ -1,0 +1,107 @@
+/**
+ * A listed day to the `runPlanned` fact: splits of each source, streams of each exchange, what will be kept.
+ * Pure: files, sizes and dimensions come in as values.
+ */
+import { must } from "../../shared/kernel/assert.ts";
+import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
+import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
+import type { DayRecord, Run } from "./durable.ts";
+import type { Fact, PlannedExchange, PlannedScan } from "./facts.ts";
+import type { Answer } from "./protocol.ts";
+import { cutSource } from "./splits.ts";
+import { outputsOf } from "./stage-graph.ts";
+import { scanScope } from "./work-builder.ts";
+
+export interface PlanningInput {
+  readonly job: JobSpec;
+  readonly run: Run;
+  readonly day: DayRecord | undefined;
+  readonly listed: Extract<Answer, { kind: "listed" }>;
+  readonly cluster: string;
+  readonly slots: number;
+  readonly wallMs: number;
+}
+
+/** Sources that the plan scans, as declared, each once. */
+export function scannedSources(job: JobSpec, plan: JobPlan) {
+  return job.sources.filter((source) => plan.stages.some((stage) => scanOf(stage) === source.name));
+}
+
+/** Dimensions that some stage joins, as declared. */
+export function joinedDimensions(job: JobSpec, plan: JobPlan) {
+  return job.dimensions.filter((dimension) =>
+    plan.stages.some((stage) => stage.dimensions.includes(dimension.name)),
+  );
+}
+
+export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned" }> | Failure {
+  const { job, run, listed } = input;
+  const scans: PlannedScan[] = [];
+  for (const stage of run.plan.stages) {
+    const source = scanOf(stage);
+    if (source === undefined) continue;
+    const scan = planScan(input, stage, source);
+    if (scan.splits.length > limits.tasksPerStageMax) {
+      return failure(
+        "limitExceeded",
+        `source ${source} would need ${scan.splits.length} tasks, at most ` +
+          `${limits.tasksPerStageMax} are allowed; raise execution.split_bytes`,
+      );
+    }
+    scans.push(scan);
+  }
+  const dimensions = joinedDimensions(job, run.plan).map(({ name }, index) => ({
+    name,
+    file: must(listed.dimensions[index], "every dimension was listed"),
+  }));
+  const exchanges = run.plan.exchanges.map((plan): PlannedExchange => {
+    const scope = scans.find((scan) => writes(run.plan, scan.stage, plan.id))?.scope;
+    const { cluster } = input;
+    const name = { cluster, exchange: plan.id, generation: 1, groups: plan.groups };
+    const streams = exchangeStreams({ ...name, scope: scope ?? run.id });
+    return { exchange: plan.id, streams, ...(scope === undefined ? {} : { scope }) };
+  });
+  const { wallMs } = input;
+  return { kind: "runPlanned", run: run.id, scans, dimensions, exchanges, wallMs };
+}
+
+function planScan(input: PlanningInput, stage: StagePlan, source: string): PlannedScan {
+  const { job, run } = input;
+  const spec = must(
+    job.sources.find((one) => one.name === source),
+    "a planned source is declared",
+  );
+  const listed = must(
+    input.listed.sources.find((one) => one.source === source),
+    "every source was listed",
+  );
+  const splits = cutSource(listed, {
+    format: spec.format,
+    splitBytes: job.execution.splitBytes,
+    slots: input.slots,
+    former: input.day?.splits.get(source) ?? [],
+  });
+  const scope = isKept(run.plan, stage) ? scanScope(job, run, stage) : undefined;
+  return { stage: stage.id, splits, ...(scope === undefined ? {} : { scope }) };
+}
+
+/** Kept are scans that write nothing but exchanges of their own. */
+function isKept(plan: JobPlan, stage: StagePlan): boolean {
+  const written = outputsOf(stage);
+  if (written.length === 0 || written.length !== stage.outputs.length) return false;
+  return plan.stages.every(
+    (other) => other.id === stage.id || !outputsOf(other).some((one) => written.includes(one)),
+  );
+}
+
+function writes(plan: JobPlan, stage: string, exchange: string): boolean {
+  const found = plan.stages.find((one) => one.id === stage);
+  return found !== undefined && outputsOf(found).includes(exchange);
+}
+
+function scanOf(stage: StagePlan): string | undefined {
+  return stage.input.kind === "scan" ? stage.input.source : undefined;
+}

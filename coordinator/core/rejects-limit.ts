@@ -1,0 +1,66 @@
+/**
+ * Does a day have too many rejected lines? Judged per source as soon as all of its files are read, before anything
+ * is reduced for nothing. Pure; also sums up the line accounting of a source for its manifest.
+ */
+import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { ManifestSource } from "../../shared/kernel/manifest.ts";
+import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import type { FileAccount } from "../../shared/kernel/work.ts";
+import type { Run, Stage } from "./durable.ts";
+import { isComplete } from "./stage-graph.ts";
+
+export function rejectsOverLimit(job: JobSpec, run: Run): Failure | undefined {
+  for (const source of job.sources) {
+    const stage = scanOf(run, source.name);
+    if (stage === undefined || !isComplete(stage)) continue;
+    const { lines, rejects } = stage.sums;
+    if (rejects <= source.rejectsMaxShare * lines) continue;
+    return failure(
+      "rejectsOverLimit",
+      `source ${source.name}: ${rejects} of ${lines} lines were rejected, more than the allowed ` +
+        `share ${source.rejectsMaxShare}; see the first ones in the rejects file, or raise ` +
+        "rejects.max_share",
+      { source: source.name, rejects, lines },
+    );
+  }
+  return undefined;
+}
+
+/** Line accounting of each scanned source over all of its files. */
+export function sourceAccounts(job: JobSpec, run: Run): readonly ManifestSource[] {
+  return job.sources.flatMap((source) => {
+    const stage = scanOf(run, source.name);
+    if (stage === undefined) return [];
+    // A Parquet file cut into row ranges has one account per range: it is one file.
+    const accounts = stage.tasks.flatMap((task) => task.result?.accounts ?? []);
+    const files = new Map(accounts.map((account) => [account.file.path, account.file]));
+    const paths = [...files.keys()].sort();
+    const identity = paths.map((path) => {
+      const file = files.get(path);
+      return [path, file?.size, file?.mtimeNs, file?.ctimeNs, file?.inode];
+    });
+    return [
+      {
+        source: source.name,
+        files: files.size,
+        lines: sum(accounts, (one) => one.lines),
+        rows: sum(accounts, (one) => one.rows),
+        rejects: sum(accounts, (one) => one.rejects),
+        blank: sum(accounts, (one) => one.blank),
+        inputDigest: sha256Hex(JSON.stringify(identity)),
+      },
+    ];
+  });
+}
+
+function scanOf(run: Run, source: string): Stage | undefined {
+  return run.stages.find((stage, index) => {
+    const input = run.plan.stages[index]?.input;
+    return stage.kind === "scan" && input?.kind === "scan" && input.source === source;
+  });
+}
+
+function sum(accounts: readonly FileAccount[], of: (account: FileAccount) => number): number {
+  return accounts.reduce((total, account) => total + of(account), 0);
+}

@@ -1,0 +1,45 @@
+/**
+ * How long map outputs are kept for re-runs: those of the job's newest `backlogDays` days, and of each day only the
+ * form that its last run used. Decided when a run ends; nothing else in the exchange outlives a run.
+ */
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Durable, Run } from "./durable.ts";
+import { ask, decide, type Turn } from "./turn.ts";
+
+/** Scopes of the job that are over their time; `used`: what the day's committed run stands on, if it did commit. */
+export function expiredScopes(
+  durable: Durable,
+  job: string,
+  day: string,
+  used: ReadonlySet<string> | undefined,
+  backlogDays: number,
+): readonly string[] {
+  const ours = [...durable.kept].filter(([, kept]) => kept.job === job);
+  const days = [...new Set(ours.map(([, kept]) => kept.day))].sort().reverse();
+  const alive = new Set(days.slice(0, Math.max(0, backlogDays)));
+  // A live run may stand on the outputs of an old day: they go when it ends.
+  for (const run of durable.runs.values()) {
+    if (run.job === job && run.ended === undefined) alive.add(run.day);
+  }
+  const isPast = (scope: string) => used !== undefined && !used.has(scope);
+  return ours
+    .filter(([scope, kept]) => !alive.has(kept.day) || (kept.day === day && isPast(scope)))
+    .map(([scope]) => scope);
+}
+
+/** Drops what is expired now that a run has ended. `used`: the scopes of a run that committed. */
+export function dropExpired(
+  turn: Turn,
+  run: Run,
+  job: JobSpec,
+  used: ReadonlySet<string> | undefined,
+): void {
+  const { durable } = turn.state;
+  const scopes = expiredScopes(durable, run.job, run.day, used, job.backlogDays);
+  if (scopes.length === 0) return;
+  const streams = scopes.flatMap(
+    (scope) => durable.kept.get(scope)?.exchanges.flatMap((exchange) => exchange.streams) ?? [],
+  );
+  decide(turn, { kind: "keptDropped", scopes });
+  if (streams.length > 0) ask(turn, { kind: "dropStreams", streams }, { kind: "background" });
+}

@@ -1,0 +1,191 @@
+/**
+ * The way of a run between its big steps: planning → running → checking → committing, and the way out when it fails.
+ * Each step is taken when what it needs is there, also after a takeover: `resumeRun` starts from durable state alone.
+ */
+import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { failedChecks } from "./checks.ts";
+import { arrangeRun, commitAborted } from "./commit.ts";
+import { dayKey, type Run } from "./durable.ts";
+import { joinedDimensions, planRun, scannedSources } from "./planning.ts";
+import type { Answer } from "./protocol.ts";
+import { rejectsOverLimit } from "./rejects-limit.ts";
+import { isComplete } from "./stage-graph.ts";
+import { ask, decide, publish, type Turn, tell } from "./turn.ts";
+
+/** The job that a run was created from. Kept for as long as a live run needs it. */
+export function jobOf(turn: Turn, run: Run): JobSpec | undefined {
+  return turn.state.durable.jobs.get(run.jobDigest);
+}
+
+/** Takes a live run up again, wherever it was. */
+export function resumeRun(turn: Turn, run: Run): void {
+  if (run.ending !== undefined) commitAborted(turn, run);
+  else if (run.state === "planning") listInputs(turn, run.id);
+  else if (run.state === "committing") arrangeRun(turn, run);
+  else ensureStreams(turn, run);
+}
+
+export function listInputs(turn: Turn, id: string): void {
+  const run = turn.state.durable.runs.get(id);
+  const job = run && jobOf(turn, run);
+  if (run === undefined || job === undefined) return;
+  ask(
+    turn,
+    {
+      kind: "listInputs",
+      day: run.day,
+      sources: scannedSources(job, run.plan),
+      dimensions: joinedDimensions(job, run.plan),
+    },
+    { kind: "run", run: id },
+  );
+}
+
+/** Input files are known: cut them, and make the streams. */
+export function inputsListed(
+  turn: Turn,
+  run: Run,
+  listed: Extract<Answer, { kind: "listed" }>,
+): void {
+  const job = jobOf(turn, run);
+  if (job === undefined || run.state !== "planning" || run.ending !== undefined) return;
+  const { durable, config } = turn.state;
+  const planned = planRun({
+    job,
+    run,
+    day: durable.days.get(dayKey(run.job, run.day)),
+    listed,
+    cluster: config.cluster,
+    slots: clusterSlots(turn),
+    wallMs: turn.wall,
+  });
+  if ("code" in planned) {
+    endRun(turn, run, planned, false);
+    return;
+  }
+  decide(turn, planned);
+  publish(turn, run, "run.planned", {
+    run: run.id,
+    stages: run.stages.map((stage) => ({ id: stage.id, tasks: stage.tasks.length })),
+  });
+  changed(turn, run);
+  ensureStreams(turn, run);
+}
+
+function clusterSlots(turn: Turn): number {
+  let slots = 0;
+  for (const executor of turn.state.executors.values()) {
+    if (!executor.lost && !executor.draining) slots += executor.slots;
+  }
+  return slots;
+}
+
+/** Asked again after each takeover and whenever a stream was found missing: what had to be made is empty. */
+export function ensureStreams(turn: Turn, run: Run): void {
+  const streams = [...run.exchanges.values()].flatMap((exchange) => exchange.streams);
+  turn.state.streamsChecking.add(run.id);
+  ask(turn, { kind: "ensureStreams", streams }, { kind: "run", run: run.id });
+}
+
+/** Outputs in streams that had gone are void; then the run may start, or go on. */
+export function streamsEnsured(turn: Turn, run: Run, created: readonly string[]): void {
+  turn.state.streamsChecking.delete(run.id);
+  const isNew = new Set(created);
+  for (const exchange of run.exchanges.values()) {
+    if (!exchange.streams.some((stream) => isNew.has(stream))) continue;
+    if (!holdsOutputs(turn, run, exchange.exchange)) continue;
+    decide(turn, { kind: "exchangeLost", run: run.id, exchange: exchange.exchange });
+  }
+  run.stages.forEach((stage, index) => {
+    const kept = turn.state.durable.kept.get(stage.scope ?? "");
+    if (kept !== undefined && kept.outputs.size > 0 && stage.waiting.size > 0) {
+      turn.state.reusing.set(`${run.id}|${index}`, 0);
+    }
+  });
+  if (run.stages.every((stage) => stage.startedMs === 0)) {
+    publish(turn, run, "run.started", { run: run.id });
+  }
+  changed(turn, run);
+  advanceRun(turn, run);
+}
+
+function holdsOutputs(turn: Turn, run: Run, exchange: string): boolean {
+  const scope = run.exchanges.get(exchange)?.scope;
+  if (scope !== undefined && (turn.state.durable.kept.get(scope)?.outputs.size ?? 0) > 0)
+    return true;
+  return run.stages.some((stage) =>
+    stage.tasks.some((task) => task.result?.outputs.some((one) => one.exchange === exchange)),
+  );
+}
+
+/** Goes on to checks or commit when all that comes before is done. Harmless when it is not. */
+export function advanceRun(turn: Turn, run: Run): void {
+  const job = jobOf(turn, run);
+  if (job === undefined || run.ending !== undefined || run.ended !== undefined) return;
+  if (run.state === "running") {
+    const over = rejectsOverLimit(job, run);
+    if (over !== undefined) {
+      endRun(turn, run, over, false);
+      return;
+    }
+    if (!run.stages.every(isComplete)) return;
+    if (job.checks.length > 0) {
+      decide(turn, { kind: "checksStarted", run: run.id, wallMs: turn.wall });
+      changed(turn, run);
+      return;
+    }
+    startCommit(turn, run, []);
+    return;
+  }
+  if (run.state !== "checking" || !run.stages.every(isComplete)) return;
+  const { blocking, warnings } = failedChecks(job, run);
+  if (blocking !== undefined) {
+    endRun(turn, run, blocking, false);
+    return;
+  }
+  startCommit(turn, run, warnings);
+}
+
+function startCommit(turn: Turn, run: Run, warnings: readonly string[]): void {
+  decide(turn, { kind: "commitStarted", run: run.id, warnings, wallMs: turn.wall });
+  changed(turn, run);
+  arrangeRun(turn, run);
+}
+
+/** The run fails or is cancelled: its work stops and its revision is closed by an aborted manifest. */
+export function endRun(turn: Turn, run: Run, why: Failure, cancelled: boolean): void {
+  if (run.ending !== undefined || run.ended !== undefined) return;
+  for (const [attemptId, attempt] of turn.state.durable.attempts) {
+    if (attempt.run !== run.id || attempt.state !== "running") continue;
+    cancelAttempt(turn, attempt.executor, attemptId, `run ${run.id} ends`);
+  }
+  const { wall } = turn;
+  decide(turn, { kind: "runEnding", run: run.id, cancelled, failure: why, wallMs: wall });
+  changed(turn, run);
+  commitAborted(turn, run);
+}
+
+export function cancelAttempt(
+  turn: Turn,
+  executor: string,
+  attemptId: string,
+  reason: string,
+): void {
+  const { state } = turn;
+  const connection = state.executors.get(executor)?.connection;
+  if (connection === undefined || state.role.kind !== "leader") return;
+  const command = { kind: "cancelTask", attemptId, reason } as const;
+  tell(turn, { kind: "toExecutor", connection, epoch: state.role.epoch, command });
+}
+
+export function changed(turn: Turn, run: Run): void {
+  tell(turn, { kind: "runChanged", run: run.id });
+}
+
+/** What a run failed of when the shell could not do its part, after all tries. */
+export function stuck(what: string, why: Failure, tries: number): Failure {
+  if (tries < limits.attemptsPerTaskMax) return why;
+  return failure(why.code, `${what}: ${why.message} (tried ${tries} times)`, why.detail);
+}

@@ -1,0 +1,179 @@
+/**
+ * Which waiting task starts where: earlier runs first, later stages before earlier ones, the executor with the
+ * fewest running attempts first, and not again where the task failed as long as there is another place.
+ * One turn starts a bounded number of tasks (each needs its map key); the next turn goes on.
+ */
+import { must } from "../../shared/kernel/assert.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { mapKey, type Work } from "../../shared/kernel/work.ts";
+import { taskKey } from "./attempts.ts";
+import { liveRuns, type Run, type Stage } from "./durable.ts";
+import { busyWith } from "./membership.ts";
+import { advanceRun, changed, jobOf } from "./run-flow.ts";
+import { isComplete, isReady } from "./stage-graph.ts";
+import type { ExecutorState } from "./state.ts";
+import { decide, epochOf, publish, type Turn, tell, tellNow } from "./turn.ts";
+import { buildDelivery, buildWork } from "./work-builder.ts";
+
+interface Budget {
+  left: number;
+}
+
+/** Called at the end of each step of a leader. */
+export function schedule(turn: Turn): void {
+  const budget = { left: limits.startsPerStepMax };
+  for (const run of liveRuns(turn.state.durable)) {
+    if (run.state !== "running" && run.state !== "checking") continue;
+    if (run.ending !== undefined || turn.state.streamsChecking.has(run.id)) continue;
+    reuseKept(turn, run, budget);
+    // Downstream first: what is nearly done frees memory and streams.
+    for (let index = run.stages.length - 1; index >= 0; index--) {
+      if (isReady(run, index)) startTasks(turn, run, index, budget);
+    }
+  }
+  if (budget.left > 0 || turn.state.proceeding) return;
+  turn.state.proceeding = true;
+  tellNow(turn, { kind: "again" });
+}
+
+function startTasks(turn: Turn, run: Run, index: number, budget: Budget): void {
+  const stage = must(run.stages[index], "the stage exists");
+  for (const task of stage.waiting) {
+    if (budget.left === 0) return;
+    if (isDelayed(turn, run, stage, task)) continue;
+    const failedOn = must(stage.tasks[task], "the task exists").failedOn;
+    const free = freeExecutors(turn);
+    if (free.length === 0) return;
+    const executor = choose(turn, free, failedOn);
+    if (executor === undefined) continue;
+    budget.left--;
+    startTask(turn, run, index, task, executor);
+  }
+}
+
+function isDelayed(turn: Turn, run: Run, stage: Stage, task: number): boolean {
+  const { delays } = turn.state;
+  // Most of the time nothing is delayed: no key is built then.
+  if (delays.size === 0) return false;
+  const until = delays.get(taskKey(run.id, stage.id, task));
+  return until !== undefined && turn.at < until;
+}
+
+function usable(executor: ExecutorState): boolean {
+  return executor.connection !== undefined && !executor.draining && !executor.lost;
+}
+
+function freeExecutors(turn: Turn): ExecutorState[] {
+  return [...turn.state.executors.values()].filter(
+    (executor) => usable(executor) && executor.busy.size < executor.slots,
+  );
+}
+
+/** The least busy of the free ones. One that failed the task is taken only if there is no other place at all. */
+function choose(
+  turn: Turn,
+  free: readonly ExecutorState[],
+  failedOn: readonly string[],
+): ExecutorState | undefined {
+  const others = [...turn.state.executors.values()].some(
+    (executor) => usable(executor) && !failedOn.includes(executor.id),
+  );
+  let best: ExecutorState | undefined;
+  for (const executor of free) {
+    if (others && failedOn.includes(executor.id)) continue;
+    if (best === undefined || executor.busy.size < best.busy.size) best = executor;
+  }
+  return best;
+}
+
+function startTask(
+  turn: Turn,
+  run: Run,
+  index: number,
+  task: number,
+  executor: ExecutorState,
+): void {
+  const stage = must(run.stages[index], "the stage exists");
+  const job = must(jobOf(turn, run), "a live run's job is kept");
+  const work = buildWork(job, run, index, task);
+  const key = work.kind === "map" ? mapKey(work) : undefined;
+  if (key !== undefined && reuse(turn, run, index, task, key)) return;
+  const epoch = epochOf(turn);
+  const attemptId = nameAttempt(turn, stage, task, key);
+  const isFirst = stage.startedMs === 0;
+  decide(turn, {
+    kind: "attemptStarted",
+    run: run.id,
+    stage: index,
+    task,
+    attemptId,
+    executor: executor.id,
+    incarnation: executor.incarnation,
+    ...(key === undefined ? {} : { mapKey: key }),
+    wallMs: turn.wall,
+  });
+  busyWith(turn, executor, attemptId);
+  if (isFirst) {
+    const { id, tasks } = stage;
+    publish(turn, run, "stage.started", { run: run.id, stage: id, tasks: tasks.length });
+  }
+  sendTask(turn, run, { stage: index, task }, executor, work, attemptId, epoch);
+}
+
+function sendTask(
+  turn: Turn,
+  run: Run,
+  at: { readonly stage: number; readonly task: number },
+  executor: ExecutorState,
+  work: Work,
+  attemptId: string,
+  epoch: number,
+): void {
+  const lowMemory = run.stages[at.stage]?.tasks[at.task]?.lowMemory ?? false;
+  const delivery = buildDelivery(run, at, { attemptId, epoch, lowMemory });
+  const connection = must(executor.connection, "a free executor is connected");
+  const command = { kind: "runTask", attemptId, work, delivery } as const;
+  tell(turn, { kind: "toExecutor", connection, epoch, command });
+  changed(turn, run);
+}
+
+/** Unique for ever: an epoch is led once, and numbers its attempts. Safe as a subject token and a folder name. */
+function nameAttempt(turn: Turn, stage: Stage, task: number, key: string | undefined): string {
+  const number = turn.state.nextAttempt++;
+  const what = key === undefined ? `${stage.id}-${task}` : key.slice(0, 16);
+  return `${what}-e${epochOf(turn)}-${number.toString(36)}`;
+}
+
+/** Compares waiting tasks with the outputs that earlier runs of the day left, a few each turn. */
+function reuseKept(turn: Turn, run: Run, budget: Budget): void {
+  const job = jobOf(turn, run);
+  if (job === undefined) return;
+  run.stages.forEach((stage, index) => {
+    const cursor = `${run.id}|${index}`;
+    let task = turn.state.reusing.get(cursor);
+    if (task === undefined) return;
+    for (; task < stage.tasks.length && budget.left > 0; task++) {
+      if (!stage.waiting.has(task)) continue;
+      const work = buildWork(job, run, index, task);
+      budget.left--;
+      if (work.kind === "map") reuse(turn, run, index, task, mapKey(work));
+    }
+    if (task < stage.tasks.length) turn.state.reusing.set(cursor, task);
+    else turn.state.reusing.delete(cursor);
+  });
+}
+
+function reuse(turn: Turn, run: Run, index: number, task: number, key: string): boolean {
+  const stage = must(run.stages[index], "the stage exists");
+  const kept = turn.state.durable.kept.get(stage.scope ?? "");
+  if (kept === undefined || !kept.outputs.has(key)) return false;
+  const at = { run: run.id, stage: index, task };
+  decide(turn, { kind: "taskReused", ...at, mapKey: key, wallMs: turn.wall });
+  changed(turn, run);
+  if (isComplete(stage)) {
+    const { id, tasks } = stage;
+    publish(turn, run, "stage.done", { run: run.id, stage: id, tasks: tasks.length });
+    advanceRun(turn, run);
+  }
+  return true;
+}

@@ -1,0 +1,48 @@
+/**
+ * Who writes and who reads an exchange within a run: pure look-ups over plan and stages.
+ * It knows nothing of attempts or executors.
+ */
+import type { StagePlan } from "../../shared/kernel/plan.ts";
+import type { Run, Stage } from "./durable.ts";
+
+/** Exchanges that a stage writes. */
+export function outputsOf(plan: StagePlan): readonly string[] {
+  return plan.outputs.flatMap((output) => (output.kind === "exchange" ? [output.exchange] : []));
+}
+
+/** Exchanges that a stage reads; none for a scan. */
+export function inputsOf(plan: StagePlan): readonly string[] {
+  return plan.input.kind === "exchange" ? plan.input.exchanges : [];
+}
+
+/** Stages of the run that write the exchange. */
+export function producersOf(run: Run, exchange: string): readonly Stage[] {
+  return run.stages.filter((_, index) => {
+    const plan = run.plan.stages[index];
+    return plan !== undefined && outputsOf(plan).includes(exchange);
+  });
+}
+
+/** Stages of the run that read something that the given stage writes. */
+export function consumersOf(run: Run, producer: Stage): readonly Stage[] {
+  const plan = run.plan.stages[run.stages.indexOf(producer)];
+  const written = plan === undefined ? [] : outputsOf(plan);
+  return run.stages.filter((_, index) => {
+    const other = run.plan.stages[index];
+    return other !== undefined && inputsOf(other).some((exchange) => written.includes(exchange));
+  });
+}
+
+/** May tasks of this stage start: is everything that it reads complete? */
+export function isReady(run: Run, index: number): boolean {
+  const stage = run.stages[index];
+  if (stage === undefined) return false;
+  if (stage.kind === "check") return run.state === "checking";
+  const plan = run.plan.stages[index];
+  if (plan === undefined) return false;
+  return inputsOf(plan).every((exchange) => producersOf(run, exchange).every(isComplete));
+}
+
+export function isComplete(stage: Stage): boolean {
+  return stage.done === stage.tasks.length;
+}

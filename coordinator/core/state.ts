@@ -1,0 +1,252 @@
+/**
+ * The coordinator's whole state: durable state (folded from the journal) and what only this process knows.
+ * It is owned by one actor and changed in place inside `step`; between steps it may be read, never kept or changed.
+ * `checkInvariants` says what must hold after every step; tests and the simulation call it.
+ */
+import { assert } from "../../shared/kernel/assert.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { Day, Instant } from "../../shared/kernel/time.ts";
+import { type Durable, emptyDurable } from "./durable.ts";
+import type { Fact } from "./facts.ts";
+import type { FactReader } from "./journal-text.ts";
+import type {
+  Answer,
+  Ask,
+  AskId,
+  ConnectionId,
+  CoordinatorConfig,
+  Effect,
+  ReplyId,
+} from "./protocol.ts";
+
+export interface CoordinatorState {
+  readonly config: CoordinatorConfig;
+  role: Role;
+  /** The process wants to end: it never leads again. */
+  stopping: boolean;
+  /** Highest epoch heard of from anywhere; never goes back. */
+  epochSeen: number;
+  /** Highest epoch that gave a sign of life. */
+  epochHeard: number;
+  /** Last known leader's `host:port`, empty when unknown. */
+  leaderAddress: string;
+  durable: Durable;
+  journal: JournalState;
+  readonly executors: Map<string, ExecutorState>;
+  /** Connection → executor id, for the newest connection of each executor. */
+  readonly connections: Map<ConnectionId, string>;
+  /** Submissions whose job is being planned or saved, by `dayKey`. */
+  readonly submissions: Map<string, Submission>;
+  /** Questions to the shell that are not answered yet. */
+  readonly asked: Map<AskId, Asked>;
+  /** Asks to be made again, soonest first is not kept: the list is short. */
+  retries: Retry[];
+  /** Runs whose streams are being looked at; none of their tasks starts meanwhile. */
+  readonly streamsChecking: Set<string>;
+  /** Stages whose tasks are being compared with kept outputs: `run|stage index` → next task. */
+  readonly reusing: Map<string, number>;
+  /** Tasks that must not start before an instant, by `taskKey`. */
+  readonly delays: Map<string, Instant>;
+  nextAsk: AskId;
+  /** Numbers the attempts of this leadership. */
+  nextAttempt: number;
+  /** `again` was told and its `proceed` has not come yet. */
+  proceeding: boolean;
+}
+
+export type Role =
+  | {
+      readonly kind: "standby";
+      /** Since when no leader has been heard; undefined before the first tick. */
+      silentSince: Instant | undefined;
+      looked: boolean;
+    }
+  | Candidate
+  | { readonly kind: "leader"; readonly epoch: number; readonly renewal: Renewal };
+
+/** On the way to lead; each phase waits for one answer. */
+export interface Candidate {
+  readonly kind: "candidate";
+  phase: "fences" | "taking" | "claiming" | "storage" | "journal" | "leading";
+  epoch: number;
+  /** Set once the epoch is taken: from then on others must hear of us. */
+  renewal: Renewal | undefined;
+  /** Epoch taking began here: the first sign of life counts from before it was sent. */
+  sentAt: Instant;
+  jobs: readonly { readonly spec: JobSpec; readonly digest: string }[];
+  manifests: readonly RunManifest[];
+  snapshot: { readonly sequence: number; readonly text: string } | undefined;
+  /** Next record to fold. */
+  from: number;
+  reader: FactReader;
+  ledText: string;
+  /** Records folded since the snapshot. */
+  folded: number;
+}
+
+export interface Renewal {
+  beat: number;
+  sentAt: Instant;
+  /** When the last acknowledged renewal was sent. */
+  provenAt: Instant;
+}
+
+export interface JournalState {
+  /** Last saved record. */
+  sequence: number;
+  /** Facts decided under this leadership, and how many of them are saved. */
+  decided: number;
+  saved: number;
+  /** Decided facts that are in no append yet. They are folded already. */
+  unsaved: Fact[];
+  flight: Flight | undefined;
+  appends: number;
+  /** Effects that wait until the facts decided before them are saved. */
+  held: { readonly after: number; readonly effect: Effect }[];
+  recordsSinceSnapshot: number;
+  snapshotting: boolean;
+}
+
+/** The one append under way. */
+export interface Flight {
+  readonly texts: readonly string[];
+  next: number;
+  readonly facts: number;
+  /** Durable state as of this append's last fact, when a snapshot was due. */
+  readonly snapshot: string | undefined;
+}
+
+export interface ExecutorState {
+  readonly id: string;
+  readonly incarnation: number;
+  connection: ConnectionId | undefined;
+  slots: number;
+  host: string;
+  pid: number;
+  heardAt: Instant;
+  readonly joinedMs: number;
+  draining: boolean;
+  /** Given up; kept to be shown until it comes back or is forgotten. */
+  lost: boolean;
+  lostAt: Instant;
+  /** Attempts that take up a slot there, as far as we know. */
+  readonly busy: Map<string, Busy>;
+  committed: number;
+  failed: number;
+  peakMemoryBytes: number;
+  workerPids: readonly number[];
+}
+
+export interface Busy {
+  namedAt: Instant;
+  rows: number;
+  bytes: number;
+}
+
+export interface Submission {
+  readonly job: JobSpec;
+  readonly digest: string;
+  readonly day: Day;
+  plan: JobPlan | undefined;
+  readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
+}
+
+/** What an unanswered question is for. */
+export type Purpose =
+  | { readonly kind: "firstLook" }
+  | { readonly kind: "candidacy" }
+  | { readonly kind: "renewal"; readonly sentAt: Instant }
+  | { readonly kind: "append" }
+  | { readonly kind: "verify" }
+  | { readonly kind: "snapshot"; readonly sequence: number }
+  | { readonly kind: "submission"; readonly key: string }
+  | { readonly kind: "run"; readonly run: string }
+  | { readonly kind: "publish"; readonly run: string; readonly manifest: RunManifest }
+  /** Housekeeping: nothing waits for it. */
+  | { readonly kind: "background" };
+
+export interface Asked {
+  readonly ask: Ask;
+  readonly purpose: Purpose;
+  readonly tries: number;
+}
+
+export interface Retry extends Asked {
+  readonly at: Instant;
+}
+
+/** An answer together with the question that it belongs to. */
+export interface Answered extends Asked {
+  readonly answer: Answer;
+}
+
+export function initialState(config: CoordinatorConfig): CoordinatorState {
+  return {
+    config,
+    role: { kind: "standby", silentSince: undefined, looked: false },
+    stopping: false,
+    epochSeen: 0,
+    epochHeard: 0,
+    leaderAddress: "",
+    durable: emptyDurable(),
+    journal: emptyJournal(),
+    executors: new Map(),
+    connections: new Map(),
+    submissions: new Map(),
+    asked: new Map(),
+    retries: [],
+    streamsChecking: new Set(),
+    reusing: new Map(),
+    delays: new Map(),
+    nextAsk: 1,
+    nextAttempt: 1,
+    proceeding: false,
+  };
+}
+
+export function emptyJournal(): JournalState {
+  return {
+    sequence: 0,
+    decided: 0,
+    saved: 0,
+    unsaved: [],
+    flight: undefined,
+    appends: 0,
+    held: [],
+    recordsSinceSnapshot: 0,
+    snapshotting: false,
+  };
+}
+
+/** What must hold between steps. */
+export function checkInvariants(state: CoordinatorState): void {
+  const { durable, journal, role } = state;
+  const inFlight = journal.flight?.facts ?? 0;
+  assert(
+    journal.decided === journal.saved + inFlight + journal.unsaved.length,
+    "every decided fact is saved, in flight or waiting",
+  );
+  assert(journal.held.length === 0 || journal.decided > journal.saved, "no effect is held in vain");
+  assert(role.kind === "leader" || journal.decided === 0, "only a leader decides");
+  assert(role.kind === "leader" || state.connections.size === 0, "only a leader has executors");
+  for (const run of durable.runs.values()) {
+    for (const stage of run.stages) {
+      let done = 0;
+      stage.tasks.forEach((task, index) => {
+        if (task.result !== undefined) done++;
+        const waiting = task.result === undefined && task.running.length === 0;
+        assert(stage.waiting.has(index) === waiting, "waiting = neither done nor running");
+      });
+      assert(stage.done === done, "a stage counts its done tasks");
+    }
+  }
+  for (const executor of state.executors.values()) {
+    if (executor.connection === undefined) continue;
+    assert(
+      state.connections.get(executor.connection) === executor.id,
+      "each executor's connection leads back to it",
+    );
+  }
+}

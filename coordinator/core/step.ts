@@ -1,0 +1,171 @@
+/**
+ * The coordinator: one message in, effects out. The one switch over messages; each case is a line, the meat is in
+ * the other files. The state is owned by the actor and changed in place (state.ts says why); given the same state
+ * and message the result is always the same.
+ */
+import { unreachable } from "../../shared/kernel/assert.ts";
+import { classOf } from "../../shared/kernel/failure.ts";
+import type { Step } from "../../shared/kernel/step.ts";
+import { answeredForRun, backgroundAnswered, publishAnswered } from "./answers.ts";
+import { clientAsked } from "./commands.ts";
+import { appendAnswered, pump, snapshotAnswered, verifyAnswered } from "./journaling.ts";
+import {
+  candidacyAnswered,
+  firstLookAnswered,
+  heardLeader,
+  isOverdue,
+  leadershipTick,
+  renewalAnswered,
+  stepDown,
+} from "./leadership.ts";
+import { attached, executorSaid, membershipTick, refuseExecutor } from "./membership.ts";
+import type { Effect, Message } from "./protocol.ts";
+import { schedule } from "./scheduler.ts";
+import type { Answered, CoordinatorState } from "./state.ts";
+import { submissionAnswered } from "./submissions.ts";
+import { notLeading, takeOver } from "./takeover.ts";
+import { ask, epochOf, type Turn } from "./turn.ts";
+
+export const step: Step<CoordinatorState, Message, Effect> = (state, { at, wall, message }) => {
+  const turn: Turn = { state, at, wall, effects: [] };
+  // First of all: a leader that was paused must notice before it acts on anything.
+  if (isOverdue(state, at)) stepDown(turn, "renewals were not confirmed in time");
+  receive(turn, message);
+  if (state.role.kind === "leader") {
+    schedule(turn);
+    pump(turn);
+  }
+  return [state, turn.effects];
+};
+
+function receive(turn: Turn, message: Message): void {
+  const { state } = turn;
+  switch (message.kind) {
+    case "tick":
+      tick(turn);
+      return;
+    case "proceed":
+      state.proceeding = false;
+      return;
+    case "leaderHeard":
+      if (heardLeader(turn, message)) stepDown(turn, `epoch ${message.epoch} leads`);
+      return;
+    case "answered":
+      answered(turn, message.id, message.answer);
+      return;
+    case "stop":
+      state.stopping = true;
+      stepDown(turn, "the process ends");
+      return;
+    case "submit":
+    case "cancelRun":
+    case "drainExecutor":
+    case "question":
+      clientAsked(turn, message);
+      return;
+    case "attached":
+      executorAttached(turn, message);
+      return;
+    case "heartbeat":
+    case "report":
+    case "draining":
+    case "detached":
+      if (state.role.kind === "leader") executorSaid(turn, message);
+      return;
+    default:
+      unreachable(message);
+      return;
+  }
+}
+
+function tick(turn: Turn): void {
+  leadershipTick(turn);
+  if (turn.state.role.kind !== "leader") return;
+  membershipTick(turn);
+  for (const [key, until] of turn.state.delays) {
+    if (until <= turn.at) turn.state.delays.delete(key);
+  }
+  const due = turn.state.retries.filter((retry) => retry.at <= turn.at);
+  if (due.length === 0) return;
+  turn.state.retries = turn.state.retries.filter((retry) => retry.at > turn.at);
+  for (const { ask: question, purpose, tries } of due) ask(turn, question, purpose, tries);
+}
+
+function executorAttached(turn: Turn, message: Extract<Message, { kind: "attached" }>): void {
+  const { state } = turn;
+  const { highestEpoch } = message.hello;
+  if (state.role.kind === "leader" && highestEpoch > epochOf(turn)) {
+    // Somebody led after us: this executor has obeyed them.
+    stepDown(turn, `executor ${message.hello.executor} has obeyed epoch ${highestEpoch}`);
+  }
+  state.epochSeen = Math.max(state.epochSeen, highestEpoch);
+  if (state.role.kind === "leader") {
+    attached(turn, message);
+    return;
+  }
+  refuseExecutor(turn, message.connection, notLeading(knownLeader(state)));
+}
+
+function knownLeader(state: CoordinatorState): string {
+  return state.leaderAddress === state.config.address ? "" : state.leaderAddress;
+}
+
+function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
+  const { asked } = turn.state;
+  const question = asked.get(id);
+  // Asked under an earlier leadership, or answered before.
+  if (question === undefined) return;
+  asked.delete(id);
+  const all: Answered = { ...question, answer };
+  if (isFenced(all)) {
+    stepDown(turn, "a newer leader has taken storage");
+    return;
+  }
+  const { purpose } = question;
+  switch (purpose.kind) {
+    case "firstLook":
+      firstLookAnswered(turn, answer);
+      return;
+    case "candidacy": {
+      const candidate = candidacyAnswered(turn, answer);
+      if (candidate !== undefined) takeOver(turn, candidate);
+      return;
+    }
+    case "renewal":
+      renewalAnswered(turn, purpose.sentAt, answer);
+      return;
+    case "append":
+      appendAnswered(turn, all);
+      return;
+    case "verify":
+      if (verifyAnswered(turn, all) === "deposed") stepDown(turn, "the journal is another's");
+      return;
+    case "snapshot":
+      snapshotAnswered(turn, purpose.sequence, all);
+      return;
+    case "submission":
+      submissionAnswered(turn, purpose.key, all);
+      return;
+    case "run":
+      answeredForRun(turn, purpose.run, all);
+      return;
+    case "publish":
+      publishAnswered(turn, purpose.run, purpose.manifest, all);
+      return;
+    case "background":
+      backgroundAnswered(turn, all);
+      return;
+    default:
+      unreachable(purpose);
+      return;
+  }
+}
+
+/** Storage said that a newer leader is there. The journal's own conflicts are looked into first (journaling.ts). */
+function isFenced({ answer, purpose }: Answered): boolean {
+  if (answer.kind !== "failed" || purpose.kind === "append" || purpose.kind === "candidacy") {
+    return false;
+  }
+  const { code } = answer.failure;
+  return code === "storageFenced" || (code === "epochStale" && !classOf(code).retryable);
+}

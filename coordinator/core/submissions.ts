@@ -1,0 +1,164 @@
+/**
+ * From `submit` to a created run: who asked before, is the day live or done, does the SQL plan; nothing is started
+ * before all of that is known. The same request gives the same run, and a live (job, day) gives the live run.
+ */
+import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
+import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import { isDay } from "../../shared/kernel/time.ts";
+import { type Durable, dayKey, liveRun, liveRuns } from "./durable.ts";
+import type { ClientMessage } from "./protocol.ts";
+import { listInputs } from "./run-flow.ts";
+import type { Answered, Submission } from "./state.ts";
+import { ask, decide, epochOf, publish, refuse, reply, type Turn } from "./turn.ts";
+
+type Submit = Extract<ClientMessage, { kind: "submit" }>;
+
+export function submit(turn: Turn, message: Submit): void {
+  const { durable, submissions } = turn.state;
+  const job = requestedJob(durable, message);
+  const refusal = "code" in job ? job : malformed(message);
+  if (refusal !== undefined) {
+    refuse(turn, message.reply, refusal);
+    return;
+  }
+  if ("code" in job) return;
+  const earlier =
+    durable.requests.get(message.requestId) ?? liveRun(durable, job.name, message.day)?.id;
+  if (earlier !== undefined) {
+    if (!durable.requests.has(message.requestId)) {
+      decide(turn, { kind: "requestAnswered", requestId: message.requestId, run: earlier });
+    }
+    reply(turn, message.reply, { kind: "submitted", run: earlier, created: false });
+    return;
+  }
+  const key = dayKey(job.name, message.day);
+  const waiter = { reply: message.reply, requestId: message.requestId };
+  const same = submissions.get(key);
+  if (same !== undefined) {
+    same.waiters.push(waiter);
+    return;
+  }
+  const closed = closedDay(durable, job, message, submissions.size);
+  if (closed !== undefined) {
+    refuse(turn, message.reply, closed);
+    return;
+  }
+  submissions.set(key, {
+    job,
+    digest: jobDigest(job),
+    day: message.day,
+    plan: undefined,
+    waiters: [waiter],
+  });
+  ask(turn, { kind: "planJob", job }, { kind: "submission", key });
+}
+
+/** Names a job's content. */
+export function jobDigest(job: JobSpec): string {
+  return sha256Hex(canonicalJson(job as unknown as Json));
+}
+
+function requestedJob(durable: Durable, { job }: Submit): JobSpec | Failure {
+  if (typeof job !== "string") return job;
+  const spec = durable.jobs.get(durable.names.get(job) ?? "");
+  if (spec !== undefined) return spec;
+  const known = [...durable.names.keys()].sort().slice(0, 10).join(", ");
+  const hint = known === "" ? "no job was submitted yet: submit its file" : `known jobs: ${known}`;
+  return failure("unknownJob", `job ${JSON.stringify(job)} is not known; ${hint}`, { job });
+}
+
+function malformed({ day, requestId }: Submit): Failure | undefined {
+  if (!isDay(day)) {
+    return failure("badRequest", `day ${JSON.stringify(day)} is not a date; write YYYY-MM-DD`);
+  }
+  if (requestId === "" || requestId.length > 200) {
+    return failure("badRequest", "a submit needs a request id of 1 to 200 characters");
+  }
+  return undefined;
+}
+
+function closedDay(
+  durable: Durable,
+  job: JobSpec,
+  { day, rerun }: Submit,
+  pending: number,
+): Failure | undefined {
+  const committed = durable.days.get(dayKey(job.name, day))?.committed ?? 0;
+  if (committed > 0 && !rerun) {
+    return failure(
+      "conflict",
+      `day ${day} of job ${job.name} is committed already as revision ${committed}; ` +
+        "submit with --rerun to make a new revision",
+      { job: job.name, day, revision: committed },
+    );
+  }
+  if (liveRuns(durable).length + pending >= limits.runsLiveMax) {
+    return failure(
+      "limitExceeded",
+      `${limits.runsLiveMax} runs are live, which is the most; submit again when one has ended`,
+    );
+  }
+  return undefined;
+}
+
+/** The plan of a submission, or that its job is saved. */
+export function submissionAnswered(turn: Turn, key: string, { answer }: Answered): void {
+  const { submissions } = turn.state;
+  const submission = submissions.get(key);
+  if (submission === undefined) return;
+  if (answer.kind === "planned") {
+    submission.plan = answer.plan;
+    saveOrCreate(turn, key, submission);
+  } else if (answer.kind === "ok") {
+    create(turn, key, submission);
+  } else if (answer.kind === "failed") {
+    submissions.delete(key);
+    for (const { reply: to } of submission.waiters) refuse(turn, to, answer.failure);
+  }
+}
+
+/** A job is on storage before anybody is told that it was taken: the journal alone may be lost. */
+function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
+  const { job, digest } = submission;
+  if (turn.state.durable.names.get(job.name) === digest) {
+    create(turn, key, submission);
+    return;
+  }
+  const purpose = { kind: "submission", key } as const;
+  ask(turn, { kind: "saveJob", epoch: epochOf(turn), job, digest }, purpose);
+}
+
+function create(turn: Turn, key: string, submission: Submission): void {
+  const { state, wall } = turn;
+  const { job, digest, day, plan, waiters } = submission;
+  const [first, ...others] = waiters;
+  state.submissions.delete(key);
+  if (first === undefined || plan === undefined) return;
+  if (state.durable.names.get(job.name) !== digest) {
+    decide(turn, { kind: "jobSaved", digest, spec: job });
+  }
+  const revision = (state.durable.days.get(key)?.highest ?? 0) + 1;
+  const run = formatRunId(job.name, day, revision);
+  decide(turn, {
+    kind: "runCreated",
+    run,
+    job: job.name,
+    day,
+    revision,
+    requestId: first.requestId,
+    jobDigest: digest,
+    plan,
+    duckdb: state.config.duckdb,
+    wallMs: wall,
+  });
+  reply(turn, first.reply, { kind: "submitted", run, created: true });
+  for (const other of others) {
+    decide(turn, { kind: "requestAnswered", requestId: other.requestId, run });
+    reply(turn, other.reply, { kind: "submitted", run, created: false });
+  }
+  publish(turn, { job: job.name, day }, "run.created", { run, revision });
+  listInputs(turn, run);
+}

@@ -1,0 +1,66 @@
+/**
+ * The first turn of a leadership: storage has the last word on what is committed, the journal on everything else.
+ * Nothing that was committed runs again, and every live run goes on where it was.
+ */
+import { failure } from "../../shared/kernel/failure.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import { adoptManifest } from "./commit.ts";
+import { dayKey, liveRuns } from "./durable.ts";
+import { awaitExecutor } from "./membership.ts";
+import { resumeRun } from "./run-flow.ts";
+import type { Candidate } from "./state.ts";
+import { ask, clusterWide, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
+
+export function takeOver(turn: Turn, candidate: Candidate): void {
+  const { state } = turn;
+  const epoch = epochOf(turn);
+  const { coordinator } = state.config;
+  tell(turn, { kind: "roleChanged", role: "leader", epoch });
+  log(turn, "info", "leading", { epoch, sequence: state.journal.sequence });
+  learnJobs(turn, candidate);
+  learnRevisions(turn, candidate.manifests);
+  ask(turn, { kind: "rebuildViews", epoch }, { kind: "background" });
+  for (const [attemptId, attempt] of state.durable.attempts) {
+    if (attempt.state !== "running") continue;
+    awaitExecutor(turn, attempt.executor, attempt.incarnation, attemptId);
+  }
+  const manifests = new Map(candidate.manifests.map((manifest) => [manifest.run, manifest]));
+  for (const run of liveRuns(state.durable)) {
+    const manifest = manifests.get(run.id);
+    if (manifest === undefined) resumeRun(turn, run);
+    else adoptManifest(turn, run, manifest);
+  }
+  publish(turn, clusterWide, "leader.changed", { epoch, coordinator });
+}
+
+/** Jobs on storage that the journal does not know: it was lost, or it lost its tail. */
+function learnJobs(turn: Turn, candidate: Candidate): void {
+  const { durable } = turn.state;
+  for (const { spec, digest } of candidate.jobs) {
+    if (!durable.names.has(spec.name)) decide(turn, { kind: "jobSaved", digest, spec });
+  }
+}
+
+function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
+  const { durable } = turn.state;
+  for (const manifest of manifests) {
+    const { job, day, revision, state } = manifest;
+    const known = durable.days.get(dayKey(job, day));
+    const isNews =
+      known === undefined ||
+      known.highest < revision ||
+      (state === "committed" && known.committed < revision);
+    const run = durable.runs.get(manifest.run);
+    // A live run's own manifest is adopted with the run.
+    if (!isNews || (run !== undefined && run.ended === undefined)) continue;
+    const datasets = manifest.datasets.map((dataset) => dataset.dataset);
+    decide(turn, { kind: "revisionFound", job, day, revision, state, datasets });
+  }
+}
+
+/** Why executors are turned away by a coordinator that does not lead. */
+export function notLeading(leaderAddress: string) {
+  return leaderAddress === ""
+    ? failure("noLeader", "no coordinator leads at the moment; it is looked for again")
+    : failure("notLeader", `this coordinator does not lead; ${leaderAddress} does`);
+}

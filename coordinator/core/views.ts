@@ -1,0 +1,107 @@
+/**
+ * What people are shown, as pure functions of durable state and of the executors that are attached.
+ * Nothing is decided from these values.
+ */
+import type { Failure } from "../../shared/kernel/failure.ts";
+import type {
+  ExecutorStatus,
+  RunStatus,
+  StageStateName,
+  StageStatus,
+} from "../../shared/kernel/status.ts";
+import type { Durable, Run, Stage } from "./durable.ts";
+import type { ExecutorState } from "./state.ts";
+
+export function runStatus(run: Run): RunStatus {
+  if (run.ended !== undefined) return run.ended;
+  const scans = run.stages.filter((stage) => stage.kind === "scan");
+  const failure: Failure | undefined = run.ending?.failure;
+  return {
+    runId: run.id,
+    job: run.job,
+    day: run.day,
+    revision: run.revision,
+    state: run.state,
+    stages: run.stages.map((stage, index) => stageStatus(run, stage, index)),
+    datasets: [],
+    ...(failure === undefined ? {} : { failure }),
+    createdMs: run.createdMs,
+    endedMs: 0,
+    rowsIn: total(scans, (stage) => stage.sums.rowsIn),
+    rejects: total(scans, (stage) => stage.sums.rejects),
+    exchangeRows: total(run.stages, (stage) => stage.sums.exchangeRows),
+    exchangeBytes: total(run.stages, (stage) => stage.sums.exchangeBytes),
+    committedBy: committedBy(run),
+    manifest: "",
+    warnings: run.warnings,
+  };
+}
+
+function stageStatus(run: Run, stage: Stage, index: number): StageStatus {
+  const running = stage.tasks.length - stage.done - stage.waiting.size;
+  return {
+    id: stage.id,
+    label: label(run, stage, index),
+    tasks: stage.tasks.length,
+    running,
+    done: stage.done,
+    failedAttempts: stage.failedAttempts,
+    rowsIn: stage.sums.rowsIn,
+    bytesIn: stage.sums.bytesIn,
+    rowsOut: stage.sums.rowsOut,
+    bytesOut: stage.sums.bytesOut,
+    reused: stage.reused,
+    state: stateOf(stage, running),
+    startedMs: stage.startedMs,
+    endedMs: stage.done === stage.tasks.length ? stage.endedMs : 0,
+  };
+}
+
+function stateOf(stage: Stage, running: number): StageStateName {
+  if (stage.done === stage.tasks.length) return "done";
+  return running > 0 || stage.done > 0 ? "running" : "waiting";
+}
+
+function label(run: Run, stage: Stage, index: number): string {
+  const input = run.plan.stages[index]?.input;
+  if (stage.kind === "check" || input === undefined) return "checks";
+  return input.kind === "scan" ? `scan ${input.source}` : `reduce ${input.exchanges.join("+")}`;
+}
+
+function committedBy(run: Run): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const stage of run.stages) {
+    for (const { result } of stage.tasks) {
+      if (result === undefined || result.executor === "") continue;
+      counts[result.executor] = (counts[result.executor] ?? 0) + 1;
+    }
+  }
+  return counts;
+}
+
+function total(stages: readonly Stage[], of: (stage: Stage) => number): number {
+  return stages.reduce((sum, stage) => sum + of(stage), 0);
+}
+
+/** Newest first, of one job or of all (`job` empty). */
+export function listRuns(durable: Durable, job: string, limit: number): readonly RunStatus[] {
+  const found = [...durable.runs.values()].filter((run) => job === "" || run.job === job);
+  return found.reverse().slice(0, limit).map(runStatus);
+}
+
+export function executorStatus(executor: ExecutorState): ExecutorStatus {
+  return {
+    executorId: executor.id,
+    incarnation: executor.incarnation,
+    host: executor.host,
+    pid: executor.pid,
+    slots: executor.slots,
+    running: executor.busy.size,
+    state: executor.lost ? "lost" : executor.draining ? "draining" : "ready",
+    committed: executor.committed,
+    failed: executor.failed,
+    peakMemoryBytes: executor.peakMemoryBytes,
+    workerPids: executor.workerPids,
+    joinedMs: executor.joinedMs,
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * What a worker is given. Map work holds exactly what its output's bytes depend on and nothing else, for its hash
+ * names the output for later runs: what the worker must not depend on is blanked here, in one place.
+ */
+import { assert, must } from "../../shared/kernel/assert.ts";
+import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
+import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import {
+  type CheckWork,
+  type Delivery,
+  type DimensionInput,
+  type ExchangeRoute,
+  hashVersion,
+  type MapWork,
+  type ReduceWork,
+  type Split,
+  type Winner,
+  type Work,
+  wireVersion,
+} from "../../shared/kernel/work.ts";
+import type { Run } from "./durable.ts";
+import { inputsOf, outputsOf, producersOf } from "./stage-graph.ts";
+
+/** The work of one task, ready to be sent. */
+export function buildWork(job: JobSpec, run: Run, stage: number, task: number): Work {
+  const found = must(run.stages[stage], "the stage exists");
+  if (found.kind === "check") return checkWork(job, run, task);
+  const plan = must(run.plan.stages[stage], "the stage is planned");
+  if (found.kind === "reduce") return reduceWork(job, run, plan, task);
+  return mapWork(job, run, plan, must(found.splits[task], "the task has a split"));
+}
+
+function mapWork(job: JobSpec, run: Run, plan: StagePlan, split: Split): MapWork {
+  assert(plan.input.kind === "scan", "map work scans a source");
+  const { source: name } = plan.input;
+  const source = must(
+    job.sources.find((one) => one.name === name),
+    "a planned source is declared",
+  );
+  return {
+    kind: "map",
+    wire: wireVersion,
+    hash: hashVersion,
+    duckdb: run.duckdb,
+    timezone: job.timezone,
+    // Only the event-time rule compares with the day.
+    ...(source.eventTime === undefined ? {} : { day: run.day }),
+    ...logicalTime(run, plan),
+    // Where the files were looked for, how many rejects a day may have, and whether empty files are welcome was
+    // decided before; it does not change a row.
+    source: { ...source, path: "", rejectsMaxShare: 1, allowEmptyFiles: true },
+    split,
+    dimensions: dimensionInputs(job, run, plan),
+    stage: plan,
+    exchanges: exchangePlans(run, outputsOf(plan)),
+  };
+}
+
+function reduceWork(job: JobSpec, run: Run, plan: StagePlan, group: number): ReduceWork {
+  return {
+    kind: "reduce",
+    wire: wireVersion,
+    hash: hashVersion,
+    duckdb: run.duckdb,
+    timezone: job.timezone,
+    day: run.day,
+    ...logicalTime(run, plan),
+    group,
+    dimensions: dimensionInputs(job, run, plan),
+    stage: plan,
+    exchanges: exchangePlans(run, [...inputsOf(plan), ...outputsOf(plan)]),
+  };
+}
+
+function checkWork(job: JobSpec, run: Run, task: number): CheckWork {
+  const { name, model, sql } = must(job.checks[task], "the check is declared");
+  const dataset = run.plan.datasets.find((one) => one.model === model);
+  return {
+    kind: "check",
+    duckdb: run.duckdb,
+    timezone: job.timezone,
+    check: { name, model, sql },
+    columns: must(dataset, "a checked model is planned").columns,
+    files: stagedFiles(run, model).map((file) => file.path),
+  };
+}
+
+/** Winners' staged files of a model, in task order. */
+export function stagedFiles(run: Run, model: string) {
+  return run.stages.flatMap((stage) =>
+    stage.tasks.flatMap((task) => task.result?.files.filter((file) => file.model === model) ?? []),
+  );
+}
+
+/**
+ * `now()` of a run: the first moment after its day, in the job's time zone (the text has no offset on purpose).
+ * The same for every re-run of the day, or no output could ever be used again.
+ */
+function logicalTime(run: Run, plan: StagePlan): { readonly logicalTime?: string } {
+  if (!run.plan.usesLogicalTime) return {};
+  const texts = [...plan.tables, ...plan.outputs].map((one) => one.sql);
+  if (!texts.some((sql) => sql.includes("logical_time"))) return {};
+  return { logicalTime: `${dayAfter(run.day)}T00:00:00` };
+}
+
+/** The calendar date after `day` (`YYYY-MM-DD`). */
+export function dayAfter(day: string): string {
+  const [year = 0, month = 0, date = 0] = day.split("-").map(Number);
+  const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+  const lengths = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+  if (date < (lengths[month - 1] ?? 31)) return formatDay(year, month, date + 1);
+  if (month < 12) return formatDay(year, month + 1, 1);
+  return formatDay(year + 1, 1, 1);
+}
+
+function formatDay(year: number, month: number, date: number): string {
+  const two = (value: number) => String(value).padStart(2, "0");
+  return `${String(year).padStart(4, "0")}-${two(month)}-${two(date)}`;
+}
+
+function dimensionInputs(job: JobSpec, run: Run, plan: StagePlan): DimensionInput[] {
+  return plan.dimensions.map((name) => ({
+    spec: {
+      ...must(
+        job.dimensions.find((one) => one.name === name),
+        "a planned dimension is declared",
+      ),
+      // The file says where it is.
+      path: "",
+    },
+    file: must(run.dimensions.get(name), "a planned dimension was listed"),
+  }));
+}
+
+function exchangePlans(run: Run, ids: readonly string[]): ExchangePlan[] {
+  return run.plan.exchanges.filter((exchange) => ids.includes(exchange.id));
+}
+
+/**
+ * Names what a scan stage's outputs depend on apart from the input files: same scope, same streams.
+ * A change of the job that does not change map work leaves it alone.
+ */
+export function scanScope(job: JobSpec, run: Run, plan: StagePlan): string {
+  assert(plan.input.kind === "scan", "only scans are kept");
+  const nothing: FileNothing = { path: "", size: 0, mtimeNs: "0", ctimeNs: "0", inode: "0" };
+  const blank = new Map(plan.dimensions.map((name) => [name, nothing]));
+  const work = mapWork(job, { ...run, dimensions: blank }, plan, { files: [] });
+  const digest = sha256Hex(canonicalJson(work as unknown as Json)).slice(0, 16);
+  return `${run.job}/${run.day}/${plan.input.source}/${plan.id}/${digest}`;
+}
+type FileNothing = Split["files"][number];
+
+/** Where an attempt's result goes, and what it reads. */
+export function buildDelivery(
+  run: Run,
+  at: { readonly stage: number; readonly task: number },
+  attempt: { readonly attemptId: string; readonly epoch: number; readonly lowMemory: boolean },
+): Delivery {
+  const stage = must(run.stages[at.stage], "the stage exists");
+  const plan = run.plan.stages[at.stage];
+  const inputs = plan === undefined ? [] : inputsOf(plan);
+  return {
+    run: run.id,
+    stage: stage.id,
+    task: at.task,
+    attemptId: attempt.attemptId,
+    epoch: attempt.epoch,
+    outputs: (plan === undefined ? [] : outputsOf(plan)).map((exchange) => route(run, exchange)),
+    inputs: inputs.map((exchange) => ({
+      ...route(run, exchange),
+      winners: winnersOf(run, exchange),
+    })),
+    stagingDir: `staging/${run.id}/${stage.id}-${at.task}-${attempt.attemptId}`,
+    lowMemory: attempt.lowMemory,
+  };
+}
+
+function route(run: Run, exchange: string): ExchangeRoute {
+  const planned = must(run.exchanges.get(exchange), "the exchange has streams");
+  return { exchange, streams: planned.streams };
+}
+
+function winnersOf(run: Run, exchange: string): Winner[] {
+  const winners: Winner[] = [];
+  for (const stage of producersOf(run, exchange)) {
+    for (const { result } of stage.tasks) {
+      const output = result?.outputs.find((one) => one.exchange === exchange);
+      if (result !== undefined && output !== undefined) {
+        winners.push({ attemptId: result.attemptId, digest: output.digest });
+      }
+    }
+  }
+  return winners;
+}

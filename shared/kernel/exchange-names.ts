@@ -1,0 +1,24 @@
+/**
+ * Names of the JetStream streams of an exchange: one per partition group. A name says the cluster, the scope that
+ * its contents belong to (a day's kept map outputs, or one run), the exchange, a generation and the group.
+ * Only letters, digits, `_` and `-`: what NATS takes as a stream name and as one token of a subject.
+ */
+import { sha256Hex } from "./sha256.ts";
+
+/** Prefix of all exchange streams of a cluster. */
+export function exchangePrefix(cluster: string): string {
+  return `DMX_${cluster}_`;
+}
+
+/** Stream names by group, in group order. `scope` may be any text; its hash stands for it. */
+export function exchangeStreams(name: {
+  readonly cluster: string;
+  readonly scope: string;
+  readonly exchange: string;
+  readonly generation: number;
+  readonly groups: number;
+}): readonly string[] {
+  const scope = sha256Hex(name.scope).slice(0, 20);
+  const stem = `${exchangePrefix(name.cluster)}${scope}_${name.exchange}_n${name.generation}`;
+  return Array.from({ length: name.groups }, (_, group) => `${stem}_g${group}`);
+}
