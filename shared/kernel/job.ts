@@ -17,7 +17,7 @@ export interface CsvOptions {
   readonly quote: string;
   readonly escape: string;
   readonly header: boolean;
-  /** The text that means NULL; an empty field always does for non-text types. */
+  /** The text that means NULL, for every type. Empty: an empty field does. */
   readonly nullString: string;
   readonly timestampFormat: string;
   readonly dateFormat: string;

@@ -146,10 +146,13 @@ export function completionDigest(completion: Completion): string {
   return sha256Hex(canonicalJson(completion as unknown as Json));
 }
 
-/** Line accounting of one input file. rows + rejects + blank = lines. */
+/**
+ * Line accounting of one input file. rows + rejects + blank = lines (a header line is not counted).
+ * Rows that went to the late table are rows; rows that the event-time rule rejects are rejects.
+ */
 export interface FileAccount {
   readonly file: FileFingerprint;
-  /** SHA-256 of the stored bytes. */
+  /** SHA-256 of the stored bytes; empty for a row range of a Parquet file, which is not read whole. */
   readonly contentSha256: string;
   readonly plainBytes: number;
   readonly lines: number;
@@ -196,6 +199,8 @@ export interface AttemptSuccess {
   readonly accounts: readonly FileAccount[];
   /** Rejects file of this attempt, relative to the storage root; absent when no line was rejected. */
   readonly rejectsFile?: string;
+  /** Records outside their day under rule `late_table`, relative to the storage root; absent when there are none. */
+  readonly lateFile?: string;
   readonly counters: AttemptCounters;
   /** Value that a check's SQL gave, as text. */
   readonly checkValue?: string | null;

@@ -1,0 +1,74 @@
+/**
+ * Input files held open from before they are read until after: what was planned, what is read and what lies there at
+ * the end must be the same bytes. It reads only whole chunks and knows no format.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { type DaymillError, fail } from "../kernel/failure.ts";
+import type { FileFingerprint } from "../kernel/work.ts";
+import { fileError, fingerprintOf, insideRoot, sameFile } from "./inputs.ts";
+
+/** Bytes read at a time. */
+export const chunkBytes = 1024 * 1024;
+
+/** An input file held open from before the pass until after the scan. */
+export interface OpenInput {
+  readonly fingerprint: FileFingerprint;
+  /** Real absolute path. */
+  readonly path: string;
+  readonly handle: FileHandle;
+}
+
+/** Opens a file of the work and checks that it is still the one that was planned. Errors: `inputChanged`, `inputMissing`, `pathForbidden`, `storage…`. */
+export async function openInput(root: string, planned: FileFingerprint): Promise<OpenInput> {
+  const path = await insideRoot(root, planned.path);
+  let handle: FileHandle;
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    throw fileError(error, planned.path);
+  }
+  const input = { fingerprint: planned, path, handle };
+  try {
+    await assertUnchanged(input);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return input;
+}
+
+/** After the scan, and before: the open file and its name must still be what was planned. Errors: `inputChanged`. */
+export async function assertUnchanged(input: OpenInput): Promise<void> {
+  const name = input.fingerprint.path;
+  const changed = (): DaymillError =>
+    fail(
+      "inputChanged",
+      `file ${name}: changed since it was listed; write input files elsewhere and rename them in`,
+      { file: name },
+    );
+  try {
+    const held = fingerprintOf(name, await input.handle.stat({ bigint: true }));
+    if (!sameFile(held, input.fingerprint)) throw changed();
+    const named = fingerprintOf(name, await stat(input.path, { bigint: true }));
+    if (!sameFile(named, input.fingerprint)) throw changed();
+  } catch (error) {
+    throw fileError(error, name);
+  }
+}
+
+/** The stored bytes of an open input, chunk by chunk; each chunk is only valid until the next one. */
+export async function* storedBytes(
+  input: OpenInput,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+  const buffer = Buffer.allocUnsafe(chunkBytes);
+  let position = 0;
+  while (true) {
+    if (signal.aborted) throw fail("cancelled", `file ${input.fingerprint.path}: cancelled`);
+    const { bytesRead } = await input.handle.read(buffer, 0, chunkBytes, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}

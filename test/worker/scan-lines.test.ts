@@ -1,0 +1,261 @@
+/**
+ * Every line of a hostile file is a row, a reject or blank: nothing is lost, nothing counted twice, and what was
+ * rejected is the line that stands in the file.
+ */
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runWork } from "../../executor/shell/worker/run-work.ts";
+import type { CsvOptions } from "../../shared/kernel/job.ts";
+import { query } from "./query.ts";
+import {
+  columns,
+  context,
+  copyWork,
+  delivery,
+  makeRoot,
+  plainCsv,
+  type Root,
+  source,
+} from "./setup.ts";
+
+let root: Root;
+beforeAll(() => {
+  root = makeRoot();
+});
+afterAll(() => root.remove());
+
+interface Outcome {
+  readonly lines: number;
+  readonly rows: (string | null)[][];
+  readonly rejects: (string | null)[][];
+  readonly blank: number;
+  readonly unterminated: boolean;
+}
+
+async function scan(
+  bytes: string | Buffer,
+  types = "a BIGINT, b VARCHAR, c BIGINT",
+  csv: Partial<CsvOptions> = {},
+): Promise<Outcome> {
+  const file = root.write("raw/hostile.csv", bytes);
+  const spec = source({ columns: columns(types), csv: { ...plainCsv, ...csv } });
+  const done = await runWork(copyWork(spec, [file]), delivery(), context(root));
+  const [account] = done.accounts;
+  const [staged] = done.files;
+  return {
+    lines: account?.lines ?? -1,
+    rows:
+      staged === undefined
+        ? []
+        : await query(`SELECT * FROM '${join(root.path, staged.path)}' ORDER BY ALL`),
+    rejects:
+      done.rejectsFile === undefined
+        ? []
+        : await query(
+            `SELECT line, reason, raw FROM '${join(root.path, done.rejectsFile)}' ORDER BY line`,
+          ),
+    blank: account?.blank ?? -1,
+    unterminated: account?.lastLineUnterminated ?? false,
+  };
+}
+
+describe("lines of a file without quotes", () => {
+  test("plain lines, blank lines, a last line without an end", async () => {
+    expect(await scan("1,x,2\n\n3,y,4\n\n\n5,z,6")).toEqual({
+      lines: 6,
+      rows: [
+        ["1", "x", "2"],
+        ["3", "y", "4"],
+        ["5", "z", "6"],
+      ],
+      rejects: [],
+      blank: 3,
+      unterminated: true,
+    });
+  });
+
+  test("a wrong number of columns and a wrong type are one reject a line, with number and text", async () => {
+    const seen = await scan("1,x,2\n3,y\n\nq,y,r\n1,2,3,4,5\n   \n7,z,8\n");
+    expect(seen.rows).toEqual([
+      ["1", "x", "2"],
+      ["7", "z", "8"],
+    ]);
+    expect(seen.rejects).toEqual([
+      ["2", "too few columns", "3,y"],
+      ["4", "value does not fit column a", "q,y,r"],
+      ["5", "too many columns", "1,2,3,4,5"],
+      ["6", "too few columns", "   "],
+    ]);
+    expect(seen.blank).toBe(1);
+  });
+
+  test("CR LF files read like LF files; a stray carriage return does not split its line", async () => {
+    const seen = await scan("1,x,2\r\n\r\n3,y\ry,4\r\n5,z,6\n7,w,8\r");
+    expect(seen.rows).toEqual([
+      ["1", "x", "2"],
+      ["5", "z", "6"],
+      ["7", "w", "8"],
+    ]);
+    expect(seen.rejects).toEqual([["3", "carriage return inside the line", "3,y\ry,4"]]);
+    expect(seen.blank).toBe(1);
+  });
+
+  test("a line longer than the limit, even than any buffer, is one reject", async () => {
+    const long = `9,${"n".repeat(9_000_000)},9`;
+    const seen = await scan(`1,x,2\n${long}\n3,y,4\nq,y,4\n${"m".repeat(2_000_001)}\n5,z,6\n`);
+    expect(seen.rows.map((row) => row[0])).toEqual(["1", "3", "5"]);
+    expect(seen.rejects.map(([line, reason]) => [line, reason])).toEqual([
+      ["2", "line too long"],
+      ["4", "value does not fit column a"],
+      ["5", "line too long"],
+    ]);
+    expect(seen.rejects[0]?.[2]).toBe(long.slice(0, 4096));
+    expect(seen.lines).toBe(6);
+  });
+
+  test("bytes that are no UTF-8 reject their line, NUL is a character like others", async () => {
+    const bytes = Buffer.from("1,x,2\n3,\xff\xfe,4\n5,a\0b,6\n\0\n", "latin1");
+    const seen = await scan(bytes);
+    expect(seen.rows).toEqual([
+      ["1", "x", "2"],
+      ["5", "a\0b", "6"],
+    ]);
+    expect(seen.rejects.map(([line, reason]) => [line, reason])).toEqual([
+      ["2", "not UTF-8"],
+      ["4", "too few columns"],
+    ]);
+  });
+
+  test("a byte order mark is no part of the first value", async () => {
+    expect((await scan("\ufeff1,x,2\n")).rows).toEqual([["1", "x", "2"]]);
+    expect(await scan("\ufeff\n1,x,2\n")).toMatchObject({ lines: 2, blank: 1 });
+  });
+
+  test("in a file of one column a blank line is an empty value", async () => {
+    const seen = await scan("1\n\nx\n3\n\n", "a BIGINT");
+    expect(seen).toMatchObject({ lines: 5, blank: 0 });
+    expect(seen.rows).toEqual([["1"], ["3"], [null], [null]]);
+    expect(seen.rejects).toEqual([["3", "value does not fit column a", "x"]]);
+  });
+
+  test("a header is no line; the same names in another order are refused", async () => {
+    const seen = await scan("a,b,c\n1,x,2\nq,x,2\n", undefined, { header: true });
+    expect(seen).toMatchObject({ lines: 2, rows: [["1", "x", "2"]] });
+    expect(seen.rejects).toEqual([["3", "value does not fit column a", "q,x,2"]]);
+    await expect(scan("c,b,a\n1,x,2\n", undefined, { header: true })).rejects.toMatchObject({
+      failure: { code: "inputMalformed" },
+    });
+  });
+
+  test("a null string holds for all types; an empty field is then a value like others", async () => {
+    const seen = await scan("1,NA,2\nNA,,NA\n3,x,\n", undefined, { nullString: "NA" });
+    expect(seen.rows).toEqual([
+      ["1", null, "2"],
+      [null, "", null],
+    ]);
+    expect(seen.rejects).toEqual([["3", "value does not fit column c", "3,x,"]]);
+  });
+});
+
+describe("lines of a file with declared quotes", () => {
+  const quoted = { quote: '"', escape: '"' };
+
+  test("quoted delimiters, doubled quotes and line feeds belong to the value", async () => {
+    const seen = await scan('1,"x,""y""",2\n3,"two\nlines",4\n', undefined, quoted);
+    expect(seen).toMatchObject({ lines: 2, rejects: [] });
+    expect(seen.rows).toEqual([
+      ["1", 'x,"y"', "2"],
+      ["3", "two\nlines", "4"],
+    ]);
+  });
+
+  test("a quote that is never closed costs its own line, not the rest of the file", async () => {
+    const seen = await scan('1,"x",2\n3,"y,4\n5,z,6\n7,w,8\n', undefined, quoted);
+    expect(seen.rows.map((row) => row[0])).toEqual(["1", "5", "7"]);
+    expect(seen.rejects).toEqual([["2", "quote not closed", '3,"y,4']]);
+  });
+
+  test("text after a closing quote gives up the line in which the quote began", async () => {
+    const seen = await scan('1,"x,2\n3,y,4\n5,"z"q,6\n7,w,8\n', undefined, quoted);
+    expect(seen.rows.map((row) => row[0])).toEqual(["3", "7"]);
+    expect(seen.rejects).toEqual([
+      ["1", "text after a closing quote", '1,"x,2'],
+      ["3", "text after a closing quote", '5,"z"q,6'],
+    ]);
+  });
+});
+
+const pieces = [
+  "1",
+  "22",
+  "x",
+  ",",
+  ",",
+  ",",
+  "\n",
+  "\n",
+  "\r",
+  "\r\n",
+  " ",
+  '"',
+  "\0",
+  "é",
+  "\t",
+  "-",
+  "#",
+  "\\",
+  "'",
+];
+const nasty = fc
+  .array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom("1,a,2\n", "3,b,4\n") },
+      fc.constantFrom(...pieces),
+    ),
+    {
+      maxLength: 60,
+    },
+  )
+  .map((parts) => parts.join(""));
+
+describe("any bytes", () => {
+  for (const types of [
+    "a BIGINT, b VARCHAR, c BIGINT",
+    "a VARCHAR, b VARCHAR",
+    "a BIGINT",
+    "a VARCHAR",
+  ]) {
+    test(`columns ${types}: rows + rejects + blank = lines, rejects are the file's own lines`, async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          nasty.filter((text) => text.length > 0),
+          async (text) => {
+            const seen = await scan(text, types);
+            const body = text.endsWith("\n") ? text.slice(0, -1) : text;
+            const lines = body.split("\n");
+            expect(seen.lines).toBe(lines.length);
+            expect(seen.rows.length + seen.rejects.length + seen.blank).toBe(seen.lines);
+            for (const [line, , raw] of seen.rejects) {
+              expect(lines[Number(line) - 1]?.replace(/\r$/, "")).toBe(raw);
+            }
+          },
+        ),
+        { numRuns: 40 },
+      );
+    });
+  }
+
+  test("with quotes declared the sum closes as well", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        nasty.filter((text) => text.length > 0),
+        async (text) => {
+          const seen = await scan(text, undefined, { quote: '"', escape: '"' });
+          expect(seen.rows.length + seen.rejects.length + seen.blank).toBe(seen.lines);
+        },
+      ),
+      { numRuns: 80 },
+    );
+  });
+});

@@ -1,0 +1,239 @@
+/**
+ * A storage root in a temporary folder, specs with defaults, and an exchange that keeps tables in memory.
+ * The memory exchange is for tests of what is around it; the real one has its own tests and is used in exchange.test.ts.
+ */
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { WorkerContext } from "../../executor/shell/worker/run-work.ts";
+import type { DuckDBConnection } from "../../shared/adapters/duckdb.ts";
+import type { ExchangeIo } from "../../shared/adapters/exchange.ts";
+import type { Column, CsvOptions, SourceSpec } from "../../shared/kernel/job.ts";
+import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
+import type { Delivery, FileFingerprint, MapWork, ReduceWork } from "../../shared/kernel/work.ts";
+import type { Log } from "../../shared/ports.ts";
+
+export interface Root {
+  readonly path: string;
+  readonly temp: string;
+  write(path: string, bytes: string | Buffer): FileFingerprint;
+  remove(): void;
+}
+
+export function makeRoot(): Root {
+  const base = realpathSync(mkdtempSync(join(tmpdir(), "daymill-worker-")));
+  const path = join(base, "root");
+  const temp = join(base, "temp");
+  mkdirSync(path);
+  mkdirSync(temp);
+  return {
+    path,
+    temp,
+    write: (name, bytes) => {
+      mkdirSync(dirname(join(path, name)), { recursive: true });
+      writeFileSync(join(path, name), bytes);
+      return fingerprint(path, name);
+    },
+    remove: () => rmSync(base, { recursive: true, force: true }),
+  };
+}
+
+export function fingerprint(root: string, path: string): FileFingerprint {
+  const stats = statSync(join(root, path), { bigint: true });
+  return {
+    path,
+    size: Number(stats.size),
+    mtimeNs: String(stats.mtimeNs),
+    ctimeNs: String(stats.ctimeNs),
+    inode: String(stats.ino),
+  };
+}
+
+export const plainCsv: CsvOptions = {
+  delimiter: ",",
+  quote: "",
+  escape: "",
+  header: false,
+  nullString: "",
+  timestampFormat: "",
+  dateFormat: "",
+  decimalSeparator: "",
+};
+
+export function source(overrides: Partial<SourceSpec> & Pick<SourceSpec, "columns">): SourceSpec {
+  return {
+    name: "src",
+    path: "raw/*.csv",
+    format: "csv",
+    csv: plainCsv,
+    rejectsMaxShare: 1,
+    allowEmptyFiles: false,
+    ...overrides,
+  };
+}
+
+export function columns(text: string): readonly Column[] {
+  return text.split(", ").map((part) => {
+    const [name = "", ...type] = part.split(" ");
+    return { name, type: type.join(" ") };
+  });
+}
+
+const silent: Log = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silent,
+};
+
+export type Rows = readonly (readonly unknown[])[];
+
+/** Keeps what was written, by exchange and attempt; reads give the group's rows back. */
+export class MemoryExchange implements ExchangeIo {
+  readonly written = new Map<string, { columns: readonly Column[]; rows: string[][] }>();
+
+  async write(
+    connection: DuckDBConnection,
+    request: Parameters<ExchangeIo["write"]>[1],
+  ): ReturnType<ExchangeIo["write"]> {
+    const { plan, table, attemptId } = request;
+    const reader = await connection.runAndReadAll(`SELECT COLUMNS(*)::VARCHAR FROM "${table}"`);
+    const rows = reader.getRowsJson() as string[][];
+    this.written.set(`${plan.id}/${attemptId}`, { columns: plan.columns, rows });
+    return {
+      exchange: plan.id,
+      digest: "d",
+      checksum: "0",
+      rows: rows.length,
+      bytes: 0,
+      messages: 0,
+    };
+  }
+
+  async read(
+    connection: DuckDBConnection,
+    request: Parameters<ExchangeIo["read"]>[1],
+  ): ReturnType<ExchangeIo["read"]> {
+    const { plan, winners, group, table } = request;
+    const list = [...plan.columns, { name: "__p", type: "INTEGER" }];
+    await connection.run(
+      `CREATE TABLE "${table}" (${list.map((c) => `"${c.name}" ${c.type}`).join(", ")})`,
+    );
+    let count = 0;
+    for (const { attemptId } of winners) {
+      for (const row of this.written.get(`${plan.id}/${attemptId}`)?.rows ?? []) {
+        const partition = Number(row[row.length - 1]);
+        if (Math.floor((partition * plan.groups) / plan.partitions) !== group) continue;
+        const values = row.map((v) => (v === null ? "NULL" : `'${v.replaceAll("'", "''")}'`));
+        await connection.run(`INSERT INTO "${table}" VALUES (${values.join(", ")})`);
+        count++;
+      }
+    }
+    return { rows: count, bytes: 0 };
+  }
+
+  async close(): Promise<void> {}
+}
+
+export function context(root: Root, exchange: ExchangeIo = new MemoryExchange()): WorkerContext {
+  return {
+    root: root.path,
+    tempDir: root.temp,
+    memoryBytes: 512 * 1024 * 1024,
+    threads: 1,
+    exchange,
+    log: silent,
+    progress: () => {},
+    signal: new AbortController().signal,
+  };
+}
+
+let attempts = 0;
+
+export function delivery(overrides: Partial<Delivery> = {}): Delivery {
+  attempts++;
+  const attemptId = `a${attempts}`;
+  return {
+    run: "job.2026-01-15.r1",
+    stage: "s0",
+    task: 0,
+    attemptId,
+    epoch: 1,
+    outputs: [],
+    inputs: [],
+    stagingDir: `staging/job.2026-01-15.r1/0-${attemptId}`,
+    lowMemory: false,
+    ...overrides,
+  };
+}
+
+const common = { wire: 1, hash: 1, duckdb: "v1.5.6", timezone: "UTC" };
+
+/** A map task whose stage copies `keep` columns of the source to dataset `copy`. */
+export function copyWork(
+  spec: SourceSpec,
+  files: readonly FileFingerprint[],
+  overrides: Partial<MapWork> = {},
+): MapWork {
+  const list = spec.columns.map(({ name }) => `"${name}"`).join(", ");
+  return mapWork(
+    spec,
+    files,
+    {
+      id: "s0",
+      input: {
+        kind: "scan",
+        source: spec.name,
+        keep: spec.columns.map(({ name }) => name),
+        files: false,
+      },
+      dimensions: [],
+      tables: [],
+      outputs: [
+        {
+          kind: "dataset",
+          model: "copy",
+          sql: `SELECT ${list} FROM "${spec.name}"`,
+          columns: spec.columns,
+          single: false,
+        },
+      ],
+    },
+    overrides,
+  );
+}
+
+export function mapWork(
+  spec: SourceSpec,
+  files: readonly FileFingerprint[],
+  stage: StagePlan,
+  overrides: Partial<MapWork> = {},
+): MapWork {
+  return {
+    kind: "map",
+    ...common,
+    source: spec,
+    split: { files },
+    dimensions: [],
+    stage,
+    exchanges: [],
+    ...overrides,
+  };
+}
+
+export function reduceWork(
+  stage: StagePlan,
+  exchanges: readonly ExchangePlan[],
+  group: number,
+): ReduceWork {
+  return {
+    kind: "reduce",
+    ...common,
+    day: "2026-01-15",
+    group,
+    dimensions: [],
+    stage,
+    exchanges,
+  };
+}
