@@ -1,0 +1,234 @@
+// Every effect of the core, carried out on the memory ports: each Ask is answered exactly once, each Tell arrives.
+import { describe, expect, test } from "vitest";
+import type { Answer, Ask, Effect, Message, RoleName } from "../../coordinator/core/protocol.ts";
+import { createInterpreter } from "../../coordinator/shell/interpreter.ts";
+import { RunChanges } from "../../coordinator/shell/run-changes.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { manifest, run } from "../commit/storage.ts";
+import { memoryEvents, memoryJournal, memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
+import { memoryDisk, memoryStore } from "../fakes/memory-store.ts";
+import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { emptyPlan, stamp } from "./serving.ts";
+
+const config = {
+  coordinator: "c1",
+  address: "127.0.0.1:7400",
+  cluster: "daymill",
+  duckdb: "v1.5.6",
+};
+const day = "2026-01-15";
+const file = { path: "raw/a", size: 1, mtimeNs: "0", ctimeNs: "0", inode: "1" };
+
+function world() {
+  const nats = memoryNats();
+  const disk = memoryDisk();
+  const lines: KeptLine[] = [];
+  const told: unknown[] = [];
+  const streams = new Set<string>();
+  const waiting = new Map<number, (answer: Answer) => void>();
+  const posted: Message[] = [];
+  const changes = new RunChanges();
+  const interpret = createInterpreter({
+    config,
+    ports: {
+      registry: memoryRegistry(nats),
+      journal: memoryJournal(nats),
+      store: memoryStore(disk),
+      inputs: {
+        listSource: async (source) => {
+          if (source.path === "nowhere") throw fail("inputMissing", "no file of nowhere");
+          return [file];
+        },
+        parquetRows: async (files) => files.map(() => 100),
+        dimension: async () => file,
+      },
+      exchange: {
+        ensure: async (names) => names.filter((name) => !streams.has(name) && streams.add(name)),
+        drop: async (names) => {
+          for (const name of names) streams.delete(name);
+        },
+        usage: async () => [],
+        completions: async () => [],
+      },
+      planJob: async (job) => {
+        if (job.name === "broken") throw new TypeError("cannot read properties of undefined");
+        return emptyPlan;
+      },
+    },
+    receivers: {
+      hub: {
+        send: (...args) => void told.push(["send", ...args]),
+        close: (...args) => void told.push(["close", ...args]),
+      },
+      calls: { settle: (...args) => void told.push(["settle", ...args]) },
+      changes,
+      events: memoryEvents(nats),
+      log: quietLog(lines),
+      roleChanged: (role: RoleName, epoch) => void told.push(["role", role, epoch]),
+    },
+    post: (message) => {
+      posted.push(message);
+      if (message.kind === "answered") waiting.get(message.id)?.(message.answer);
+    },
+  });
+  let last = 0;
+  type Bare<T> = T extends Ask ? Omit<T, "id"> : never;
+  const ask = (bare: Bare<Ask>): Promise<Answer> =>
+    new Promise((resolve) => {
+      const id = ++last;
+      waiting.set(id, resolve);
+      interpret({ ...bare, id } as Ask);
+    });
+  return {
+    ask,
+    tell: (effect: Effect) => interpret(effect),
+    posted,
+    told,
+    nats,
+    disk,
+    lines,
+    changes,
+  };
+}
+
+describe("asks", () => {
+  test("a leadership from fences to the first record", async () => {
+    const { ask, nats } = world();
+    expect(await ask({ kind: "readFences" })).toEqual({ kind: "fences", registry: 0, storage: 0 });
+    expect(await ask({ kind: "takeEpoch", epoch: 1 })).toEqual({ kind: "taken", taken: true });
+    expect(await ask({ kind: "takeEpoch", epoch: 1 })).toEqual({ kind: "taken", taken: false });
+    expect(await ask({ kind: "claimStorage", epoch: 1 })).toEqual({ kind: "taken", taken: true });
+    expect(await ask({ kind: "renew", epoch: 1, beat: 4 })).toEqual({ kind: "ok" });
+    expect(nats.leader).toEqual({ epoch: 1, coordinator: "c1", address: config.address, beat: 4 });
+    const read = { kind: "readJournal", from: 1, recordsMax: 2 } as const;
+    expect(await ask(read)).toEqual({ kind: "records", last: 0, records: [] });
+    for (let expected = 0; expected < 3; expected++) {
+      const append = { kind: "append", epoch: 1, expected, text: `fact ${expected + 1}` } as const;
+      expect(await ask(append)).toEqual({ kind: "appended", sequence: expected + 1 });
+    }
+    expect(await ask(read)).toEqual({
+      kind: "records",
+      last: 3,
+      records: [
+        { sequence: 1, text: "fact 1" },
+        { sequence: 2, text: "fact 2" },
+      ],
+    });
+    expect(await ask({ ...read, recordsMax: 0 })).toEqual({
+      kind: "records",
+      last: 3,
+      records: [],
+    });
+    expect(await ask({ kind: "trimJournal", sequence: 2 })).toEqual({ kind: "ok" });
+    expect(nats.records.map((record) => record.text)).toEqual(["fact 3"]);
+    const late = await ask({ kind: "append", epoch: 1, expected: 1, text: "late" });
+    expect(late).toMatchObject({ kind: "failed", failure: { code: "journalConflict" } });
+  });
+
+  test("a run's way to storage", async () => {
+    const { ask, disk } = world();
+    await ask({ kind: "claimStorage", epoch: 1 });
+    const job = { name: "daily" } as JobSpec;
+    expect(await ask({ kind: "saveJob", epoch: 1, job, digest: "d" })).toEqual({ kind: "ok" });
+    const snapshot = { kind: "saveSnapshot", epoch: 1, sequence: 5, text: "state" } as const;
+    expect(await ask(snapshot)).toEqual({ kind: "ok" });
+    const files = [{ dataset: "hits", staged: "staging/daily.2026-01-15.r1/t0/a.parquet" }];
+    const arranged = await ask({ kind: "arrange", epoch: 1, run: run(1), files });
+    expect(arranged).toMatchObject({
+      kind: "arranged",
+      paths: [expect.stringContaining("/hits/")],
+    });
+    const commit = manifest(run(1), 1, { hits: [] });
+    const committed = { kind: "manifest", manifest: commit };
+    expect(await ask({ kind: "commit", epoch: 1, manifest: commit })).toEqual(committed);
+    expect(await ask({ kind: "publish", epoch: 1, manifest: commit })).toEqual({ kind: "ok" });
+    expect(await ask({ kind: "rebuildViews", epoch: 1 })).toEqual({ kind: "ok" });
+    const drop = { kind: "dropStaging", epoch: 1, run: commit.run } as const;
+    expect(await ask(drop)).toEqual({ kind: "ok" });
+    expect([...disk.droppedStaging]).toEqual([commit.run]);
+    expect(await ask({ kind: "readStorage", epoch: 1 })).toEqual({
+      kind: "stored",
+      jobs: [{ spec: job, digest: "d" }],
+      manifests: [commit],
+      snapshot: { sequence: 5, text: "state" },
+    });
+    const zombie = await ask({ kind: "publish", epoch: 7, manifest: commit });
+    expect(zombie).toMatchObject({ kind: "failed", failure: { code: "storageFenced" } });
+  });
+
+  test("inputs are listed in the order asked; only Parquet files are looked into", async () => {
+    const { ask } = world();
+    const source = (name: string, format: string) => ({ name, format, path: "raw" }) as SourceSpec;
+    const sources = [source("hits", "csv.gz"), source("cells", "parquet")];
+    const dimensions = [{ name: "apps" } as never];
+    expect(await ask({ kind: "listInputs", day, sources, dimensions })).toEqual({
+      kind: "listed",
+      sources: [
+        { source: "hits", files: [file] },
+        { source: "cells", files: [file], rows: [100] },
+      ],
+      dimensions: [file],
+    });
+    const missing = [{ ...source("hits", "csv"), path: "nowhere" }];
+    expect(await ask({ kind: "listInputs", day, sources: missing, dimensions: [] })).toMatchObject({
+      kind: "failed",
+      failure: { code: "inputMissing", message: "no file of nowhere" },
+    });
+  });
+
+  test("plans and streams", async () => {
+    const { ask, lines } = world();
+    const job = { name: "daily" } as JobSpec;
+    expect(await ask({ kind: "planJob", job })).toEqual({ kind: "planned", plan: emptyPlan });
+    const ensure = { kind: "ensureStreams", streams: ["x0", "x1"] } as const;
+    expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0", "x1"] });
+    expect(await ask(ensure)).toEqual({ kind: "ensured", created: [] });
+    expect(await ask({ kind: "dropStreams", streams: ["x0"] })).toEqual({ kind: "ok" });
+    expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0"] });
+    // A defect in an adapter is an answer too, and the log has its stack.
+    const broken = await ask({ kind: "planJob", job: { name: "broken" } as JobSpec });
+    expect(broken).toMatchObject({ kind: "failed", failure: { code: "internal" } });
+    expect(lines[0]?.fields["stack"]).toContain("TypeError");
+  });
+});
+
+test("tells reach their receivers, in order, and are never answered", async () => {
+  const { tell, told, posted, nats, lines, changes } = world();
+  let nudges = 0;
+  changes.watch("r", () => void nudges++);
+  const command = { kind: "reportAck", attemptId: "a" } as const;
+  tell({ kind: "toExecutor", connection: 4, epoch: 2, command });
+  tell({ kind: "closeConnection", connection: 4 });
+  const result = { kind: "draining" } as const;
+  tell({ kind: "reply", reply: 9, stamp, result });
+  tell({ kind: "roleChanged", role: "leader", epoch: 2 });
+  tell({ kind: "runChanged", run: "r" });
+  tell({ kind: "publishEvent", job: "j", day, event: "run.created", wallMs: 5, data: { a: 1 } });
+  tell({ kind: "log", level: "warn", message: "look", fields: { run: "r" } });
+  expect(told).toEqual([
+    ["send", 4, 2, command],
+    ["close", 4],
+    ["settle", 9, stamp, result],
+    ["role", "leader", 2],
+  ]);
+  expect(nudges).toBe(1);
+  expect(nats.events).toEqual([{ job: "j", day, kind: "run.created", wallMs: 5, data: { a: 1 } }]);
+  expect(lines).toEqual([{ level: "warn", message: "look", fields: { run: "r" } }]);
+  expect(posted).toEqual([]);
+  tell({ kind: "again" });
+  expect(posted).toEqual([]);
+  await new Promise((resume) => setTimeout(resume, 20));
+  expect(posted).toEqual([{ kind: "proceed" }]);
+});
+
+test("watchers are bounded", () => {
+  const changes = new RunChanges();
+  const stops = Array.from({ length: limits.watchersMax }, () => changes.watch("r", () => {}));
+  expect(() => changes.watch("r", () => {})).toThrow("ask GetRun instead");
+  stops[0]?.();
+  stops[0]?.();
+  changes.watch("r", () => {});
+  expect(() => changes.watch("s", () => {})).toThrow("ask GetRun instead");
+});
