@@ -82,6 +82,8 @@ export const limits = {
   grpcMessageBytesMax: 16 * MiB,
   grpcDeadlineMs: 30_000,
   eventBytesMax: 64 * KiB,
+  /** Rows that `daymill result` prints at most: it holds them all to align columns. */
+  resultRowsMax: 100_000,
   /** WatchRun streams of one coordinator. */
   watchersMax: 1_000,
   /** A watcher is told of changes at most this often … */

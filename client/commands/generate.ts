@@ -1,0 +1,83 @@
+/**
+ * `daymill generate`: a day of made-up records with its truth, for trying things out. The work is scripts/generate.
+ */
+import type { Command } from "commander";
+import { generate } from "../../scripts/generate/generate.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+import { checkDay, finish, printing, show, wholeNumber } from "../command.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { formatBytes, formatCount } from "../format.ts";
+
+interface GenerateCommandOptions {
+  readonly json?: boolean;
+  readonly root: string;
+  readonly day: string;
+  readonly rows: string;
+  readonly seed: string;
+  readonly gateways?: string;
+  readonly periodMinutes?: string;
+  readonly gzip?: boolean;
+  readonly skew: string;
+  readonly subscribers?: string;
+  readonly malformed: string;
+  readonly duplicateFiles: string;
+  readonly missingFiles: string;
+  readonly lateFiles: string;
+}
+
+export function generateCommand(): Command {
+  return printing("generate", "make a day of IPDR files with dimensions and the truth about them")
+    .requiredOption("--root <dir>", "storage root: raw/, dims/ and late/ are made under it")
+    .requiredOption("--day <date>", "data date, YYYY-MM-DD")
+    .requiredOption("--rows <n>", "lines of the day")
+    .option("--seed <n>", "same options, same bytes", "1")
+    .option("--gateways <n>", "default one per 2.5 M rows, at least 4")
+    .option(
+      "--period-minutes <n>",
+      "one file per gateway and period; default 15, more for few rows",
+    )
+    .option("--gzip", "write .csv.gz instead of .csv")
+    .option("--skew <kind>", "realistic or hostile", "realistic")
+    .option("--subscribers <n>", "default rows / 100, at least 10,000")
+    .option("--malformed <share>", "share of damaged lines, 0 to 1", "0")
+    .option("--duplicate-files <n>", "files delivered twice", "0")
+    .option("--missing-files <n>", "files announced but never delivered", "0")
+    .option("--late-files <n>", "files written to late/ instead of raw/", "0")
+    .action((options: GenerateCommandOptions) => finish(() => run(options)));
+}
+
+async function run(options: GenerateCommandOptions): Promise<number> {
+  const whole = (option: string, text: string | undefined) =>
+    text === undefined ? undefined : wholeNumber(option, text, 0, Number.MAX_SAFE_INTEGER);
+  const { skew } = options;
+  if (skew !== "realistic" && skew !== "hostile") {
+    throw fail("badRequest", `--skew ${skew}: choose realistic or hostile`);
+  }
+  const malformedShare = Number(options.malformed);
+  if (!(malformedShare >= 0 && malformedShare <= 1)) {
+    throw fail("badRequest", `--malformed ${options.malformed}: a share from 0 to 1 is expected`);
+  }
+  const made = await generate({
+    root: options.root,
+    day: checkDay(options.day),
+    rows: wholeNumber("--rows", options.rows, 1, Number.MAX_SAFE_INTEGER),
+    seed: whole("--seed", options.seed),
+    gateways: whole("--gateways", options.gateways),
+    periodMinutes: whole("--period-minutes", options.periodMinutes),
+    gzip: options.gzip === true,
+    skew,
+    subscribers: whole("--subscribers", options.subscribers),
+    malformedShare,
+    duplicateFiles: whole("--duplicate-files", options.duplicateFiles),
+    missingFiles: whole("--missing-files", options.missingFiles),
+    lateFiles: whole("--late-files", options.lateFiles),
+  });
+  show(options, made, () => [
+    `${formatCount(made.lines)} lines in ${made.files} files, ${formatBytes(made.bytes)}, under ${made.root}`,
+    `distinct: ${Object.entries(made.distinct)
+      .map(([what, count]) => `${what} ${formatCount(Number(count))}`)
+      .join(", ")}`,
+    `made in ${made.seconds.toFixed(1)} s (${formatCount(Math.round(made.recordsPerSecond))} records/s); truth in ${made.truth}`,
+  ]);
+  return exitCodes.ok;
+}

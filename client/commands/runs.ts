@@ -1,0 +1,146 @@
+/**
+ * `daymill submit | runs | run | watch | cancel | retry`: starting days and looking after their runs.
+ */
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
+import { readJobBundle } from "../../shared/adapters/job-file.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+import { parseRunId } from "../../shared/kernel/job.ts";
+import type { DaymillClient, JobReference } from "../client.ts";
+import {
+  type CommonOptions,
+  checkDay,
+  clusterCommand,
+  interruptible,
+  show,
+  wholeNumber,
+  withCluster,
+} from "../command.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { showRun } from "../show-run.ts";
+import { runSummary, runsTable } from "../views.ts";
+
+interface SubmitOptions extends CommonOptions {
+  readonly day: string;
+  readonly rerun?: boolean;
+  readonly wait?: boolean;
+}
+
+/** Its files where the argument is one, else a job that the cluster knows by name. */
+export async function jobReference(text: string): Promise<JobReference> {
+  if (existsSync(text)) return { bundle: await readJobBundle(text) };
+  if (/\.ya?ml$/.test(text) || text.includes("/")) {
+    throw fail("badRequest", `job file ${text} does not exist; check the path`);
+  }
+  return { job: text };
+}
+
+export function submitCommand(): Command {
+  return clusterCommand("submit", "start a run of a job for a day")
+    .argument("<job>", "a job file, or the name of a job that the cluster knows")
+    .requiredOption("--day <date>", "data date, YYYY-MM-DD")
+    .option("--rerun", "run again although the day is done: a new revision")
+    .option("--wait", "show progress until the run has ended; exit code 1 when it failed")
+    .action((job: string, options: SubmitOptions) =>
+      withCluster(options, async ({ client }) => {
+        const day = checkDay(options.day);
+        const rerun = options.rerun === true;
+        const reply = await client.submit(await jobReference(job), day, { rerun });
+        if (options.wait === true) return waitFor(client, reply.runId, options);
+        const { runId, created } = reply;
+        const how = created ? "started" : "is running already";
+        show(options, { runId, created }, () => [
+          `${runId} ${how}; follow it with: daymill watch ${runId}`,
+        ]);
+        return exitCodes.ok;
+      }),
+    );
+}
+
+export function watchCommand(): Command {
+  return clusterCommand("watch", "show a run until it has ended")
+    .argument("<run>", "its id, e.g. ipdr-daily.2026-01-15.r1")
+    .action((runId: string, options: CommonOptions) =>
+      withCluster(options, ({ client }) => waitFor(client, runId, options)),
+    );
+}
+
+export function runsCommand(): Command {
+  return clusterCommand("runs", "list runs, newest first")
+    .option("--job <name>", "of this job only", "")
+    .option("--limit <n>", "at most so many", "20")
+    .action((options: CommonOptions & { job: string; limit: string }) =>
+      withCluster(options, async ({ client }) => {
+        const limit = wholeNumber("--limit", options.limit, 1, 10_000);
+        const runs = await client.runs(options.job, limit);
+        show(options, runs, () => runsTable(runs));
+        return exitCodes.ok;
+      }),
+    );
+}
+
+export function runCommand(): Command {
+  return clusterCommand("run", "show one run")
+    .argument("<run>", "its id")
+    .action((runId: string, options: CommonOptions) =>
+      withCluster(options, async ({ client }) => {
+        const run = await client.run(runId);
+        show(options, run, () => runSummary(run));
+        return exitCodes.ok;
+      }),
+    );
+}
+
+export function cancelCommand(): Command {
+  return clusterCommand("cancel", "end a run; what it wrote is thrown away")
+    .argument("<run>", "its id")
+    .option("--reason <text>", "kept with the run", "cancelled by hand")
+    .action((runId: string, options: CommonOptions & { reason: string }) =>
+      withCluster(options, async ({ client }) => {
+        const state = await client.cancel(runId, options.reason);
+        show(options, { runId, state }, () => [`${runId}: ${state}`]);
+        return exitCodes.ok;
+      }),
+    );
+}
+
+export function retryCommand(): Command {
+  return clusterCommand("retry", "run the day of a failed or cancelled run again")
+    .argument("<run>", "its id")
+    .option("--wait", "show progress until the run has ended")
+    .action((runId: string, options: CommonOptions & { wait?: boolean }) =>
+      withCluster(options, async ({ client }) => {
+        const name = parseRunId(runId);
+        if (name === undefined) throw fail("badRequest", `${runId} is no run id; see daymill runs`);
+        const { state } = await client.run(runId);
+        if (state !== "failed" && state !== "cancelled") {
+          const way = `daymill submit ${name.job} --day ${name.day} --rerun`;
+          throw fail("conflict", `${runId} is ${state}; to run a finished day again: ${way}`);
+        }
+        const reply = await client.submit({ job: name.job }, name.day, { rerun: true });
+        if (options.wait === true) return waitFor(client, reply.runId, options);
+        show(options, { runId: reply.runId, created: reply.created }, () => [
+          `${reply.runId} started; follow it with: daymill watch ${reply.runId}`,
+        ]);
+        return exitCodes.ok;
+      }),
+    );
+}
+
+async function waitFor(client: DaymillClient, runId: string, options: CommonOptions) {
+  const interrupt = interruptible();
+  let run: RunStatus;
+  try {
+    const screen = options.json === true ? undefined : process.stderr;
+    run = await showRun(client, runId, screen, interrupt.signal);
+  } finally {
+    interrupt.done();
+  }
+  if (interrupt.signal.aborted) {
+    process.stderr.write(`${runId} goes on; look at it with: daymill watch ${runId}\n`);
+    return exitCodes.interrupted;
+  }
+  show(options, run, () => runSummary(run));
+  return run.state === "committed" ? exitCodes.ok : exitCodes.runFailed;
+}

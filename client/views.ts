@@ -1,0 +1,104 @@
+/**
+ * Runs, datasets and executors as lines for people. Pure: what came over the wire in, text out.
+ */
+import type { DatasetStatus, ExecutorStatus, RunStatus } from "../shared/adapters/grpc-types.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatShort,
+  formatTable,
+  formatTime,
+} from "./format.ts";
+
+/** One line per run. */
+export function runsTable(runs: readonly RunStatus[]): readonly string[] {
+  if (runs.length === 0) return ["no runs yet; start one with: daymill submit JOB.yaml --day D"];
+  const header = ["RUN", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
+  return formatTable(
+    header,
+    runs.map((run) => {
+      const tasks = run.stages.reduce((sum, stage) => sum + stage.tasks, 0);
+      const done = run.stages.reduce((sum, stage) => sum + stage.done, 0);
+      const took = run.endedMs === 0 ? "-" : formatDuration(run.endedMs - run.createdMs);
+      const created = formatTime(run.createdMs);
+      const rows = formatCount(run.rowsIn);
+      return [
+        run.runId,
+        run.state,
+        created,
+        took,
+        rows,
+        formatCount(run.rejects),
+        `${done}/${tasks}`,
+      ];
+    }),
+  );
+}
+
+/** What a run did, at its end or so far. */
+export function runSummary(run: RunStatus): readonly string[] {
+  const end = run.endedMs === 0 ? "" : ` in ${formatDuration(run.endedMs - run.createdMs)}`;
+  const lines = [`${run.runId}: ${run.state}${end}`];
+  if (run.failure !== null)
+    lines.push(...run.failure.message.split("\n").map((line) => `  ${line}`));
+  if (run.rowsIn > 0) {
+    const exchanged = `${formatShort(run.exchangeRows)} rows, ${formatBytes(run.exchangeBytes)}`;
+    lines.push(
+      `  rows in ${formatCount(run.rowsIn)}, rejects ${formatCount(run.rejects)}, exchanged ${exchanged}`,
+    );
+  }
+  const workers = Object.entries(run.committedBy).sort(([a], [b]) => a.localeCompare(b));
+  if (workers.length > 0) {
+    lines.push(`  tasks by ${workers.map(([id, count]) => `${id}: ${count}`).join(", ")}`);
+  }
+  lines.push(...run.warnings.map((warning) => `  ! ${warning}`));
+  if (run.datasets.length > 0) lines.push("", ...datasetsTable(run.datasets));
+  if (run.manifest !== "") lines.push("", `manifest ${run.manifest}`);
+  return lines;
+}
+
+export function datasetsTable(datasets: readonly DatasetStatus[]): readonly string[] {
+  return formatTable(
+    ["DATASET", "ROWS", "FILES", "SIZE", "WHERE"],
+    datasets.map((entry) => [
+      entry.dataset,
+      formatCount(entry.rows),
+      entry.files,
+      formatBytes(entry.bytes),
+      entry.path,
+    ]),
+    200,
+  );
+}
+
+export function executorsTable(executors: readonly ExecutorStatus[]): readonly string[] {
+  if (executors.length === 0) return ["no executors; start one with: daymill executor --nats URL"];
+  const header = [
+    "EXECUTOR",
+    "STATE",
+    "HOST",
+    "PID",
+    "SLOTS",
+    "RUNNING",
+    "DONE",
+    "FAILED",
+    "PEAK",
+    "JOINED",
+  ];
+  return formatTable(
+    header,
+    executors.map((entry) => [
+      entry.executorId,
+      entry.state,
+      entry.host,
+      entry.pid,
+      entry.slots,
+      entry.running,
+      entry.committed,
+      entry.failed,
+      formatBytes(entry.peakMemoryBytes),
+      formatTime(entry.joinedMs),
+    ]),
+  );
+}
