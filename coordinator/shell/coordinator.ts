@@ -1,0 +1,207 @@
+/**
+ * One coordinator put together: ports opened, gRPC listening, the actor running, and all of it taken down in order.
+ * Wiring only. The caller decides about signals and exit codes.
+ */
+
+import { Actor } from "../../shared/actor/actor.ts";
+import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
+import { createServer } from "../../shared/adapters/grpc.ts";
+import { openInputs } from "../../shared/adapters/inputs.ts";
+import { connectNats } from "../../shared/adapters/nats.ts";
+import { openEvents } from "../../shared/adapters/nats-events.ts";
+import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
+import { openJournal } from "../../shared/adapters/nats-journal.ts";
+import { openRegistry } from "../../shared/adapters/nats-registry.ts";
+import { projectVersion } from "../../shared/adapters/project.ts";
+import { openStore } from "../../shared/adapters/store.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { Clock, Events, Log, SqlBinder } from "../../shared/ports.ts";
+import { explainPlan } from "../core/planner/explain.ts";
+import type { CoordinatorConfig, Effect, Message, RoleName } from "../core/protocol.ts";
+import { type CoordinatorState, initialState } from "../core/state.ts";
+import { step } from "../core/step.ts";
+import { Calls } from "./calls.ts";
+import { coordinatorServiceOf } from "./grpc-coordinator.ts";
+import { ExecutorHub } from "./grpc-hub.ts";
+import { type CoordinatorPorts, createInterpreter } from "./interpreter.ts";
+import { planWithBinder } from "./plan.ts";
+import { RunChanges } from "./run-changes.ts";
+
+export interface CoordinatorOptions {
+  readonly id: string;
+  readonly cluster: string;
+  /** NATS servers. */
+  readonly nats: readonly string[];
+  /** Absolute storage root. */
+  readonly root: string;
+  /** `host:port` to listen on; port 0 = any free one. */
+  readonly listen: string;
+  /** `host:port` that others reach us at; undefined = where we listen. */
+  readonly advertise: string | undefined;
+  /** Copies of journal and registry. */
+  readonly replicas: number;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** The core contradicted itself: the process must end, the journal brings its state back. */
+  readonly crashed: (error: unknown) => void;
+}
+
+export interface RunningCoordinator {
+  /** Where gRPC listens. */
+  readonly address: string;
+  /** Steps down, lets callers finish, closes everything. Never takes much longer than limits.shutdownGraceMs. */
+  stop(): Promise<void>;
+}
+
+/** Starts one. Errors: `unavailable` (NATS, address in use), `storageFailed`, `versionMismatch`, `conflict`. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
+  const { log } = options;
+  const opened = await openPorts(options);
+  const { ports, link, binder } = opened;
+  const mailbox = new Mailbox();
+  const calls = new Calls((message) => mailbox.post(message));
+  const changes = new RunChanges();
+  const hub = new ExecutorHub({
+    post: (message) => mailbox.post(message),
+    postSurely: (message) => mailbox.postSurely(message),
+    log,
+  });
+  const about = {
+    version: projectVersion(),
+    natsVersion: () => link.serverVersion(),
+    duckdb: binder.version(),
+    root: options.root,
+    pid: process.pid,
+  };
+  const { store, inputs, planJob } = ports;
+  const explain = explainPlan;
+  const service = coordinatorServiceOf({ calls, changes, store, inputs, planJob, explain, about });
+  const services = [service, hub.service()];
+  const server = await createServer({ services, address: options.listen, log });
+  const config: CoordinatorConfig = {
+    coordinator: options.id,
+    address: options.advertise ?? server.address,
+    cluster: options.cluster,
+    duckdb: binder.version(),
+  };
+  const roleChanged = (role: RoleName, epoch: number) => {
+    log.info("role changed", { role, epoch });
+    changes.all();
+  };
+  const receivers = { hub, calls, changes, events: opened.events, log, roleChanged };
+  const post = (message: Message) => mailbox.postSurely(message);
+  const interpret = createInterpreter({ config, ports, receivers, post });
+  mailbox.open(config, interpret, options);
+  const stopWatching = await ports.registry.watchLeader((hint) =>
+    post({ kind: "leaderHeard", ...hint }),
+  );
+  const ticker = setInterval(() => post({ kind: "tick" }), limits.tickEveryMs);
+  server.setServing(true);
+  return {
+    address: server.address,
+    stop: () =>
+      atMost(limits.shutdownGraceMs + 2_000, async () => {
+        clearInterval(ticker);
+        post({ kind: "stop" });
+        await server.stop();
+        mailbox.close();
+        stopWatching();
+        await ports.registry.close();
+        binder.close();
+        await link.close();
+      }),
+  };
+}
+
+interface OpenedPorts {
+  readonly ports: CoordinatorPorts;
+  readonly events: Events;
+  readonly link: Awaited<ReturnType<typeof connectNats>>;
+  readonly binder: SqlBinder & { close(): void };
+}
+
+/** Storage first: it fails fast, while NATS may have to be waited for. */
+async function openPorts(options: CoordinatorOptions): Promise<OpenedPorts> {
+  const { id, cluster, root, replicas, log } = options;
+  const store = await openStore(root);
+  const link = await connectNats({ servers: options.nats, name: `coordinator ${id}`, log });
+  try {
+    const ports = {
+      store,
+      inputs: openInputs(root),
+      registry: await openRegistry(link, { cluster, replicas }),
+      journal: await openJournal(link, { cluster, replicas }),
+      // Exchange data can always be made again: it is not worth copies.
+      exchange: await openExchangeAdmin(link, { replicas: 1 }),
+    };
+    const binder = await openBinder();
+    const planJob = (job: JobSpec) => planWithBinder(job, binder);
+    log.info("connected", { nats: link.address, natsVersion: link.serverVersion(), root });
+    return { ports: { ...ports, planJob }, events: openEvents(link, id, log), link, binder };
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+}
+
+/** The way in to an actor that is made after those who post to it. */
+class Mailbox {
+  #actor: Actor<CoordinatorState, Message, Effect> | undefined;
+
+  open(
+    config: CoordinatorConfig,
+    interpret: (effect: Effect) => void,
+    { clock, crashed, log }: CoordinatorOptions,
+  ): void {
+    const stop = (error: unknown) => {
+      this.close();
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log.error("the coordinator contradicts itself and stops", { stack });
+      crashed(error);
+    };
+    this.#actor = new Actor<CoordinatorState, Message, Effect>({
+      step,
+      initial: initialState(config),
+      clock,
+      mailboxMax: limits.mailboxMessagesMax,
+      interpret: (effect) => {
+        try {
+          interpret(effect);
+        } catch (error) {
+          stop(error);
+        }
+      },
+      crashed: stop,
+    });
+  }
+
+  close(): void {
+    this.#actor?.stop();
+  }
+
+  /** Throws `mailboxFull`, and `unavailable` before the actor is there. */
+  post(message: Message): void {
+    if (this.#actor === undefined) throw fail("unavailable", "this coordinator is starting");
+    this.#actor.post(message);
+  }
+
+  /** For messages that must not be lost: tried again until there is room. */
+  postSurely(message: Message): void {
+    try {
+      this.post(message);
+    } catch {
+      setImmediate(() => this.postSurely(message));
+    }
+  }
+}
+
+async function atMost(ms: number, action: () => Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resume) => {
+    timer = setTimeout(resume, ms);
+  });
+  await Promise.race([action(), late]);
+  clearTimeout(timer);
+}
