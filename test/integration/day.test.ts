@@ -1,0 +1,128 @@
+/**
+ * Whole days through a real cluster, each compared with plain DuckDB and with the generator's truth:
+ * plain, gzip with hostile skew, a tenth of the lines damaged; a re-run that reads nothing again; another trade's job.
+ */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { generate } from "../../scripts/generate/generate.ts";
+import { projectRoot } from "../../shared/adapters/project.ts";
+import { makeRetailData } from "../fixtures/retail/make-data.ts";
+import {
+  differences,
+  exampleJob,
+  runDay,
+  startTestCluster,
+  type TestCluster,
+  taskCounts,
+} from "./cluster-fixture.ts";
+
+let it: TestCluster;
+
+beforeAll(async () => {
+  it = await startTestCluster({ executors: 2, slots: 1 });
+}, 120_000);
+
+afterAll(async () => {
+  await it?.stop();
+}, 60_000);
+
+describe("a day of IPDR", () => {
+  const day = "2026-01-15";
+
+  test("plain files: committed, equal to the reference, work done by both executors", async () => {
+    const data = await generate({ root: it.root, day, rows: 60_000, seed: 1 });
+    const job = exampleJob(it.work, "plain", smallSplits);
+
+    const run = await runDay(it, job, day);
+
+    expect(run.failure).toBeFalsy();
+    expect(run.state).toBe("committed");
+    expect(run.rowsIn).toBe(data.lines);
+    expect(await differences(it, job, day)).toEqual([]);
+    const workers = Object.values(run.committedBy);
+    expect(workers.length).toBe(2);
+    expect(Math.min(...workers)).toBeGreaterThan(0);
+  }, 180_000);
+
+  test("a second run of the day takes every map output from the exchange", async () => {
+    const job = exampleJob(it.work, "plain", smallSplits);
+
+    const run = await runDay(it, job, day, { rerun: true });
+
+    expect(run.state).toBe("committed");
+    expect(run.revision).toBe(2);
+    const scans = taskCounts(run, "scan");
+    expect(scans.tasks).toBeGreaterThan(1);
+    expect(scans.reused).toBe(scans.tasks);
+    expect(await differences(it, job, day)).toEqual([]);
+  }, 180_000);
+
+  test("readers see Hive folders of plain Parquet files, one revision only", async () => {
+    const folder = join(it.root, "out", "app_daily", `day=${day}`);
+    const files = readdirSync(folder);
+    expect(files.length).toBeGreaterThan(0);
+    expect(files.every((name) => /^r2-.*\.parquet$/.test(name))).toBe(true);
+    expect(existsSync(join(it.root, "manifests", "ipdr-daily", day, "r2.json"))).toBe(true);
+  });
+});
+
+test("gzip input with hostile skew", async () => {
+  const day = "2026-01-16";
+  await generate({ root: it.root, day, rows: 50_000, seed: 2, gzip: true, skew: "hostile" });
+  const job = exampleJob(it.work, "gzip", (yaml) =>
+    smallSplits(yaml)
+      .replaceAll("*.csv\n", "*.csv.gz\n")
+      .replace("format: csv\n    csv: { delimiter", "format: csv.gz\n    csv: { delimiter"),
+  );
+
+  const run = await runDay(it, job, day);
+
+  expect(run.failure).toBeFalsy();
+  expect(run.state).toBe("committed");
+  expect(await differences(it, job, day)).toEqual([]);
+}, 180_000);
+
+test("a tenth of the lines damaged: every line is a row or a reject, and rejects are kept for their owner only", async () => {
+  const day = "2026-01-17";
+  const data = await generate({ root: it.root, day, rows: 40_000, seed: 3, malformedShare: 0.1 });
+  const job = exampleJob(it.work, "damaged", (yaml) =>
+    smallSplits(yaml).replace("max_share: 0.001", "max_share: 0.2"),
+  );
+
+  const run = await runDay(it, job, day);
+
+  expect(run.failure).toBeFalsy();
+  expect(run.state).toBe("committed");
+  expect(run.rejects).toBeGreaterThan(0);
+  expect(run.rowsIn).toBe(data.lines);
+  expect(await differences(it, job, day)).toEqual([]);
+  const rejects = filesBelow(join(it.root, "revisions")).filter((path) =>
+    path.includes("_rejects"),
+  );
+  expect(rejects.length).toBeGreaterThan(0);
+  for (const path of rejects) expect(statSync(path).mode & 0o777).toBe(0o600);
+}, 180_000);
+
+test("another trade: quoted CSV and Parquet sources, other keys, from its YAML and SQL alone", async () => {
+  const day = "2026-03-02";
+  await makeRetailData(it.root, day);
+  const job = join(projectRoot(), "test/fixtures/retail/job.yaml");
+
+  const run = await runDay(it, job, day);
+
+  expect(run.failure).toBeFalsy();
+  expect(run.state).toBe("committed");
+  expect(await differences(it, job, day)).toEqual([]);
+}, 180_000);
+
+/** Small days are still cut into several splits. */
+function smallSplits(yaml: string): string {
+  return yaml.replace("split_bytes: 64MiB", "split_bytes: 1MiB");
+}
+
+function filesBelow(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
