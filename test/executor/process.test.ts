@@ -1,135 +1,35 @@
 /**
  * The executor as the operating system sees it: the compiled program, real workers with a real engine, a real
- * nats-server, and a leader made by hand. Needs ./scripts/build.
+ * nats-server, and a leader made by hand.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
-import { openRegistry } from "../../shared/adapters/nats-registry.ts";
-import { projectRoot } from "../../shared/adapters/project.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { CheckWork, Delivery } from "../../shared/kernel/work.ts";
-import type { Registry } from "../../shared/ports.ts";
-import { type NatsFixture, startNats } from "../contract/nats-fixture.ts";
-import { quietLog } from "../fakes/quiet-log.ts";
-import { type FakeHub, lives, reportOn, startHub, until } from "./fake-hub.ts";
+import { type FakeHub, lives, reportOn, until } from "./fake-hub.ts";
+import { Bed, dispatch, running, workersOf } from "./program.ts";
 
-const dist = process.env["DAYMILL_TEST_DIST"] ?? join(projectRoot(), "dist");
-const program = join(dist, "executor/main.js");
-
-let nats: NatsFixture;
-let link: NatsLink;
-let registry: Registry;
-let root: string;
-let epoch = 0;
-const cleanups: (() => Promise<void> | void)[] = [];
-
+let bed: Bed;
 beforeAll(async () => {
-  expect(existsSync(program), `${program} is missing: run ./scripts/build`).toBe(true);
-  root = mkdtempSync(join(tmpdir(), "daymill-executor-root-"));
-  nats = await startNats();
-  link = await connectNats({ servers: [nats.url], name: "test", log: quietLog() });
-  registry = await openRegistry(link, { cluster: "daymill", replicas: 1 });
+  bed = await Bed.open();
 });
-
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean();
-});
-
-afterAll(async () => {
-  await registry?.close();
-  await link?.close();
-  await nats?.stop();
-  rmSync(root, { recursive: true, force: true });
-});
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly pid: number;
-  readonly workDir: string;
-  stdout(): string;
-  stderr(): string;
-  /** Exit code, or the signal's name. */
-  readonly ended: Promise<number | string>;
-}
-
-function start(args: readonly string[] = [], servers = nats.url): Started {
-  const workDir = mkdtempSync(join(tmpdir(), "daymill-executor-work-"));
-  const options = ["--nats", servers, "--root", root, "--id", "e1", "--slots", "2"];
-  const memory = ["--memory", "256MiB", "--threads", "1", "--work-dir", workDir];
-  const child = spawn(process.execPath, [program, ...options, ...memory, ...args], {
-    cwd: projectRoot(),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const texts = { stdout: "", stderr: "" };
-  child.stdout.on("data", (chunk) => {
-    texts.stdout += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    texts.stderr += chunk;
-  });
-  const ended = new Promise<number | string>((resolve) =>
-    child.once("exit", (code, signal) => resolve(signal ?? code ?? -1)),
-  );
-  cleanups.push(async () => {
-    child.kill("SIGKILL");
-    await ended;
-    rmSync(workDir, { recursive: true, force: true });
-  });
-  const { stdout, stderr } = { stdout: () => texts.stdout, stderr: () => texts.stderr };
-  return { child, pid: child.pid ?? 0, workDir, stdout, stderr, ended };
-}
-
-/** A new leader, heard of in the registry. */
-async function lead(acks = true): Promise<FakeHub> {
-  epoch += 1;
-  const hub = await startHub({ epoch, acks });
-  cleanups.push(() => hub.stop());
-  await registry.renew({ epoch, coordinator: `c${epoch}`, address: hub.address, beat: epoch });
-  return hub;
-}
+afterEach(() => bed.clear());
+afterAll(() => bed.close());
 
 /** Work that takes no input: a check's SQL over an empty table. */
 function check(hub: FakeHub, attemptId: string, sql: string): void {
-  const work: CheckWork = {
+  dispatch(hub, attemptId, {
     kind: "check",
     duckdb: hub.hellos.at(-1)?.duckdbVersion ?? "",
     timezone: "UTC",
     check: { name: "test", model: "m", sql },
     columns: [{ name: "a", type: "BIGINT" }],
     files: [],
-  };
-  const delivery: Delivery = {
-    run: "r1",
-    stage: "checks",
-    task: 0,
-    attemptId,
-    epoch: hub.epoch,
-    outputs: [],
-    inputs: [],
-    stagingDir: `staging/r1/0-${attemptId}`,
-    lowMemory: false,
-  };
-  hub.run(attemptId, work, delivery);
+  });
 }
 
 /** Takes hours, and can be interrupted. */
 const endless =
   "SELECT sum(x.i * y.i % 7) FROM range(10000000) x(i), range(10000000) y(i) WHERE x.i % 3 = y.i % 5";
-
-function workersOf(hub: FakeHub): Promise<readonly number[]> {
-  return until("two workers", () => {
-    const pids = hub.heartbeats.at(-1)?.workerPids ?? [];
-    return pids.length === 2 && pids;
-  });
-}
-
-function running(hub: FakeHub, count: number): Promise<boolean> {
-  return until(`${count} attempts`, () => hub.heartbeats.at(-1)?.running.length === count);
-}
 
 /** Nice value of each thread of a process. */
 function nicesOf(pid: number): readonly number[] {
@@ -141,8 +41,8 @@ function nicesOf(pid: number): readonly number[] {
 
 describe("a working executor", () => {
   test("finds the leader by itself, says so in one line, works at low priority", async () => {
-    const hub = await lead();
-    const executor = start();
+    const hub = await bed.lead();
+    const executor = bed.start();
     const pids = await workersOf(hub);
     check(hub, "a1", "SELECT 40 + 2");
     expect(await reportOn(hub, "a1")).toMatchObject({ kind: "done", checkValue: "42" });
@@ -161,8 +61,8 @@ describe("a working executor", () => {
   });
 
   test("a query is interrupted when its attempt is cancelled; the worker lives on", async () => {
-    const hub = await lead();
-    start();
+    const hub = await bed.lead();
+    bed.start();
     const before = await workersOf(hub);
     check(hub, "slow", endless);
     await running(hub, 1);
@@ -173,8 +73,8 @@ describe("a working executor", () => {
   });
 
   test("kill -9 of a worker costs its attempt only, and a new leader learns what runs", async () => {
-    const first = await lead(false);
-    start();
+    const first = await bed.lead(false);
+    bed.start();
     const pids = await workersOf(first);
     check(first, "one", endless);
     check(first, "two", endless);
@@ -184,7 +84,7 @@ describe("a working executor", () => {
     expect(lost.outcome).toMatchObject({ failure: { code: "workerLost" } });
     const other = lost.attemptId === "one" ? "two" : "one";
     await first.stop();
-    const second = await lead();
+    const second = await bed.lead();
     const hello = await until("a hello", () => second.hellos[0]);
     expect(hello).toMatchObject({ runningAttempts: [other, lost.attemptId] });
     expect(await reportOn(second, lost.attemptId)).toMatchObject(lost.outcome);
@@ -195,8 +95,8 @@ describe("a working executor", () => {
 
 describe("leaving", () => {
   test("SIGTERM: work is handed back, exit code 0, no process and no file left", async () => {
-    const hub = await lead();
-    const executor = start();
+    const hub = await bed.lead();
+    const executor = bed.start();
     const pids = await workersOf(hub);
     check(hub, "slow", endless);
     await running(hub, 1);
@@ -209,8 +109,8 @@ describe("leaving", () => {
   });
 
   test("a second signal does not wait", async () => {
-    const hub = await lead();
-    const executor = start();
+    const hub = await bed.lead();
+    const executor = bed.start();
     const pids = await workersOf(hub);
     check(hub, "slow", endless);
     await running(hub, 1);
@@ -222,8 +122,8 @@ describe("leaving", () => {
   });
 
   test("kill -9 of the supervisor: busy workers die with it, the next start sweeps up", async () => {
-    const hub = await lead();
-    const executor = start();
+    const hub = await bed.lead();
+    const executor = bed.start();
     const pids = await workersOf(hub);
     check(hub, "slow", endless);
     await running(hub, 1);
@@ -232,7 +132,7 @@ describe("leaving", () => {
     await until("the workers' end", () => pids.every((pid) => !lives(pid)), 5);
     const left = readdirSync(executor.workDir);
     expect(left).toHaveLength(1);
-    const next = start(["--work-dir", executor.workDir, "--id", "e2"]);
+    const next = bed.start(["--work-dir", executor.workDir, "--id", "e2"]);
     await until("the next executor", () => next.stdout() !== "");
     const now = readdirSync(executor.workDir);
     expect(now).toHaveLength(1);
@@ -240,7 +140,7 @@ describe("leaving", () => {
   });
 
   test("NATS that cannot be reached: exit code 69, the address named", async () => {
-    const executor = start([], "nats://127.0.0.1:1");
+    const executor = bed.start([], "nats://127.0.0.1:1");
     expect(await executor.ended).toBe(69);
     expect(executor.stderr()).toContain("127.0.0.1:1");
     expect(executor.stdout()).toBe("");
