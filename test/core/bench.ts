@@ -1,0 +1,209 @@
+/**
+ * One coordinator on a bench: the production step over an in-memory cluster, driven message by message.
+ * Asks are answered at once unless a test holds them back; what left the coordinator is kept to be looked at.
+ */
+import type {
+  Answer,
+  Ask,
+  Effect,
+  ExecutorCommand,
+  Hello,
+  Message,
+  Question,
+  Reply,
+} from "../../coordinator/core/protocol.ts";
+import { checkInvariants, initialState } from "../../coordinator/core/state.ts";
+import { step } from "../../coordinator/core/step.ts";
+import type { Failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { RunStatus } from "../../shared/kernel/status.ts";
+import type { AttemptOutcome, Delivery, Work } from "../../shared/kernel/work.ts";
+import { ClusterMemory } from "../sim/cluster-memory.ts";
+import { carryOut } from "../sim/executor-model.ts";
+import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+
+export const day = "2026-01-15";
+
+export interface SentTask {
+  readonly connection: number;
+  readonly attemptId: string;
+  readonly work: Work;
+  readonly delivery: Delivery;
+}
+
+export class Bench {
+  readonly memory: ClusterMemory;
+  readonly name: string;
+  readonly state;
+  /** Asks for which this gives true stay unanswered, in `heldAsks`. */
+  hold: (ask: Ask) => boolean = () => false;
+  /** Stands in for the memory's answer where it gives one. */
+  override: (ask: Ask) => Answer | undefined = () => undefined;
+  heldAsks: Ask[] = [];
+  effects: Effect[] = [];
+  at = 0;
+  #replies = 1;
+  readonly #replied = new Map<number, Reply>();
+
+  constructor(memory = new ClusterMemory(), name = "c1") {
+    this.memory = memory;
+    this.name = name;
+    if (memory.inputs.length === 0) memory.inputs = sampleFiles(4);
+    const address = `${name}:1`;
+    this.state = initialState({ coordinator: name, address, cluster: "test", duckdb: "v1" });
+  }
+
+  /** Takes one message in, and everything that follows from it at once. */
+  post(message: Message): void {
+    const queue: Message[] = [message];
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [, effects] = step(this.state, {
+        at: this.at,
+        wall: 1_000_000 + this.at,
+        message: next,
+      });
+      checkInvariants(this.state);
+      for (const effect of effects) {
+        this.effects.push(effect);
+        if (effect.kind === "again") queue.push({ kind: "proceed" });
+        if (effect.kind === "reply") this.#replied.set(effect.reply, effect.result);
+        if (!("id" in effect)) continue;
+        if (this.hold(effect)) this.heldAsks.push(effect);
+        else queue.push({ kind: "answered", id: effect.id, answer: this.#answer(effect) });
+      }
+    }
+  }
+
+  #answer(ask: Ask): Answer {
+    const from = { coordinator: this.name, address: this.state.config.address };
+    return this.override(ask) ?? this.memory.answer(ask, from);
+  }
+
+  /** Answers what was held back, from the memory as it is now. */
+  release(): void {
+    const asks = this.heldAsks;
+    this.heldAsks = [];
+    for (const ask of asks) {
+      this.post({ kind: "answered", id: ask.id, answer: this.#answer(ask) });
+    }
+  }
+
+  /** Lets time pass in ticks; executors named here keep beating. */
+  pass(ms: number, beating: readonly number[] = []): void {
+    const until = this.at + ms;
+    while (this.at < until) {
+      this.at = Math.min(until, this.at + limits.tickEveryMs);
+      for (const connection of beating) this.beat(connection);
+      this.post({ kind: "tick" });
+    }
+  }
+
+  /** Leads from here on. */
+  lead(): this {
+    this.pass(limits.leaseExpiresMs + limits.candidateJitterMsMax + 2 * limits.tickEveryMs);
+    return this;
+  }
+
+  attach(connection: number, changes: Partial<Hello> = {}): void {
+    const hello: Hello = {
+      executor: `e${connection}`,
+      incarnation: 1,
+      slots: 2,
+      host: "h",
+      pid: 1,
+      duckdb: "v1",
+      wire: 1,
+      hash: 1,
+      runningAttempts: [],
+      highestEpoch: 0,
+      version: "1",
+      ...changes,
+    };
+    this.post({ kind: "attached", connection, hello });
+  }
+
+  beat(connection: number, running?: readonly string[]): void {
+    const id = this.state.connections.get(connection);
+    const busy = [...(this.state.executors.get(id ?? "")?.busy.keys() ?? [])];
+    this.post({
+      kind: "heartbeat",
+      connection,
+      running: (running ?? busy).map((attemptId) => ({ attemptId, rows: 0, bytes: 0 })),
+      workerPids: [],
+      peakMemoryBytes: 0,
+    });
+  }
+
+  submit(
+    job: JobSpec | string = sampleJob(),
+    changes: { rerun?: boolean; requestId?: string } = {},
+  ) {
+    const reply = this.#replies++;
+    const { rerun = false, requestId = `request-${reply}` } = changes;
+    this.post({ kind: "submit", reply, requestId, job, day, rerun });
+    return reply;
+  }
+
+  cancel(run: string): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({ kind: "cancelRun", reply, run, reason: "test" });
+    return this.#replied.get(reply);
+  }
+
+  ask(question: Question): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({ kind: "question", reply, question });
+    return this.#replied.get(reply);
+  }
+
+  replyTo(reply: number): Reply | undefined {
+    return this.#replied.get(reply);
+  }
+
+  run(revision = 1): RunStatus {
+    const reply = this.ask({ kind: "run", run: `usage.${day}.r${revision}` });
+    if (reply?.kind !== "run") throw new Error(`no run r${revision}: ${JSON.stringify(reply)}`);
+    return reply.run;
+  }
+
+  /** Tasks sent since the last call. */
+  takeTasks(): SentTask[] {
+    const tasks = this.commands().flatMap(({ connection, command }) =>
+      command.kind === "runTask" ? [{ connection, ...command }] : [],
+    );
+    this.effects = [];
+    return tasks;
+  }
+
+  commands(): { readonly connection: number; readonly command: ExecutorCommand }[] {
+    return this.effects.flatMap((effect) => (effect.kind === "toExecutor" ? [effect] : []));
+  }
+
+  report(task: SentTask, outcome: AttemptOutcome): void {
+    const { connection, attemptId } = task;
+    this.post({ kind: "report", connection, attemptId, outcome });
+  }
+
+  fail(task: SentTask, failure: Failure): void {
+    this.report(task, { kind: "failed", failure });
+  }
+
+  finish(task: SentTask): void {
+    this.report(task, carryOut(this.memory, task.work, task.delivery));
+  }
+
+  /** Carries out every task that is sent, until none is. Gives the works done. */
+  work(): Work[] {
+    const done: Work[] = [];
+    for (let tasks = this.takeTasks(); tasks.length > 0; tasks = this.takeTasks()) {
+      for (const task of tasks) this.finish(task);
+      done.push(...tasks.map((task) => task.work));
+    }
+    return done;
+  }
+
+  events(): string[] {
+    return this.effects.flatMap((effect) => (effect.kind === "publishEvent" ? [effect.event] : []));
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What coordinators share, in memory and synchronous: epochs, journal, storage, exchange streams. It answers asks as
+ * the real adapters do, fences included, so that the production core runs on it deterministically.
+ */
+import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { FileFingerprint } from "../../shared/kernel/work.ts";
+import { samplePlan } from "./sample-job.ts";
+
+export interface Hint {
+  readonly epoch: number;
+  readonly coordinator: string;
+  readonly address: string;
+  readonly beat: number;
+}
+
+export class ClusterMemory {
+  readonly epochs = new Map<number, string>();
+  hint: Hint | undefined;
+  journal: { readonly sequence: number; readonly text: string }[] = [];
+  journalLast = 0;
+  claimed = 0;
+  readonly jobs = new Map<string, { readonly spec: JobSpec; readonly digest: string }>();
+  readonly manifests = new Map<string, RunManifest>();
+  snapshot: { readonly sequence: number; readonly text: string } | undefined;
+  /** job|day → revision that readers see. */
+  readonly views = new Map<string, number>();
+  /** Stream → attempt → what it wrote. */
+  readonly streams = new Map<string, Map<string, readonly string[]>>();
+  /** Staged file → what is in it; kept after arranging (hard links). */
+  readonly files = new Map<string, readonly string[]>();
+  readonly droppedStaging: string[] = [];
+  inputs: readonly FileFingerprint[] = [];
+  plan = samplePlan();
+  /** Every manifest creation that was tried, for the checkers. */
+  readonly commits: { readonly epoch: number; readonly won: boolean; readonly run: string }[] = [];
+
+  answer(ask: Ask, from: { readonly coordinator: string; readonly address: string }): Answer {
+    switch (ask.kind) {
+      case "readFences":
+        return { kind: "fences", registry: this.highestEpoch(), storage: this.claimed };
+      case "takeEpoch": {
+        if (this.epochs.has(ask.epoch)) return { kind: "taken", taken: false };
+        this.epochs.set(ask.epoch, from.coordinator);
+        return { kind: "taken", taken: true };
+      }
+      case "renew":
+        this.hint = { ...from, epoch: ask.epoch, beat: ask.beat };
+        return { kind: "ok" };
+      case "readJournal":
+        return this.#read(ask.from, ask.recordsMax);
+      case "append":
+        return this.#append(ask.expected, ask.text);
+      case "trimJournal":
+        this.journal = this.journal.filter((record) => record.sequence > ask.sequence);
+        return { kind: "ok" };
+      case "planJob":
+        return { kind: "planned", plan: this.plan };
+      case "listInputs":
+        if (this.inputs.length === 0) return failed("inputMissing", "no file");
+        return {
+          kind: "listed",
+          sources: ask.sources.map((source) => ({ source: source.name, files: this.inputs })),
+          dimensions: [],
+        };
+      case "ensureStreams": {
+        const created = ask.streams.filter((stream) => !this.streams.has(stream));
+        for (const stream of created) this.streams.set(stream, new Map());
+        return { kind: "ensured", created };
+      }
+      case "dropStreams":
+        for (const stream of ask.streams) this.streams.delete(stream);
+        return { kind: "ok" };
+      default:
+        return this.#store(ask);
+    }
+  }
+
+  highestEpoch(): number {
+    return Math.max(0, ...this.epochs.keys());
+  }
+
+  #read(from: number, recordsMax: number): Answer {
+    const records = this.journal.filter((record) => record.sequence >= from).slice(0, recordsMax);
+    return { kind: "records", last: this.journalLast, records };
+  }
+
+  #append(expected: number, text: string): Answer {
+    if (expected !== this.journalLast) return failed("journalConflict", "another record is there");
+    this.journalLast++;
+    this.journal.push({ sequence: this.journalLast, text });
+    return { kind: "appended", sequence: this.journalLast };
+  }
+
+  #store(ask: Ask): Answer {
+    if (ask.kind === "claimStorage") {
+      if (ask.epoch <= this.claimed) return { kind: "taken", taken: false };
+      this.claimed = ask.epoch;
+      return { kind: "taken", taken: true };
+    }
+    if ("epoch" in ask && ask.epoch !== this.claimed)
+      return failed("storageFenced", "a newer leader");
+    switch (ask.kind) {
+      case "readStorage":
+        return {
+          kind: "stored",
+          jobs: [...this.jobs.values()],
+          manifests: [...this.manifests.values()],
+          ...(this.snapshot === undefined ? {} : { snapshot: this.snapshot }),
+        };
+      case "saveSnapshot":
+        this.snapshot = { sequence: ask.sequence, text: ask.text };
+        return { kind: "ok" };
+      case "saveJob":
+        this.jobs.set(ask.job.name, { spec: ask.job, digest: ask.digest });
+        return { kind: "ok" };
+      case "arrange":
+        return this.#arrange(ask);
+      case "commit":
+        return this.#commit(ask.manifest, ask.epoch);
+      case "publish":
+        this.views.set(`${ask.manifest.job}|${ask.manifest.day}`, ask.manifest.revision);
+        return { kind: "ok" };
+      case "dropStaging":
+        this.droppedStaging.push(ask.run);
+        return { kind: "ok" };
+      default:
+        return { kind: "ok" };
+    }
+  }
+
+  #arrange(ask: Extract<Ask, { kind: "arrange" }>): Answer {
+    const { job, day, revision } = ask.run;
+    const paths = ask.files.map((file, index) => {
+      const folder = `revisions/${job}/${day}/r${revision}-e${ask.epoch}`;
+      const path = `${folder}/${file.dataset}/r${revision}-${index}.parquet`;
+      this.files.set(path, this.files.get(file.staged) ?? []);
+      return path;
+    });
+    return { kind: "arranged", paths };
+  }
+
+  #commit(manifest: RunManifest, epoch: number): Answer {
+    const there = this.manifests.get(manifest.run);
+    this.commits.push({ epoch, won: there === undefined, run: manifest.run });
+    if (there === undefined) this.manifests.set(manifest.run, manifest);
+    return { kind: "manifest", manifest: there ?? manifest };
+  }
+}
+
+export function failed(code: FailureCode, message: string): Answer {
+  return { kind: "failed", failure: failure(code, message) };
+}

@@ -1,0 +1,87 @@
+/**
+ * What a worker would do, as values: a map task puts the names of its files into every group's stream, a reduce task
+ * collects what the winners put there. So a dataset file lists exactly the input files that reached it, and a row
+ * lost or doubled anywhere shows up as a name missing or doubled.
+ */
+import { failure } from "../../shared/kernel/failure.ts";
+import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import type { AttemptOutcome, Delivery, ExchangeRoute, Work } from "../../shared/kernel/work.ts";
+import type { ClusterMemory } from "./cluster-memory.ts";
+
+const counters = {
+  rowsIn: 10,
+  bytesIn: 100,
+  rowsOut: 5,
+  bytesOut: 50,
+  elapsedMs: 1,
+  peakMemoryBytes: 1,
+};
+
+/** Carries the work out at once and gives what the executor will report. */
+export function carryOut(memory: ClusterMemory, work: Work, delivery: Delivery): AttemptOutcome {
+  if (work.kind === "check") {
+    return { kind: "done", outputs: [], files: [], accounts: [], counters, checkValue: "0" };
+  }
+  if (work.kind === "reduce") return reduce(memory, work.group, delivery);
+  const names = work.split.files.map((file) => `${file.path}@${file.mtimeNs}`);
+  const outputs = delivery.outputs.map((route) => write(memory, route, delivery.attemptId, names));
+  const short = outputs.find((output) => output === undefined);
+  if (short !== undefined || outputs.length !== delivery.outputs.length) {
+    return { kind: "failed", failure: failure("exchangeShort", "a stream is gone") };
+  }
+  return {
+    kind: "done",
+    outputs: outputs.flatMap((output) => (output === undefined ? [] : [output])),
+    files: [],
+    accounts: work.split.files.map((file) => ({
+      file,
+      contentSha256: "",
+      plainBytes: file.size,
+      lines: 10,
+      rows: 10,
+      rejects: 0,
+      blank: 0,
+      outsideDay: 0,
+      lastLineUnterminated: false,
+    })),
+    counters,
+  };
+}
+
+function write(
+  memory: ClusterMemory,
+  route: ExchangeRoute,
+  attemptId: string,
+  names: readonly string[],
+) {
+  for (const name of route.streams) {
+    const stream = memory.streams.get(name);
+    if (stream === undefined) return undefined;
+    stream.set(attemptId, names);
+  }
+  const checksum = sha256Hex(names.join("\n"));
+  const digest = sha256Hex(`${attemptId} ${checksum}`);
+  return { exchange: route.exchange, digest, checksum, rows: names.length, bytes: 1, messages: 1 };
+}
+
+function reduce(memory: ClusterMemory, group: number, delivery: Delivery): AttemptOutcome {
+  const rows: string[] = [];
+  for (const input of delivery.inputs) {
+    const stream = memory.streams.get(input.streams[group] ?? "");
+    for (const winner of input.winners) {
+      const found = stream?.get(winner.attemptId);
+      if (found === undefined) {
+        const detail = { attempt: winner.attemptId, stream: input.streams[group] ?? "" };
+        return { kind: "failed", failure: failure("exchangeShort", "rows are missing", detail) };
+      }
+      rows.push(...found);
+    }
+  }
+  const path = `${delivery.stagingDir}/totals-${group}.parquet`;
+  memory.files.set(
+    path,
+    rows.map((name) => `${name}#${group}`),
+  );
+  const file = { model: "totals", path, rows: rows.length, bytes: 1, sha256: "" };
+  return { kind: "done", outputs: [], files: [file], accounts: [], counters };
+}
