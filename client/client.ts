@@ -202,9 +202,8 @@ export class DaymillClient {
     const until = performance.now() + this.#deadlineMs;
     for (;;) {
       const asked = await this.#address(until);
-      const left = Math.max(50, until - performance.now());
       try {
-        const reply = await action(this.#at(asked), Math.min(left, perAttemptMs));
+        const reply = await action(this.#at(asked), perAttemptMs);
         this.#accept(reply.stamp, asked);
         this.#search = answered(this.#search, asked);
         return reply;

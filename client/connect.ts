@@ -25,17 +25,20 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** A takeover takes less than five seconds: longer silence is news that a person wants to have. */
+const deadlineMs = 12_000;
+
 /** NATS that is named and not reachable is an error at once, not after the client's deadline. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   const addresses = splitList(options.coordinators);
   if (options.nats === undefined) {
     const coordinators = addresses.length > 0 ? addresses : defaultCoordinators;
-    const client = new DaymillClient({ coordinators });
+    const client = new DaymillClient({ coordinators, deadlineMs });
     return { client, addresses: coordinators, close: async () => client.close() };
   }
   const link = await connectCommand(options.nats);
   const findLeader = leaderFinder(link, options.cluster ?? "daymill");
-  const client = new DaymillClient({ coordinators: addresses, findLeader });
+  const client = new DaymillClient({ coordinators: addresses, findLeader, deadlineMs });
   return {
     client,
     addresses,

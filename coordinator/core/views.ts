@@ -31,7 +31,7 @@ export function runStatus(run: Run): RunStatus {
     rejects: total(scans, (stage) => stage.sums.rejects),
     exchangeRows: total(run.stages, (stage) => stage.sums.exchangeRows),
     exchangeBytes: total(run.stages, (stage) => stage.sums.exchangeBytes),
-    committedBy: committedBy(run),
+    committedBy: committedBy(run.stages),
     manifest: "",
     warnings: run.warnings,
   };
@@ -54,6 +54,7 @@ function stageStatus(run: Run, stage: Stage, index: number): StageStatus {
     state: stateOf(stage, running),
     startedMs: stage.startedMs,
     endedMs: stage.done === stage.tasks.length ? stage.endedMs : 0,
+    committedBy: committedBy([stage]),
   };
 }
 
@@ -68,9 +69,9 @@ function label(run: Run, stage: Stage, index: number): string {
   return input.kind === "scan" ? `scan ${input.source}` : `reduce ${input.exchanges.join("+")}`;
 }
 
-function committedBy(run: Run): Record<string, number> {
+function committedBy(stages: readonly Stage[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const stage of run.stages) {
+  for (const stage of stages) {
     for (const { result } of stage.tasks) {
       if (result === undefined || result.executor === "") continue;
       counts[result.executor] = (counts[result.executor] ?? 0) + 1;

@@ -76,7 +76,7 @@ function untranslated(
     case "UNAVAILABLE":
       return [
         "unavailable",
-        `no coordinator answers at ${address} (${text}); check that it runs and that the address is right`,
+        `no coordinator answers at ${address} (${plainReason(text)}); check that it runs and that the address is right`,
       ];
     case "DEADLINE_EXCEEDED":
       return ["timeout", `${address} did not answer in time; try again or look at its log`];
@@ -95,6 +95,12 @@ function untranslated(
     default:
       return ["internal", `the call to ${address} failed with ${status}: ${text}`];
   }
+}
+
+/** The library wraps the reason that the system gave in words of its own. */
+function plainReason(text: string): string {
+  const reason = /Last error: (?:Error: )?(.*?)\. Resolution note/.exec(text);
+  return reason?.[1] ?? text;
 }
 
 function cut(text: string, max: number): string {

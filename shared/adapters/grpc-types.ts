@@ -34,6 +34,8 @@ export interface StageStatus {
   readonly state: string;
   readonly startedMs: number;
   readonly endedMs: number;
+  /** Tasks committed per executor id. */
+  readonly committedBy: Readonly<Record<string, number>>;
 }
 
 export interface DatasetStatus {

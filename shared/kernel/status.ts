@@ -34,6 +34,8 @@ export interface StageStatus {
   /** Epoch milliseconds, 0 = not yet. */
   readonly startedMs: number;
   readonly endedMs: number;
+  /** Tasks committed per executor id. */
+  readonly committedBy: Readonly<Record<string, number>>;
 }
 
 export interface DatasetStatus {

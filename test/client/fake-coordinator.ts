@@ -1,7 +1,12 @@
 /**
  * Handlers and values for tests of the client side: a coordinator that refuses everything it was not told to do.
  */
-import type { CoordinatorHandlers, RunStatus, Stamp } from "../../shared/adapters/grpc-types.ts";
+import type {
+  CoordinatorHandlers,
+  RunStatus,
+  StageStatus,
+  Stamp,
+} from "../../shared/adapters/grpc-types.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 
 export const stamp: Stamp = { epoch: 3, journalSequence: 11, coordinator: "c1" };
@@ -29,6 +34,25 @@ export const emptyRun: RunStatus = {
 async function refuse(): Promise<never> {
   throw fail("badRequest", "not expected in this test");
 }
+
+/** A stage in the middle of its work. */
+export const stage: StageStatus = {
+  id: "s0",
+  label: "scan ipdr",
+  tasks: 16,
+  running: 2,
+  done: 4,
+  failedAttempts: 1,
+  rowsIn: 1_234_567,
+  bytesIn: 300_000_000,
+  rowsOut: 0,
+  bytesOut: 0,
+  reused: 0,
+  state: "running",
+  startedMs: 1_000,
+  endedMs: 0,
+  committedBy: {},
+};
 
 /** Every call is refused; a test replaces what it needs. */
 export const refusing: CoordinatorHandlers = {

@@ -20,7 +20,7 @@ import type {
 import { createLog } from "../../shared/adapters/logger.ts";
 import { type Failure, fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { deferred, emptyRun, refusing, stamp } from "./fake-coordinator.ts";
+import { deferred, emptyRun, refusing, stage, stamp } from "./fake-coordinator.ts";
 
 const log = createLog("silent", {});
 const cleanups: (() => unknown)[] = [];
@@ -298,6 +298,7 @@ describe("around the services", () => {
     };
     fields("RunStatus", emptyRun);
     fields("Stamp", stamp);
+    fields("StageStatus", stage);
     fields("GetStatusReply", statusReply);
   });
 

@@ -10,24 +10,8 @@ import {
 } from "../../client/format.ts";
 import { bar, changeLines, progressLines } from "../../client/progress.ts";
 import type { RunStatus, StageStatus } from "../../shared/adapters/grpc-types.ts";
-import { emptyRun } from "./fake-coordinator.ts";
+import { emptyRun, stage as scan } from "./fake-coordinator.ts";
 
-const scan: StageStatus = {
-  id: "s0",
-  label: "scan ipdr",
-  tasks: 16,
-  running: 2,
-  done: 4,
-  failedAttempts: 1,
-  rowsIn: 1_234_567,
-  bytesIn: 300_000_000,
-  rowsOut: 0,
-  bytesOut: 0,
-  reused: 0,
-  state: "running",
-  startedMs: 1_000,
-  endedMs: 0,
-};
 const reduce: StageStatus = {
   ...scan,
   id: "s1",
