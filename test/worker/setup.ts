@@ -1,12 +1,11 @@
 /**
- * A storage root in a temporary folder, specs with defaults, and an exchange that keeps tables in memory.
- * The memory exchange is for tests of what is around it; the real one has its own tests and is used in exchange.test.ts.
+ * A storage root in a temporary folder, specs with defaults, and work that copies a source to a dataset.
+ * Engine, files and (in exchange.test.ts) NATS are real.
  */
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { WorkerContext } from "../../executor/shell/worker/run-work.ts";
-import type { DuckDBConnection } from "../../shared/adapters/duckdb.ts";
 import type { ExchangeIo } from "../../shared/adapters/exchange.ts";
 import type { Column, CsvOptions, SourceSpec } from "../../shared/kernel/job.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
@@ -87,65 +86,24 @@ const silent: Log = {
   child: () => silent,
 };
 
-export type Rows = readonly (readonly unknown[])[];
+/** For work without an exchange: any use of it is a failure of the test. */
+export const noExchange: ExchangeIo = {
+  write: () => Promise.reject(new Error("no exchange here")),
+  read: () => Promise.reject(new Error("no exchange here")),
+  close: () => Promise.resolve(),
+};
 
-/** Keeps what was written, by exchange and attempt; reads give the group's rows back. */
-export class MemoryExchange implements ExchangeIo {
-  readonly written = new Map<string, { columns: readonly Column[]; rows: string[][] }>();
-
-  async write(
-    connection: DuckDBConnection,
-    request: Parameters<ExchangeIo["write"]>[1],
-  ): ReturnType<ExchangeIo["write"]> {
-    const { plan, table, attemptId } = request;
-    const reader = await connection.runAndReadAll(`SELECT COLUMNS(*)::VARCHAR FROM "${table}"`);
-    const rows = reader.getRowsJson() as string[][];
-    this.written.set(`${plan.id}/${attemptId}`, { columns: plan.columns, rows });
-    return {
-      exchange: plan.id,
-      digest: "d",
-      checksum: "0",
-      rows: rows.length,
-      bytes: 0,
-      messages: 0,
-    };
-  }
-
-  async read(
-    connection: DuckDBConnection,
-    request: Parameters<ExchangeIo["read"]>[1],
-  ): ReturnType<ExchangeIo["read"]> {
-    const { plan, winners, group, table } = request;
-    const list = [...plan.columns, { name: "__p", type: "INTEGER" }];
-    await connection.run(
-      `CREATE TABLE "${table}" (${list.map((c) => `"${c.name}" ${c.type}`).join(", ")})`,
-    );
-    let count = 0;
-    for (const { attemptId } of winners) {
-      for (const row of this.written.get(`${plan.id}/${attemptId}`)?.rows ?? []) {
-        const partition = Number(row[row.length - 1]);
-        if (Math.floor((partition * plan.groups) / plan.partitions) !== group) continue;
-        const values = row.map((v) => (v === null ? "NULL" : `'${v.replaceAll("'", "''")}'`));
-        await connection.run(`INSERT INTO "${table}" VALUES (${values.join(", ")})`);
-        count++;
-      }
-    }
-    return { rows: count, bytes: 0 };
-  }
-
-  async close(): Promise<void> {}
-}
-
-export function context(root: Root, exchange: ExchangeIo = new MemoryExchange()): WorkerContext {
+export function context(root: Root, overrides: Partial<WorkerContext> = {}): WorkerContext {
   return {
     root: root.path,
     tempDir: root.temp,
     memoryBytes: 512 * 1024 * 1024,
     threads: 1,
-    exchange,
+    exchange: noExchange,
     log: silent,
     progress: () => {},
     signal: new AbortController().signal,
+    ...overrides,
   };
 }
 

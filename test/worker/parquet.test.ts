@@ -1,0 +1,85 @@
+/** Parquet inputs: whole or by rows, by column name, values that do not fit are rejects. */
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { runWork } from "../../executor/shell/worker/run-work.ts";
+import { query } from "./query.ts";
+import {
+  columns,
+  context,
+  copyWork,
+  delivery,
+  fingerprint,
+  makeRoot,
+  type Root,
+  source,
+} from "./setup.ts";
+
+let root: Root;
+beforeEach(() => {
+  root = makeRoot();
+});
+afterEach(() => root.remove());
+
+async function parquet(name: string, sql: string) {
+  root.write(name, "");
+  await query(
+    `COPY (${sql}) TO '${join(root.path, name)}' (FORMAT parquet, ROW_GROUP_SIZE 2048)`,
+    "SELECT 1",
+  );
+  return fingerprint(root.path, name);
+}
+
+const spec = source({ columns: columns("a BIGINT, s VARCHAR"), format: "parquet" });
+
+test("row ranges of a file are disjoint and complete", async () => {
+  const file = await parquet(
+    "raw/p.parquet",
+    "SELECT range AS a, 'v' || range AS s FROM range(10000)",
+  );
+  const seen: string[] = [];
+  for (const [from, to] of [
+    [0, 3000],
+    [3000, 3001],
+    [3001, 10000],
+  ] as const) {
+    const work = copyWork(spec, [], { split: { files: [file], rows: { from, to } } });
+    const done = await runWork(work, delivery(), context(root));
+    expect(done.accounts[0]).toMatchObject({ lines: to - from, rows: to - from, rejects: 0 });
+    seen.push(...done.files.map(({ path }) => `'${join(root.path, path)}'`));
+  }
+  const all = `read_parquet([${seen.join(", ")}])`;
+  expect(await query(`SELECT count(*), count(DISTINCT a), sum(a), max(s) FROM ${all}`)).toEqual([
+    ["10000", "10000", "49995000", "v9999"],
+  ]);
+});
+
+test("columns are taken by name and cast; what does not fit is a reject with its row number", async () => {
+  const file = await parquet(
+    "raw/p.parquet",
+    "SELECT * FROM (VALUES ('x', '1'), ('y', 'many'), (NULL, NULL)) t(s, a)",
+  );
+  const done = await runWork(copyWork(spec, [file]), delivery(), context(root));
+  expect(done.accounts[0]).toMatchObject({ lines: 3, rows: 2, rejects: 1 });
+  expect(done.accounts[0]?.contentSha256).toMatch(/^[0-9a-f]{64}$/);
+  const rejects = join(root.path, done.rejectsFile ?? "");
+  expect(await query(`SELECT line, reason FROM '${rejects}'`)).toEqual([
+    ["2", "value does not fit column a"],
+  ]);
+});
+
+test("a missing column, fewer rows than planned and a cut file are named", async () => {
+  const run = (work: Parameters<typeof runWork>[0]) => runWork(work, delivery(), context(root));
+  const other = await parquet("raw/o.parquet", "SELECT 1::BIGINT AS a");
+  await expect(run(copyWork(spec, [other]))).rejects.toMatchObject({
+    failure: { code: "inputMalformed", message: expect.stringContaining("no column s") },
+  });
+  const short = await parquet("raw/s.parquet", "SELECT 1::BIGINT AS a, 'x' AS s");
+  const split = { files: [short], rows: { from: 0, to: 2 } };
+  await expect(run(copyWork(spec, [], { split }))).rejects.toMatchObject({
+    failure: { code: "inputChanged" },
+  });
+  const cut = root.write("raw/c.parquet", "PAR1 and no more");
+  await expect(run(copyWork(spec, [cut]))).rejects.toMatchObject({
+    failure: { code: "inputMalformed", message: expect.stringContaining("raw/c.parquet") },
+  });
+});
