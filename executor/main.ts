@@ -94,6 +94,11 @@ const table = {
 async function run(options: Options<typeof table>): Promise<number> {
   const { id, cluster, root, slots } = options;
   const log = createLog(options.log, { role: "executor", executor: id });
+  process.on("uncaughtException", (error) => {
+    // Workers end with us, and the folder is removed by the next start: there is nothing to trust here any more.
+    log.error("the executor stops after an unexpected error", { trace: error.stack ?? "" });
+    exitProcess(exitCodes.internal);
+  });
   needFolder(root);
   const link = await connectNats({ servers: options.nats, name: `executor-${id}`, log });
   const registry = await openRegistry(link, { cluster });

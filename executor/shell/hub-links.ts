@@ -25,7 +25,14 @@ export class HubLinks {
 
   /** Dials and says hello. An unreachable address is told as lost. */
   open(link: number, address: string, hello: Hello): void {
-    const client = connectHub(address);
+    let client: HubClient;
+    try {
+      client = connectHub(address);
+    } catch (error) {
+      const reason = `${JSON.stringify(address)} cannot be dialled: ${String(error)}`;
+      this.#post({ kind: "linkLost", link, reason });
+      return;
+    }
     const stream = client.attach();
     this.#open.set(link, { client, stream });
     stream.listen(

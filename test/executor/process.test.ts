@@ -31,6 +31,11 @@ function check(hub: FakeHub, attemptId: string, sql: string): void {
 const endless =
   "SELECT sum(x.i * y.i % 7) FROM range(10000000) x(i), range(10000000) y(i) WHERE x.i % 3 = y.i % 5";
 
+function workerCount(supervisor: number): number {
+  const children = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, "utf8");
+  return children.split(" ").filter((pid) => pid !== "").length;
+}
+
 /** Nice value of each thread of a process. */
 function nicesOf(pid: number): readonly number[] {
   return readdirSync(`/proc/${pid}/task`).map((thread) => {
@@ -90,6 +95,31 @@ describe("a working executor", () => {
     expect(await reportOn(second, lost.attemptId)).toMatchObject(lost.outcome);
     second.send({ cancelTask: { attemptId: other, reason: "test" } });
     expect(await reportOn(second, other)).toMatchObject({ failure: { code: "cancelled" } });
+  });
+});
+
+describe("finding a leader", () => {
+  test("an executor that starts before its cluster exists joins when there is a leader", async () => {
+    const executor = bed.start(["--cluster", "late"]);
+    await until("its workers", () => workerCount(executor.pid) === 2);
+    const hub = await bed.leadNew("late");
+    await until("a hello", () => hub.hellos[0]);
+    await until("the ready line", () => executor.stdout() !== "");
+  });
+
+  test("NATS goes and comes back: the link stays, and the next leader is heard of", async () => {
+    const first = await bed.lead();
+    bed.start();
+    await workersOf(first);
+    await bed.nats.halt();
+    const beats = first.heartbeats.length;
+    await until("further heartbeats", () => first.heartbeats.length > beats + 2);
+    await bed.nats.start();
+    const second = await bed.lead();
+    expect(await until("a hello", () => second.hellos[0])).toMatchObject({ executorId: "e1" });
+    expect(first.hellos).toHaveLength(1);
+    check(second, "a1", "SELECT 1");
+    expect(await reportOn(second, "a1")).toMatchObject({ kind: "done" });
   });
 });
 

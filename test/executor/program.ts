@@ -83,13 +83,27 @@ export class Bed {
   }
 
   /** A new leader, heard of in the registry. */
-  async lead(acks = true): Promise<FakeHub> {
+  async lead(acks = true, registry = this.#registry): Promise<FakeHub> {
     const epoch = ++this.#epoch;
     const hub = await startHub({ epoch, acks });
     this.#cleanups.push(() => hub.stop());
     const { address } = hub;
-    await this.#registry.renew({ epoch, coordinator: `c${epoch}`, address, beat: epoch });
-    return hub;
+    // As a real leader does: again until it is heard, for NATS may just be coming back.
+    for (let beat = 1; ; beat++) {
+      try {
+        await registry.renew({ epoch, coordinator: `c${epoch}`, address, beat });
+        return hub;
+      } catch (error) {
+        if (beat === 10) throw error;
+      }
+    }
+  }
+
+  /** A leader of a cluster that nobody has made before. */
+  async leadNew(cluster: string): Promise<FakeHub> {
+    const registry = await openRegistry(this.link, { cluster, replicas: 1 });
+    this.#cleanups.push(() => registry.close());
+    return await this.lead(true, registry);
   }
 
   /** Ends what one test has started. */

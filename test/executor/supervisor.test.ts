@@ -223,3 +223,12 @@ test("workers that end at their start make the executor give up, with the way th
   expect(end.reason).toContain("exit code 3");
   expect(readdirSync(baseDir)).toEqual(["broken.mjs"]);
 });
+
+test("an address that cannot be dialled is no more than a failed try", async () => {
+  const { lead } = bench(1);
+  const hub = await hubOf(2);
+  await lead({ ...hub, address: "xds:nothing", epoch: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await lead(hub);
+  expect(await until("a hello", () => hub.hellos[0])).toMatchObject({ executorId: "e1" });
+});
