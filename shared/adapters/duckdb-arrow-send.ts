@@ -108,16 +108,27 @@ async function sendRows(
   const { plan, table, signal } = request;
   const names = [...plan.columns.map((column) => quoted(column.name)), partitionColumn];
   const sql = `SELECT ${names.join(", ")} FROM ${quoted(table)} ORDER BY ${partitionColumn}`;
+  let next: Promise<DuckDBDataChunk | null> | undefined;
   try {
     const result = await connection.stream(sql);
-    for (;;) {
-      if (signal.aborted) throw fail("cancelled", "writing to the exchange was cancelled");
-      const chunk = await result.fetchChunk();
+    // The engine makes the next chunk on its own thread while this one is packed.
+    const fetch = () => {
+      const chunk = result.fetchChunk();
+      // Its failure is met in the next turn; until then nobody listens.
+      chunk.catch(() => undefined);
+      return chunk;
+    };
+    for (next = fetch(); ; ) {
+      const chunk = await next;
       if (chunk === null || chunk.rowCount === 0) break;
+      if (signal.aborted) throw fail("cancelled", "writing to the exchange was cancelled");
+      next = fetch();
       await packer.add(chunk);
     }
     await packer.flush();
   } catch (error) {
+    // The engine must be idle before anybody closes it.
+    await next?.catch(() => undefined);
     throw translateDuckDb(error, `rows of exchange ${plan.id}`);
   }
 }

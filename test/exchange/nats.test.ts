@@ -1,4 +1,7 @@
 // The exchange over a real nats-server: two tasks write, reducers read, and things go wrong on the way.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ExchangeIo, openExchange } from "../../shared/adapters/exchange.ts";
@@ -195,6 +198,34 @@ describe("bounds", () => {
     const reading = io.read(connection, { ...aborted, winners, group: 0, table: "g" });
     expect(await failureOf(reading)).toMatchObject({ code: "cancelled" });
   });
+});
+
+test("a server without room: exchangeFull, and it works again when there is room", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "daymill-nats-conf-"));
+  const conf = join(folder, "nats.conf");
+  await writeFile(conf, "jetstream { max_file_store: 3MB }\n");
+  const small = await startNats({ extra: ["-c", conf] });
+  const log = quietLog();
+  const smallLink = await connectNats({ servers: [small.url], name: "test", log });
+  const smallAdmin = await openExchangeAdmin(smallLink, { replicas: 1 });
+  const smallIo = await openExchange({ servers: [small.url], name: "worker", log });
+  try {
+    await smallAdmin.ensure(route.streams);
+    await makeRows("big", 0, 300_000);
+    const request = { plan, route, producer: "m", table: "big", signal };
+    const failed = await failureOf(smallIo.write(connection, { ...request, attemptId: "a1" }));
+    expect(failed).toMatchObject({ code: "exchangeFull" });
+    await smallAdmin.drop(route.streams);
+    await smallAdmin.ensure(route.streams);
+    await makeRows("few", 0, 1_000);
+    const again = { ...request, table: "few", attemptId: "a2" };
+    expect((await smallIo.write(connection, again)).rows).toBe(1_000);
+  } finally {
+    await smallIo.close();
+    await smallLink.close();
+    await small.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 describe("nats-server dies", () => {
