@@ -11,7 +11,7 @@ import { type RunningExecutor, startExecutor } from "../../executor/shell/execut
 import { systemClock } from "../../shared/adapters/system.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
-import { quietLog } from "../fakes/quiet-log.ts";
+import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
 import { type FakeHub, lives, reportOn, startHub, until } from "./fake-hub.ts";
 import { identity } from "./script.ts";
 
@@ -26,6 +26,7 @@ interface Bench {
   readonly executor: RunningExecutor;
   readonly baseDir: string;
   readonly readies: number[];
+  readonly lines: KeptLine[];
   /** Makes a hub the leader in the registry. */
   lead(hub: FakeHub): Promise<void>;
 }
@@ -35,11 +36,12 @@ function bench(slots: number): Bench {
   const registry = memoryRegistry(nats);
   const baseDir = mkdtempSync(join(tmpdir(), "daymill-supervisor-"));
   const readies: number[] = [];
+  const lines: KeptLine[] = [];
   const executor = startExecutor({
     identity: { ...identity, slots },
     registry,
     clock: systemClock,
-    log: quietLog(),
+    log: quietLog(lines),
     workers: {
       program,
       baseDir,
@@ -61,7 +63,7 @@ function bench(slots: number): Bench {
   });
   const lead = (hub: FakeHub) =>
     registry.renew({ epoch: hub.epoch, coordinator: "c", address: hub.address, beat: hub.epoch });
-  return { executor, baseDir, readies, lead };
+  return { executor, baseDir, readies, lines, lead };
 }
 
 async function hubOf(epoch: number, acks = true): Promise<FakeHub> {
@@ -225,10 +227,12 @@ test("workers that end at their start make the executor give up, with the way th
 });
 
 test("an address that cannot be dialled is no more than a failed try", async () => {
-  const { lead } = bench(1);
+  const { lead, lines } = bench(1);
   const hub = await hubOf(2);
-  await lead({ ...hub, address: "xds:nothing", epoch: 1 });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await lead({ ...hub, address: "", epoch: 1 });
+  await until("the failed try", () =>
+    lines.some((line) => line.message.includes("cannot be dialled")),
+  );
   await lead(hub);
   expect(await until("a hello", () => hub.hellos[0])).toMatchObject({ executorId: "e1" });
 });
