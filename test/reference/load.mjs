@@ -114,22 +114,20 @@ async function loadFileTable(connection, source, root, files, event) {
       ${counted.blank})`);
   }
   const inside = event?.inside ?? "true";
-  const rejected = event?.rule === "reject" ? `WHERE ${inside}` : "";
+  // Rows that the rule rejects were read and have event times, but count as rejects.
+  const counted = event?.rule === "reject" ? inside : "true";
   const time = event?.ms ?? "NULL::BIGINT";
   await connection.run(`CREATE TABLE ${table} AS
     WITH seen AS (
-      SELECT __file, count(*) AS "rows", min(${time}) AS first_event_ms,
-        max(${time}) AS last_event_ms
-      FROM ${identifier(`raw ${source.name}`)} ${rejected} GROUP BY ALL
-    ), outside AS (
-      SELECT __file, count(*) FILTER (WHERE NOT (${inside})) AS outside_day
-      FROM ${identifier(`raw ${source.name}`)} GROUP BY ALL
+      SELECT __file, count(*) FILTER (WHERE ${counted}) AS kept,
+        count(*) FILTER (WHERE NOT (${inside})) AS outside,
+        min(${time}) AS first_event_ms, max(${time}) AS last_event_ms
+      FROM ${identifier(`raw ${source.name}`)} GROUP BY __file
     )
-    SELECT relative AS file, bytes, lines, coalesce("rows", 0) AS "rows",
-      lines - blank - coalesce("rows", 0) AS rejects, blank,
-      coalesce(outside_day, 0) AS outside_day, first_event_ms, last_event_ms
-    FROM "lines of files" AS f LEFT JOIN seen ON seen.__file = f.file
-    LEFT JOIN outside ON outside.__file = f.file`);
+    SELECT relative AS file, bytes, lines, coalesce(kept, 0) AS "rows",
+      lines - blank - coalesce(kept, 0) AS rejects, blank,
+      coalesce(outside, 0) AS outside_day, first_event_ms, last_event_ms
+    FROM "lines of files" AS f LEFT JOIN seen ON seen.__file = f.file`);
   await connection.run(`DROP TABLE "lines of files"`);
 }
 

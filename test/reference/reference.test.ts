@@ -125,6 +125,21 @@ describe("the example job", () => {
   });
 });
 
+test("records outside the day are rejects where the job says so", async () => {
+  const [source] = job.sources;
+  const eventTime = { column: "start_ms", unit: "ms", outside: "reject" } as const;
+  const strict = { ...job, sources: source ? [{ ...source, eventTime }] : [] };
+  const { connection, close } = await openReference(strict, root, day);
+  const counted = await connection.runAndReadAll(`SELECT
+    (SELECT count(*) FROM ipdr) = sum("rows") AS consistent, sum(outside_day) > 0 AS some_outside,
+    sum("rows") + sum(rejects) + sum(blank) = sum(lines) AS complete,
+    (SELECT min(start_ms) FROM ipdr) >= epoch_ms(TIMESTAMP '${day}') AS none_early FROM ipdr_files`);
+  expect(counted.getRowObjectsJson()).toEqual([
+    { consistent: true, some_outside: true, complete: true, none_early: true },
+  ]);
+  close();
+});
+
 test("integers above 2^53 are compared to the last digit", async () => {
   const over = path.join(folder, "over");
   const instance = await DuckDBInstance.create(":memory:");
