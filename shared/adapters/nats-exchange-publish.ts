@@ -85,25 +85,44 @@ async function publish(
       return;
     } catch (error) {
       const problem = natsFailure(error, `publish to the exchange stream ${stream}`);
-      if (problem.failure.code !== "unavailable" || performance.now() >= until) throw problem;
-      if (await isGone(link, stream)) {
-        throw new DaymillError(exchangeShort(stream, undefined, "the stream is gone"), error);
-      }
-      log.warn("exchange message not acknowledged; sending it again", { stream, tries });
+      const late = performance.now() >= until;
+      if (problem.failure.code !== "unavailable" || late) throw problem;
+      log.warn("exchange message not acknowledged; it is sent again", { stream, tries });
+      await answering(link, stream, until, problem, signal);
     }
-    await pause(Math.min(2_000, 100 * 2 ** Math.min(tries, 5)), signal);
   }
 }
 
-/** Does the server say that there is no such stream? Not reachable is not gone. */
-export async function isGone(link: NatsLink, stream: string): Promise<boolean> {
+/**
+ * Waits until the stream's server answers. Only then is a message sent again: what is published while the
+ * connection is down piles up in the client.
+ */
+async function answering(
+  link: NatsLink,
+  stream: string,
+  until: number,
+  problem: DaymillError,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await pause(200, signal);
+    const found = await lookUp(link, stream);
+    if (found === "there") return;
+    if (found === "gone") {
+      throw new DaymillError(exchangeShort(stream, undefined, "the stream is gone"), problem);
+    }
+    if (performance.now() >= until) throw problem;
+  }
+}
+
+async function lookUp(link: NatsLink, stream: string): Promise<"there" | "gone" | "unknown"> {
   try {
-    const timeout = limits.publishAckTimeoutMs;
-    const manager = await jetstreamManager(link.connection, { checkAPI: false, timeout });
+    const options = { checkAPI: false, timeout: limits.publishAckTimeoutMs / 5 };
+    const manager = await jetstreamManager(link.connection, options);
     await manager.streams.info(stream);
-    return false;
+    return "there";
   } catch (error) {
-    return isStreamGone(error);
+    return isStreamGone(error) ? "gone" : "unknown";
   }
 }
 
