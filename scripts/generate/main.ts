@@ -24,25 +24,40 @@ const usage = `Makes a day of IPDR files with dimensions, control.json and truth
   --late-files N         written to late/ instead of raw/
 `;
 
-const { values } = parseArgs({
-  options: {
-    rows: { type: "string" },
-    day: { type: "string" },
-    root: { type: "string" },
-    seed: { type: "string" },
-    gateways: { type: "string" },
-    "period-minutes": { type: "string" },
-    gzip: { type: "boolean" },
-    plain: { type: "boolean" },
-    skew: { type: "string" },
-    subscribers: { type: "string" },
-    malformed: { type: "string" },
-    "duplicate-files": { type: "string" },
-    "missing-files": { type: "string" },
-    "late-files": { type: "string" },
-    help: { type: "boolean", short: "h" },
-  },
-});
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+const known = {
+  rows: text,
+  day: text,
+  root: text,
+  seed: text,
+  gateways: text,
+  "period-minutes": text,
+  gzip: flag,
+  plain: flag,
+  skew: text,
+  subscribers: text,
+  malformed: text,
+  "duplicate-files": text,
+  "missing-files": text,
+  "late-files": text,
+  help: { ...flag, short: "h" },
+} as const;
+
+const values = readOptions();
+
+function readOptions() {
+  try {
+    return parseArgs({ options: known }).values;
+  } catch (error) {
+    return usageError(fromUnknown(error).message);
+  }
+}
+
+function usageError(message: string): never {
+  console.error(`error: ${message}\n\n${usage}`);
+  process.exit(2);
+}
 
 function number(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text);
@@ -68,16 +83,14 @@ function optionsFrom(rows: string, day: string, root: string): GenerateOptions {
 
 function skewFrom(text: string): "realistic" | "hostile" {
   if (text === "realistic" || text === "hostile") return text;
-  console.error(`error: --skew ${text}: choose realistic or hostile`);
-  process.exit(2);
+  return usageError(`--skew ${text}: choose realistic or hostile`);
 }
 
 const { rows, day, root } = values;
 if (values.help) {
   console.log(usage);
 } else if (rows === undefined || day === undefined || root === undefined) {
-  console.error(`error: --rows, --day and --root are needed\n\n${usage}`);
-  process.exitCode = 2;
+  usageError("--rows, --day and --root are needed");
 } else {
   try {
     console.log(JSON.stringify(await generate(optionsFrom(rows, day, root))));

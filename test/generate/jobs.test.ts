@@ -35,5 +35,5 @@ test("ipdr-daily-gzip differs in name, path and format only", async () => {
 test("each model's file is in the table of jobs/README.md", async () => {
   const readme = await readFile(path.join(jobs, "README.md"), "utf8");
   const job = await load("ipdr-daily.yaml");
-  for (const model of job.models) expect(readme).toContain(`| \`${model.name}\` |`);
+  for (const model of job.models) expect(readme).toContain(`| \`${model.name}\` `);
 });
