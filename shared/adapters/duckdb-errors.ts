@@ -70,9 +70,10 @@ export function translateDuckDb(error: unknown, what: string): DaymillError {
   return fail("sqlFailed", `${what}: ${withoutValues(text)}`, undefined, error);
 }
 
-/** Binder and parser texts speak of the SQL; all others may quote data and keep only what stands before the quotes. */
+/** Binder and parser texts speak of the SQL; any other may quote a row, so only its kind is passed on. */
 function withoutValues(text: string): string {
   const first = (text.split("\n", 1)[0] ?? "").slice(0, 500);
-  if (/^(Binder|Parser|Catalog|Not implemented) Error/.test(text)) return first;
-  return first.replace(/'[^']*'|"[^"]*"/g, "'…'").replace(/-?\d{3,}(\.\d+)?/g, "…");
+  if (/^(Binder|Parser|Catalog|Not implemented) Error/.test(first)) return first;
+  const kind = /^[A-Z][A-Za-z ]* Error/.exec(first)?.[0] ?? "error";
+  return `the SQL failed on some row (${kind}); its text is withheld, as it may quote the row`;
 }
