@@ -125,6 +125,17 @@ describe("the example job", () => {
   });
 });
 
+test("gzipped files with a tenth of their lines damaged and hostile skew agree with the truth", async () => {
+  const packed = path.join(folder, "gzip");
+  const gzipJob = await loadJob("jobs/ipdr-daily-gzip.yaml");
+  const options = { rows: 30_000, gzip: true, skew: "hostile", malformedShare: 0.1 } as const;
+  await generate({ root: packed, day, ...options });
+  await commitByHand(gzipJob, packed, day);
+  const results = await compareDay({ job: gzipJob, root: packed, day });
+  expect(results.filter((result) => !result.equal)).toEqual([]);
+  expect(results).toHaveLength(17);
+});
+
 test("records outside the day are rejects where the job says so", async () => {
   const [source] = job.sources;
   const eventTime = { column: "start_ms", unit: "ms", outside: "reject" } as const;
