@@ -33,6 +33,8 @@ export interface LocalClusterOptions {
   /** Name of the cluster, to keep clusters on one NATS apart; default `daymill`. */
   readonly cluster?: string;
   readonly logLevel?: string;
+  /** Folder of the compiled programs; default: where this program was compiled to, else the project's dist. */
+  readonly dist?: string;
 }
 
 export interface CoordinatorHandle {
@@ -216,7 +218,8 @@ class Cluster implements LocalCluster {
   }
 
   #startRole(role: "coordinator" | "executor", id: string, args: readonly string[]) {
-    const { cluster = "daymill", logLevel = "info" } = this.#options;
+    const { cluster = "daymill", logLevel = "info", dist } = this.#options;
+    const program = dist === undefined ? rolePath(role) : join(dist, role, "main.js");
     const common = [
       ["--nats", this.natsUrl],
       ["--root", this.storageRoot],
@@ -224,7 +227,7 @@ class Cluster implements LocalCluster {
       ["--cluster", cluster],
       ["--log", logLevel],
     ].flat();
-    return this.#launch(id, process.execPath, [rolePath(role), ...common, ...args]);
+    return this.#launch(id, process.execPath, [program, ...common, ...args]);
   }
 
   async #launch(name: string, command: string, args: readonly string[]): Promise<ManagedProcess> {

@@ -1,0 +1,198 @@
+/**
+ * The compiled `daymill` command as a user meets it: exit codes, one-line errors, JSON. Needs ./scripts/build;
+ * DAYMILL_TEST_DIST names another folder of compiled files.
+ */
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { errorLines, exitCodeOf } from "../../client/exit-codes.ts";
+import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
+import type { CoordinatorHandlers, SubmitRequest } from "../../shared/adapters/grpc-types.ts";
+import { createLog } from "../../shared/adapters/logger.ts";
+import { projectRoot } from "../../shared/adapters/project.ts";
+import { fail, failure, failureCodes } from "../../shared/kernel/failure.ts";
+import { emptyRun, refusing, stage, stamp } from "./fake-coordinator.ts";
+
+const dist = process.env["DAYMILL_TEST_DIST"] ?? join(projectRoot(), "dist");
+const program = join(dist, "client/main.js");
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+beforeAll(() => {
+  expect(existsSync(program), `${program} is missing: run ./scripts/build`).toBe(true);
+});
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function daymill(...args: readonly string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...args], (error, out, err) => {
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+      resolve({ code, out, err });
+    });
+  });
+}
+
+async function cluster(handlers: Partial<CoordinatorHandlers>): Promise<string> {
+  const services = [coordinatorService({ ...refusing, ...handlers })];
+  const log = createLog("silent", {});
+  const server = await createServer({ services, address: "127.0.0.1:0", log });
+  cleanups.push(() => server.stop());
+  return `--coordinators=${server.address}`;
+}
+
+const done = {
+  ...emptyRun,
+  state: "committed",
+  stages: [stage],
+  endedMs: 2_000,
+  rowsIn: 1_000,
+  manifest: "manifests/ipdr-daily/2026-01-15/r1.json",
+};
+
+describe("a wrong command line is 2, with help", () => {
+  test.each([
+    [["frobnicate"], /unknown command/],
+    [["submit", "job"], /--day/],
+    [["submit", "job", "--day", "2026-02-30"], /--day 2026-02-30 is not a date/],
+    [["submit", "nowhere/job.yaml", "--day", "2026-01-15"], /nowhere\/job\.yaml does not exist/],
+    [["runs", "--limit", "many"], /--limit many: a whole number/],
+    [
+      ["generate", "--root", "x", "--day", "2026-01-15", "--rows", "1", "--skew", "odd"],
+      /--skew odd/,
+    ],
+  ])("%j", async (args, message) => {
+    const { code, out, err } = await daymill(...args);
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/\n\s+at /);
+    expect([code, out]).toEqual([2, ""]);
+  });
+});
+
+test("nothing answers: 69, naming the address and the way out", async () => {
+  const { code, err } = await daymill("runs", "--nats", "nats://127.0.0.1:1");
+  expect(code).toBe(69);
+  expect(err).toMatch(/^error: NATS at nats:\/\/127\.0\.0\.1:1 cannot be used: .*--nats/);
+});
+
+test("a refusal is 3, with every line of its message", async () => {
+  const at = await cluster({
+    submit: async () => {
+      throw fail("jobInvalid", "job.yaml:3: name: no\njob.yaml:9: sources: no");
+    },
+  });
+  const { code, err } = await daymill("submit", "usage", "--day", "2026-01-15", at);
+  expect(code).toBe(3);
+  expect(err).toBe("error: job.yaml:3: name: no\n       job.yaml:9: sources: no\n");
+});
+
+test("submit sends the job with its SQL and says how to follow it", async () => {
+  const seen: SubmitRequest[] = [];
+  const at = await cluster({
+    submit: async (request) => {
+      seen.push(request);
+      return { stamp, runId: emptyRun.runId, created: true };
+    },
+  });
+  const job = join(projectRoot(), "jobs/ipdr-daily.yaml");
+  const { code, out } = await daymill("submit", job, "--day", "2026-01-15", at);
+  expect(code).toBe(0);
+  expect(out).toContain(`daymill watch ${emptyRun.runId}`);
+  expect(seen[0]?.bundle?.sqlFiles["models/top_apps.sql"]).toContain("SELECT");
+  expect([seen[0]?.day, seen[0]?.rerun]).toEqual(["2026-01-15", false]);
+});
+
+describe("submit --wait", () => {
+  test("plain lines, a summary, 0 when committed", async () => {
+    const at = await cluster({
+      submit: async () => ({ stamp, runId: emptyRun.runId, created: true }),
+      watchRun: async (_request, replies) => {
+        await replies.write({ stamp, run: { ...emptyRun, stages: [stage] } });
+        await replies.write({ stamp, run: done });
+      },
+    });
+    const { code, out, err } = await daymill(
+      "submit",
+      "usage",
+      "--day",
+      "2026-01-15",
+      "--wait",
+      at,
+    );
+    expect(code).toBe(0);
+    expect(err.split("\n")[0]).toBe("ipdr-daily.2026-01-15.r1: running");
+    expect(out).toContain("rows in 1,000");
+    expect(out).toContain(done.manifest);
+  });
+
+  test("1 when the run failed, and JSON is one value on standard output", async () => {
+    const failed = {
+      ...emptyRun,
+      state: "failed",
+      failure: { code: "inputTruncated", message: "a.csv.gz ends early", detail: {} },
+    };
+    const at = await cluster({
+      submit: async () => ({ stamp, runId: emptyRun.runId, created: true }),
+      watchRun: async (_request, replies) => replies.write({ stamp, run: failed }),
+    });
+    const args = ["submit", "usage", "--day", "2026-01-15", "--wait", "--json", at];
+    const { code, out, err } = await daymill(...args);
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({ state: "failed", failure: { code: "inputTruncated" } });
+    expect(err).toBe("");
+  });
+});
+
+test("lists are tables, or JSON", async () => {
+  const at = await cluster({
+    listRuns: async () => ({ stamp, runs: [done] }),
+    listExecutors: async () => ({ stamp, executors: [] }),
+  });
+  const table = await daymill("runs", at);
+  expect(table.out.split("\n")[0]).toMatch(/^RUN +STATE +CREATED/);
+  expect(table.out).toMatch(/ipdr-daily\.2026-01-15\.r1 +committed/);
+  expect(JSON.parse((await daymill("runs", "--json", at)).out)).toEqual([done]);
+  expect((await daymill("executors", at)).out).toContain("no executors");
+});
+
+test("retry is for runs that failed", async () => {
+  const at = await cluster({ getRun: async () => ({ stamp, run: done }) });
+  const { code, err } = await daymill("retry", done.runId, at);
+  expect(code).toBe(3);
+  expect(err).toContain("--rerun");
+  expect((await daymill("retry", "what", at)).code).toBe(2);
+});
+
+test("generate makes files and says what is in them", async () => {
+  const root = mkdtempSync(join(tmpdir(), "daymill-generate-"));
+  cleanups.push(() => rmSync(root, { recursive: true, force: true }));
+  const args = ["generate", "--root", root, "--day", "2026-01-15", "--rows", "1000", "--json"];
+  const { code, out } = await daymill(...args);
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ day: "2026-01-15", lines: 1_000 });
+});
+
+test("down says when there is nothing to stop, and never touches a process that is not ours", async () => {
+  const work = mkdtempSync(join(tmpdir(), "daymill-down-"));
+  cleanups.push(() => rmSync(work, { recursive: true, force: true }));
+  expect((await daymill("down", "--work", work)).out).toBe("0 processes stopped\n");
+  const processes = [{ name: "executor-1", pid: process.pid, command: "something else" }];
+  writeFileSync(join(work, "cluster.json"), JSON.stringify({ processes, coordinators: [] }));
+  expect((await daymill("down", "--work", work)).out).toBe("0 processes stopped\n");
+});
+
+test("every failure code has an exit code that says what kind it is", () => {
+  const kinds = new Set(failureCodes.map(exitCodeOf));
+  expect([...kinds].sort((a, b) => a - b)).toEqual([2, 3, 69, 70, 130]);
+  expect(exitCodeOf("noLeader")).toBe(69);
+  expect(exitCodeOf("unknownRun")).toBe(3);
+  expect(errorLines(failure("conflict", "a\nb"))).toEqual(["error: a", "       b"]);
+});
