@@ -68,6 +68,7 @@ export function leadershipTick(turn: Turn): void {
 export function firstLookAnswered(turn: Turn, answer: Answer): void {
   const { role } = turn.state;
   if (role.kind !== "standby" || answer.kind !== "fences") return;
+  if (turn.state.stopping || turn.state.epochHeard > 0) return;
   if (answer.registry === 0 && answer.storage === 0) beginCandidacy(turn);
 }
 

@@ -24,7 +24,7 @@ import { schedule } from "./scheduler.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { submissionAnswered } from "./submissions.ts";
 import { notLeading, takeOver } from "./takeover.ts";
-import { ask, epochOf, type Turn } from "./turn.ts";
+import { ask, askNow, epochOf, type Turn } from "./turn.ts";
 
 export const step: Step<CoordinatorState, Message, Effect> = (state, { at, wall, message }) => {
   const turn: Turn = { state, at, wall, effects: [] };
@@ -88,7 +88,11 @@ function tick(turn: Turn): void {
   const due = turn.state.retries.filter((retry) => retry.at <= turn.at);
   if (due.length === 0) return;
   turn.state.retries = turn.state.retries.filter((retry) => retry.at > turn.at);
-  for (const { ask: question, purpose, tries } of due) ask(turn, question, purpose, tries);
+  for (const { ask: question, purpose, tries } of due) {
+    // Looking into the journal is what the held effects wait for: it can't be held itself.
+    if (purpose.kind === "verify") askNow(turn, question, purpose, tries);
+    else ask(turn, question, purpose, tries);
+  }
 }
 
 function executorAttached(turn: Turn, message: Extract<Message, { kind: "attached" }>): void {

@@ -50,8 +50,8 @@ export function ask(turn: Turn, body: AskBody, purpose: Purpose, tries = 0): voi
   emit(turn, register(turn, body, purpose, tries));
 }
 
-export function askNow(turn: Turn, body: AskBody, purpose: Purpose): void {
-  turn.effects.push(register(turn, body, purpose, 0));
+export function askNow(turn: Turn, body: AskBody, purpose: Purpose, tries = 0): void {
+  turn.effects.push(register(turn, body, purpose, tries));
 }
 
 function register(turn: Turn, body: AskBody, purpose: Purpose, tries: number): Ask {

@@ -43,6 +43,8 @@ export class Bench {
   heldAsks: Ask[] = [];
   effects: Effect[] = [];
   at = 0;
+  /** Claimed by the attempts that finish. */
+  rejectsFile: string | undefined;
   #replies = 1;
   readonly #replied = new Map<number, Reply>();
 
@@ -190,7 +192,10 @@ export class Bench {
   }
 
   finish(task: SentTask): void {
-    this.report(task, carryOut(this.memory, task.work, task.delivery));
+    const outcome = carryOut(this.memory, task.work, task.delivery);
+    const { rejectsFile } = this;
+    const hasRejects = outcome.kind === "done" && rejectsFile !== undefined;
+    this.report(task, hasRejects ? { ...outcome, rejectsFile } : outcome);
   }
 
   /** Carries out every task that is sent, until none is. Gives the works done. */

@@ -1,0 +1,272 @@
+/** Save before you tell: what leaves, when, and what happens when saving fails. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { emptyDurable } from "../../coordinator/core/durable.ts";
+import type { Fact } from "../../coordinator/core/facts.ts";
+import { fold } from "../../coordinator/core/fold.ts";
+import { encodeFacts, readFacts } from "../../coordinator/core/journal-text.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
+import { failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { noNegative, sampleJob } from "../sim/sample-job.ts";
+import { Bench, day } from "./bench.ts";
+
+const unavailable = { kind: "failed", failure: failure("unavailable", "no answer") } as const;
+
+describe("save before you tell", () => {
+  test("nothing that rests on a fact leaves before the append was acknowledged", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.hold = (ask) => ask.kind === "append";
+    const reply = bench.submit();
+    expect(bench.replyTo(reply)).toBeUndefined();
+    expect(bench.events()).not.toContain("run.created");
+    bench.hold = () => false;
+    bench.release();
+    expect(bench.replyTo(reply)).toMatchObject({ created: true });
+    expect(bench.takeTasks()).toHaveLength(2);
+  });
+
+  test("facts decided meanwhile travel together in the next append", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.attach(2);
+    bench.submit();
+    const tasks = bench.takeTasks();
+    bench.hold = (ask) => ask.kind === "append";
+    for (const task of tasks) bench.finish(task);
+    expect(bench.heldAsks).toHaveLength(1);
+    const before = bench.memory.journalLast;
+    bench.hold = () => false;
+    bench.release();
+    expect(bench.memory.journalLast).toBe(before + 2);
+  });
+
+  test("a report is acknowledged only when it is saved", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.submit();
+    const [task] = bench.takeTasks();
+    if (task === undefined) throw new Error("no task was sent");
+    bench.hold = (ask) => ask.kind === "append";
+    bench.finish(task);
+    expect(bench.commands()).toEqual([]);
+    bench.hold = () => false;
+    bench.release();
+    expect(bench.commands()[0]).toMatchObject({ command: { kind: "reportAck" } });
+  });
+
+  test("reads show saved state only, stamped with its sequence", () => {
+    const bench = new Bench().lead();
+    bench.hold = (ask) => ask.kind === "append";
+    bench.submit();
+    expect(bench.ask({ kind: "runs", job: "", limit: 1 })).toBeUndefined();
+    bench.effects = [];
+    bench.hold = () => false;
+    bench.release();
+    const stamps = bench.effects.flatMap((one) => (one.kind === "reply" ? [one.stamp] : []));
+    expect(stamps[0]).toEqual({ epoch: 1, journalSequence: 2, coordinator: "c1" });
+  });
+});
+
+describe("an append without an answer", () => {
+  test("that was saved is found by reading, and not made twice", () => {
+    const bench = new Bench().lead();
+    let once = true;
+    bench.override = (ask) => {
+      if (ask.kind !== "append" || !once) return undefined;
+      once = false;
+      bench.memory.answer(ask, { coordinator: "c1", address: "c1:1" });
+      return unavailable;
+    };
+    const reply = bench.submit();
+    expect(bench.replyTo(reply)).toMatchObject({ created: true });
+    const texts = bench.memory.journal.map((record) => record.text);
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
+  test("that was not saved is made again", () => {
+    const bench = new Bench().lead();
+    let failures = 3;
+    bench.override = (ask) => (ask.kind === "append" && failures-- > 0 ? unavailable : undefined);
+    const reply = bench.submit();
+    expect(bench.replyTo(reply)).toMatchObject({ created: true });
+    expect(bench.state.journal.sequence).toBe(bench.memory.journalLast);
+  });
+
+  test("goes on when NATS is back, also when reading failed for a while", () => {
+    const bench = new Bench().lead();
+    let isAway = true;
+    bench.override = (ask) =>
+      isAway && (ask.kind === "append" || ask.kind === "readJournal") ? unavailable : undefined;
+    const reply = bench.submit();
+    bench.pass(500);
+    expect(bench.replyTo(reply)).toBeUndefined();
+    isAway = false;
+    bench.pass(1_000);
+    expect(bench.replyTo(reply)).toMatchObject({ created: true });
+  });
+
+  test("another's record there ends the leadership; what was held never leaves", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.memory.journalLast++;
+    bench.memory.journal.push({ sequence: bench.memory.journalLast, text: "another's" });
+    bench.effects = [];
+    const reply = bench.submit();
+    expect(bench.state.role.kind).toBe("standby");
+    expect(bench.replyTo(reply)).toMatchObject({ failure: { code: "noLeader" } });
+    expect(bench.events()).toEqual([]);
+  });
+
+  test("a journal that went back ends the leadership", () => {
+    const bench = new Bench().lead();
+    bench.submit();
+    bench.memory.journal = [];
+    bench.memory.journalLast = 0;
+    bench.attach(1);
+    expect(bench.state.role.kind).toBe("standby");
+  });
+});
+
+describe("records", () => {
+  const led: Fact = { kind: "led", epoch: 1, coordinator: "c", wallMs: 0 };
+
+  test("any facts come back, whatever their size and letters", () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "grapheme", maxLength: 50 })), (names) => {
+        const facts = names.map((coordinator) => ({ ...led, coordinator }));
+        const texts = encodeFacts(1, 1, facts);
+        const reader = { pieces: [] };
+        expect(texts.flatMap((text) => readFacts(reader, text))).toEqual(facts);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("a group too large for one record is cut, and counts when complete", () => {
+    const coordinator = "𝄞é".repeat(300_000);
+    const texts = encodeFacts(1, 1, [{ ...led, coordinator }]);
+    expect(texts.length).toBeGreaterThan(2);
+    for (const text of texts) {
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(limits.journalMessageBytesMax);
+      expect(Buffer.from(text).toString() === text).toBe(true);
+    }
+    const reader = { pieces: [] };
+    const facts = texts.map((text) => readFacts(reader, text));
+    expect(facts.slice(0, -1).every((part) => part.length === 0)).toBe(true);
+    expect(facts.at(-1)).toEqual([{ ...led, coordinator }]);
+  });
+
+  test("a group cut short by a crash is void", () => {
+    const [head = ""] = encodeFacts(1, 1, [{ ...led, coordinator: "x".repeat(500_000) }]);
+    const [next = ""] = encodeFacts(2, 0, [{ ...led, epoch: 2 }]);
+    const reader = { pieces: [] };
+    expect(readFacts(reader, head)).toEqual([]);
+    expect(readFacts(reader, next)).toEqual([{ ...led, epoch: 2 }]);
+  });
+});
+
+/** Durable state as the journal alone gives it. */
+function replayed(bench: Bench) {
+  const durable = emptyDurable();
+  const reader = { pieces: [] };
+  for (const record of bench.memory.journal) {
+    for (const fact of readFacts(reader, record.text)) fold(durable, fact);
+  }
+  return durable;
+}
+
+describe("replay", () => {
+  test("gives the live state after any sequence of happenings", () => {
+    const happenings = fc.constantFrom(
+      "finish",
+      "finishLast",
+      "fail",
+      "oom",
+      "short",
+      "lose",
+      "attach",
+      "submit",
+      "rerun",
+      "cancel",
+      "pass",
+      "streamsGone",
+    );
+    fc.assert(
+      fc.property(fc.array(happenings, { minLength: 5, maxLength: 60 }), (story) => {
+        const bench = new Bench().lead();
+        bench.attach(1);
+        bench.submit(sampleJob({ checks: [noNegative] }));
+        tell(bench, story);
+        expect(bench.state.journal.unsaved).toEqual([]);
+        expect(replayed(bench)).toEqual(bench.state.durable);
+        expect(decodeSnapshot(encodeSnapshot(bench.state.durable))).toEqual(bench.state.durable);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("a snapshot and the records after it give the same as all records", () => {
+    const bench = new Bench().lead();
+    bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
+    bench.attach(1);
+    bench.submit();
+    expect(bench.memory.snapshot?.sequence).toBeGreaterThan(0);
+    expect(bench.memory.journal[0]?.sequence).toBe((bench.memory.snapshot?.sequence ?? 0) + 1);
+    bench.work();
+    const durable = decodeSnapshot(bench.memory.snapshot?.text ?? "");
+    const reader = { pieces: [] };
+    for (const record of bench.memory.journal) {
+      for (const fact of readFacts(reader, record.text)) fold(durable, fact);
+    }
+    expect(durable).toEqual(bench.state.durable);
+    const next = new Bench(bench.memory, "c2");
+    next.at = bench.at;
+    next.lead();
+    expect(next.run().state).toBe("committed");
+  });
+
+  test("a snapshot that can't be saved leaves the journal as it is", () => {
+    const bench = new Bench().lead();
+    bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
+    bench.override = (ask) => {
+      const why = failure("storageFull", "no space");
+      return ask.kind === "saveSnapshot" ? { kind: "failed", failure: why } : undefined;
+    };
+    bench.attach(1);
+    bench.submit();
+    bench.work();
+    expect(bench.run().state).toBe("committed");
+    expect(bench.memory.journal[0]?.sequence).toBe(1);
+  });
+});
+
+function tell(bench: Bench, story: readonly string[]): void {
+  let connection = 1;
+  let tasks = bench.takeTasks();
+  for (const word of story) {
+    tasks.push(...bench.takeTasks());
+    const task =
+      word === "finishLast"
+        ? tasks.pop()
+        : ["finish", "fail", "oom", "short"].includes(word)
+          ? tasks.shift()
+          : undefined;
+    if (task !== undefined) {
+      if (word === "fail") bench.fail(task, failure("workerLost", "gone"));
+      else if (word === "oom") bench.fail(task, failure("outOfMemory", "too small"));
+      else if (word === "short") bench.fail(task, failure("exchangeShort", "rows are missing"));
+      else bench.finish(task);
+    }
+    if (word === "lose") bench.pass(limits.executorLostMs + 200);
+    if (word === "attach")
+      bench.attach(++connection, { executor: `e${connection % 3}`, incarnation: connection });
+    if (word === "submit") bench.submit();
+    if (word === "rerun") bench.submit("usage", { rerun: true });
+    if (word === "cancel") bench.cancel(`usage.${day}.r1`);
+    if (word === "pass") bench.pass(700, [connection]);
+    if (word === "streamsGone") bench.memory.streams.clear();
+  }
+  tasks = [];
+}

@@ -1,0 +1,217 @@
+/** Who leads, when it stops, and why an old leader can't do harm. */
+import { describe, expect, test } from "vitest";
+import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
+import { failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { ClusterMemory } from "../sim/cluster-memory.ts";
+import { Bench, day } from "./bench.ts";
+
+const lease = limits.leaseExpiresMs + limits.candidateJitterMsMax + 2 * limits.tickEveryMs;
+
+/** Another coordinator's clock goes on from where this one's is. */
+function second(first: Bench, name = "c2"): Bench {
+  const bench = new Bench(first.memory, name);
+  bench.at = first.at;
+  return bench;
+}
+
+describe("to lead", () => {
+  test("takes the epoch, storage, the journal, in this order", () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    bench.override = (ask) => {
+      order.push(ask.kind);
+      return undefined;
+    };
+    bench.pass(200);
+    expect(bench.state.role.kind).toBe("leader");
+    expect(order).toEqual([
+      "readFences",
+      "readFences",
+      "takeEpoch",
+      "renew",
+      "claimStorage",
+      "readStorage",
+      "readJournal",
+      "append",
+      "rebuildViews",
+    ]);
+  });
+
+  test("a cluster that had a leader before waits out the lease", () => {
+    const memory = new ClusterMemory();
+    memory.epochs.set(4, "c0");
+    const bench = new Bench(memory);
+    bench.pass(limits.leaseExpiresMs - 100);
+    expect(bench.state.role.kind).toBe("standby");
+    bench.pass(limits.candidateJitterMsMax + 300);
+    expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 5 });
+  });
+
+  test("the epoch is above all that registry, storage and journal know", () => {
+    const memory = new ClusterMemory();
+    memory.epochs.set(2, "c0");
+    memory.claimed = 7;
+    const bench = new Bench(memory).lead();
+    expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 8 });
+  });
+
+  test("a standby that hears renewals stays one", () => {
+    const memory = new ClusterMemory();
+    memory.epochs.set(3, "c9");
+    const bench = new Bench(memory);
+    for (let beat = 1; beat < 20; beat++) {
+      bench.post({ kind: "leaderHeard", epoch: 3, coordinator: "c9", address: "c9:1", beat });
+      bench.pass(1_000);
+    }
+    expect(bench.state.role.kind).toBe("standby");
+  });
+
+  test("who loses the race for an epoch takes a higher one later", () => {
+    const memory = new ClusterMemory();
+    const bench = new Bench(memory);
+    let lost = false;
+    bench.override = (ask) => {
+      if (ask.kind !== "takeEpoch" || lost) return undefined;
+      lost = true;
+      memory.epochs.set(ask.epoch, "c9");
+      return { kind: "taken", taken: false };
+    };
+    bench.lead();
+    expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 2 });
+  });
+
+  test("records that an old leader still appends are folded before `led`", () => {
+    const old = new Bench().lead();
+    old.attach(1);
+    old.submit();
+    const [task] = old.takeTasks();
+    const next = second(old);
+    next.hold = (ask) => ask.kind === "append";
+    next.pass(lease);
+    if (task === undefined) throw new Error("no task was sent");
+    old.finish(task);
+    expect(old.commands()[0]).toMatchObject({ command: { kind: "reportAck" } });
+    next.hold = () => false;
+    next.release();
+    expect(next.state.role.kind).toBe("leader");
+    expect(next.state.durable.attempts.get(task.attemptId)?.state).toBe("done");
+  });
+
+  test("a `led` that was saved although the append failed is found", () => {
+    const bench = new Bench();
+    bench.override = (ask) => {
+      if (ask.kind !== "append" || bench.memory.journalLast > 0) return undefined;
+      bench.memory.answer(ask, { coordinator: "c1", address: "c1:1" });
+      return { kind: "failed", failure: failure("unavailable", "no answer came") };
+    };
+    bench.lead();
+    expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 1 });
+    expect(bench.state.journal.sequence).toBe(bench.memory.journalLast);
+  });
+
+  test("candidates are spread", () => {
+    const spread = ["c1", "c2", "coordinator-a", "coordinator-b"].map(candidateJitterMs);
+    expect(new Set(spread).size).toBe(4);
+    expect(Math.max(...spread)).toBeLessThanOrEqual(limits.candidateJitterMsMax);
+  });
+});
+
+describe("to stop", () => {
+  test("renewals without an answer end a leadership before others may begin", () => {
+    const bench = new Bench().lead();
+    bench.hold = (ask) => ask.kind === "renew";
+    const from = bench.at;
+    while (bench.state.role.kind === "leader") bench.pass(limits.tickEveryMs);
+    expect(bench.at - from).toBeLessThan(limits.leaseExpiresMs);
+  });
+
+  test("a paused leader notices before it does anything else", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.at += 60_000;
+    bench.effects = [];
+    const reply = bench.submit();
+    expect(bench.replyTo(reply)).toMatchObject({ failure: { code: "noLeader" } });
+    expect(bench.effects.map((effect) => effect.kind)).toEqual([
+      "log",
+      "closeConnection",
+      "roleChanged",
+      "reply",
+    ]);
+  });
+
+  test("a higher epoch heard of ends it; clients and executors are sent there", () => {
+    const bench = new Bench().lead();
+    bench.post({ kind: "leaderHeard", epoch: 9, coordinator: "c9", address: "c9:1", beat: 1 });
+    expect(bench.state.role.kind).toBe("standby");
+    expect(bench.replyTo(bench.submit())).toMatchObject({
+      failure: { code: "notLeader" },
+      leader: "c9:1",
+    });
+    bench.effects = [];
+    bench.attach(1);
+    expect(bench.commands()).toMatchObject([
+      { command: { kind: "refused", failure: { code: "notLeader" }, leader: "c9:1" } },
+    ]);
+  });
+
+  test("an executor that obeyed a higher epoch ends it, and the next epoch is above that", () => {
+    const bench = new Bench().lead();
+    bench.attach(1, { highestEpoch: 12 });
+    expect(bench.state.role.kind).toBe("standby");
+    bench.lead();
+    expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 13 });
+  });
+
+  test("a fenced write ends it", () => {
+    const bench = new Bench().lead();
+    bench.memory.claimed = 99;
+    bench.submit();
+    expect(bench.state.role.kind).toBe("standby");
+    expect(bench.replyTo(1)).toMatchObject({ kind: "failed" });
+  });
+
+  test("an old leader's append is refused once `led` of a newer one is there", () => {
+    const old = new Bench().lead();
+    old.attach(1);
+    old.submit();
+    const [task] = old.takeTasks();
+    const next = second(old).lead();
+    expect(next.state.role.kind).toBe("leader");
+    if (task === undefined) throw new Error("no task was sent");
+    old.effects = [];
+    old.finish(task);
+    expect(old.state.role.kind).toBe("standby");
+    expect(old.commands()).toEqual([]);
+  });
+
+  test("stop hands over and never leads again", () => {
+    const bench = new Bench().lead();
+    bench.post({ kind: "stop" });
+    bench.pass(lease * 3);
+    expect(bench.state.role.kind).toBe("standby");
+  });
+});
+
+describe("a lost journal", () => {
+  test("committed days stay committed, known jobs stay known, and the epoch goes on", () => {
+    const first = new Bench().lead();
+    first.attach(1);
+    first.submit();
+    first.work();
+    const { memory } = first;
+    memory.journal = [];
+    memory.journalLast = 0;
+    memory.epochs.clear();
+    memory.streams.clear();
+    const next = second(first).lead();
+    expect(next.state.role).toMatchObject({ kind: "leader", epoch: 2 });
+    expect(next.replyTo(next.submit("usage"))).toMatchObject({ failure: { code: "conflict" } });
+    next.attach(1);
+    const rerun = next.submit("usage", { rerun: true });
+    expect(next.replyTo(rerun)).toMatchObject({ run: `usage.${day}.r2` });
+    next.work();
+    expect(next.run(2).state).toBe("committed");
+  });
+});
