@@ -20,15 +20,16 @@ export interface EncodeOptions {
 }
 
 /**
- * The rows of `sql` as pieces of one Arrow IPC stream: schema first, then batches, then the end mark.
+ * The rows of `query` (one SELECT) as pieces of one Arrow IPC stream: schema first, then batches, then the end mark.
  * HUGEINT becomes DECIMAL(38,0); nested and other types become their text. A query that fails throws DuckDB's
  * own error; an aborted `signal` throws `cancelled`.
  */
 export async function* encodeQuery(
   connection: DuckDBConnection,
-  sql: string,
+  query: string,
   options: EncodeOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const sql = query.replace(/[;\s]+$/, "");
   const columns = await describeQuery(connection, sql);
   const layouts = columns.map((column) => must(layoutOf(column.wireType), "cast to a wire type"));
   const wire = columns.map((column) => ({ name: column.name, type: column.wireType }));

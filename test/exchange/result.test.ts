@@ -65,6 +65,11 @@ test.each([false, true])("a large result comes in bounded pieces, packed: %s", a
   expect(table.getChild("s")?.get(149_999)).toHaveLength(32);
 });
 
+test("a closing semicolon and blanks do no harm", async () => {
+  const table = await query("SELECT sum(i) AS s FROM range(4) r(i);  \n");
+  expect(String(table.schema.fields[0]?.type)).toBe("Decimal[38e0]");
+});
+
 test("an empty result is a schema without rows", async () => {
   const table = await query("SELECT 1::BIGINT AS a, 'x' AS b WHERE FALSE");
   expect([table.numRows, table.numCols]).toEqual([0, 2]);

@@ -105,6 +105,22 @@ describe("every type crosses exactly", () => {
     expect([none.rows, none.output.messages]).toEqual([0, 0]);
   });
 
+  test("rows of one partition only: the other groups are empty and complete", async () => {
+    const sql = "SELECT i AS k, 37 AS __p FROM range(100) r(i)";
+    const { sent, got, streams } = await roundTrip(planOf("k BIGINT", 40, 8), sql);
+    expect(await differences(connection, sent, got)).toBe("0");
+    const kinds = [...streams.values()].map((list) => list.map((message) => message.head.kind));
+    expect(kinds.filter((list) => list.includes("data"))).toEqual([["data", "completion"]]);
+    expect(kinds.length).toBe(8);
+  });
+
+  test("rows without any column are still counted", async () => {
+    const sql = "SELECT (i % 3)::INTEGER AS __p FROM range(5000) r(i)";
+    const plan = { ...planOf("k BIGINT", 3, 1), columns: [] };
+    const { sent, got } = await roundTrip(plan, sql);
+    expect(await differences(connection, sent, got)).toBe("0");
+  });
+
   test("names with quotes, spaces and reserved words", async () => {
     const sql = `SELECT 1::BIGINT AS "select", 2::BIGINT AS "a ""b", 3::BIGINT AS "Ü", 0 AS __p`;
     const columns = ["select", 'a "b', "Ü"].map((name) => ({ name, type: "BIGINT" }));
