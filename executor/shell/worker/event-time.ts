@@ -2,7 +2,7 @@
  * SQL for the event-time rule of a source: is a record inside its day, and at which millisecond was it?
  * A day is local to the job's time zone, which is the engine's session zone. Nothing is read or run here.
  */
-import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { sqlText } from "../../../shared/adapters/duckdb.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { SourceSpec } from "../../../shared/kernel/job.ts";
 
@@ -15,8 +15,15 @@ export interface EventSql {
 
 const unitsPerMillisecond = { s: 0.001, ms: 1, us: 1000 } as const;
 
-/** undefined when the source has no event time, or the work names no day. Errors: `jobInvalid` for a wrong column. */
-export function eventSql(source: SourceSpec, day: string | undefined): EventSql | undefined {
+/**
+ * `expression` stands for the event-time column (its name, or a column that holds a copy).
+ * undefined when the source has no event time, or the work names no day. Errors: `jobInvalid` for a wrong column.
+ */
+export function eventSql(
+  source: SourceSpec,
+  day: string | undefined,
+  expression: string,
+): EventSql | undefined {
   const rule = source.eventTime;
   if (rule === undefined || day === undefined) return undefined;
   const column = source.columns.find((candidate) => candidate.name === rule.column);
@@ -26,7 +33,7 @@ export function eventSql(source: SourceSpec, day: string | undefined): EventSql 
       `source ${source.name}: event_time names no declared column ${rule.column}`,
     );
   }
-  const milliseconds = inMilliseconds(sqlName(column.name), column.type, rule.unit);
+  const milliseconds = inMilliseconds(expression, column.type, rule.unit);
   if (milliseconds === undefined) {
     throw fail(
       "jobInvalid",

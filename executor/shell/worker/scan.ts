@@ -23,86 +23,103 @@ export interface Scanned {
   readonly lateFile?: string;
 }
 
+/** How the rows of a source lie in the scan table, and what of them the stage may see. */
+interface ScanShape {
+  readonly source: SourceSpec;
+  readonly keep: readonly Column[];
+  readonly rule: OutsideRule;
+  /** Over the columns of the file. */
+  readonly inFile: EventSql | undefined;
+  /** Over the columns of the scan table. */
+  readonly inTable: EventSql | undefined;
+  /** The event-time column, where the stage does not keep it anyway. */
+  readonly time: Column | undefined;
+}
+
 /** Reads the split: makes view `<source>`, and table `<source>_files` where the stage reads it. */
 export async function scanSplit(attempt: Attempt, work: MapWork): Promise<Scanned> {
   const { source, stage, split } = work;
   if (stage.input.kind !== "scan") throw fail("internal", `stage ${stage.id} is no scan`);
-  const events = eventSql(source, work.day);
-  const rule = events === undefined ? "keep" : (source.eventTime?.outside ?? "keep");
-  const keep = keptColumns(source, stage.input.keep);
-  await createScanTable(attempt, source, keep, events, rule);
+  const shape = shapeOf(work, stage.input.keep);
+  await createScanTable(attempt, shape);
   const read: FileAccount[] = [];
   let [rows, bytes] = [0, 0];
   for (const [index, file] of split.files.entries()) {
-    const select = selectList(source, keep, events, rule, index);
-    const account = await scanFile(attempt, work, file, select);
+    const account = await scanFile(attempt, work, file, selectList(shape, index));
     read.push(account);
     rows += account.lines;
     bytes += Math.min(account.plainBytes, file.size);
     attempt.context.progress(rows, bytes);
   }
-  const found = events === undefined ? new Map() : await eventsByFile(attempt);
-  const accounts = read.map((account, index) => withEvents(account, found.get(index), rule));
-  const lateFile = await takeOutside(attempt, split.files, rule);
-  await createView(attempt, source, keep, rule);
+  const found =
+    shape.inTable === undefined ? new Map() : await eventsByFile(attempt, shape.inTable);
+  const accounts = read.map((account, index) => withEvents(account, found.get(index), shape.rule));
+  const lateFile = await takeOutside(attempt, split.files, shape.rule);
+  await createView(attempt, shape);
   if (stage.input.files) await makeFilesTable(attempt, source, accounts, found);
   return { accounts, ...(lateFile === undefined ? {} : { lateFile }) };
 }
 
-function keptColumns(source: SourceSpec, keep: readonly string[]): readonly Column[] {
-  return keep.map((name) => {
-    const column = source.columns.find((candidate) => candidate.name === name);
-    if (column === undefined) {
-      throw fail("internal", `source ${source.name}: kept column ${name} is not declared`);
-    }
-    return column;
-  });
+function shapeOf(work: MapWork, names: readonly string[]): ScanShape {
+  const { source, day } = work;
+  const keep = names.map((name) => declared(source, name));
+  const name = source.eventTime?.column;
+  const inFile = name === undefined ? undefined : eventSql(source, day, sqlName(name));
+  if (name === undefined || inFile === undefined) {
+    return { source, keep, rule: "keep", inFile: undefined, inTable: undefined, time: undefined };
+  }
+  const kept = names.includes(name);
+  return {
+    source,
+    keep,
+    rule: source.eventTime?.outside ?? "keep",
+    inFile,
+    inTable: kept ? inFile : eventSql(source, day, "__time"),
+    time: kept ? undefined : declared(source, name),
+  };
+}
+
+function declared(source: SourceSpec, name: string): Column {
+  const column = source.columns.find((candidate) => candidate.name === name);
+  if (column !== undefined) return column;
+  throw fail("internal", `source ${source.name}: column ${name} is not declared`);
 }
 
 /**
- * Beside the kept columns: `__file` and `__ms` for the accounts of event time, `__outside` for rows that leave,
+ * Beside the kept columns: `__file` and `__time` for the accounts of event time, `__outside` for rows that leave,
  * `__row` so that a table of no columns still has rows.
  */
-async function createScanTable(
-  attempt: Attempt,
-  source: SourceSpec,
-  keep: readonly Column[],
-  events: EventSql | undefined,
-  rule: OutsideRule,
-): Promise<void> {
-  const columns = keep.map(({ name, type }) => `${sqlName(name)} ${type}`);
-  if (events !== undefined) columns.push("__file INTEGER", "__ms BIGINT", "__late BOOLEAN");
-  if (rule === "reject") columns.push("__outside VARCHAR");
-  if (rule === "late_table") columns.push(`__outside STRUCT(${structOf(source)})`);
-  if (columns.length === 0) columns.push("__row BOOLEAN");
+async function createScanTable(attempt: Attempt, shape: ScanShape): Promise<void> {
+  const { source, keep, rule, time } = shape;
+  const list = keep.map(({ name, type }) => `${sqlName(name)} ${type}`);
+  if (shape.inTable !== undefined) list.push("__file INTEGER");
+  if (time !== undefined) list.push(`__time ${time.type}`);
+  if (rule === "reject") list.push("__outside VARCHAR");
+  if (rule === "late_table") {
+    const members = source.columns.map(({ name, type }) => `${sqlName(name)} ${type}`);
+    list.push(`__outside STRUCT(${members.join(", ")})`);
+  }
+  if (list.length === 0) list.push("__row BOOLEAN");
   await attempt.engine.run(
-    `CREATE TABLE ${scanTable} (${columns.join(", ")})`,
+    `CREATE TABLE ${scanTable} (${list.join(", ")})`,
     `source ${source.name}`,
   );
 }
 
-function structOf(source: SourceSpec): string {
-  return source.columns.map(({ name, type }) => `${sqlName(name)} ${type}`).join(", ");
-}
-
-function selectList(
-  source: SourceSpec,
-  keep: readonly Column[],
-  events: EventSql | undefined,
-  rule: OutsideRule,
-  index: number,
-): readonly string[] {
+function selectList(shape: ScanShape, index: number): readonly string[] {
+  const { source, keep, rule, time, inFile } = shape;
   const list = keep.map(({ name }) => sqlName(name));
-  if (events !== undefined) list.push(String(index), events.milliseconds, events.outside);
+  if (inFile !== undefined) list.push(String(index));
+  if (time !== undefined) list.push(sqlName(time.name));
   const all = source.columns.map(({ name }) => sqlName(name));
-  if (events !== undefined && rule === "reject") {
+  if (inFile !== undefined && rule === "reject") {
     const texts = all.map((name) => `coalesce(${name}::VARCHAR, '')`);
     const line = texts.join(` || ${sqlText(source.csv.delimiter)} || `);
-    list.push(`CASE WHEN ${events.outside} THEN left(${line}, ${limits.rejectLineBytesKept}) END`);
+    list.push(`CASE WHEN ${inFile.outside} THEN left(${line}, ${limits.rejectLineBytesKept}) END`);
   }
-  if (events !== undefined && rule === "late_table") {
+  if (inFile !== undefined && rule === "late_table") {
     const members = all.map((name) => `${name} := ${name}`);
-    list.push(`CASE WHEN ${events.outside} THEN struct_pack(${members.join(", ")}) END`);
+    list.push(`CASE WHEN ${inFile.outside} THEN struct_pack(${members.join(", ")}) END`);
   }
   return list.length === 0 ? ["true"] : list;
 }
@@ -133,10 +150,11 @@ async function scanFile(
   return await scanCsv({ ...common, folder, gzip: source.format === "csv.gz", csv: source.csv });
 }
 
-async function eventsByFile(attempt: Attempt): Promise<Map<number, FileEvents>> {
+async function eventsByFile(attempt: Attempt, events: EventSql): Promise<Map<number, FileEvents>> {
   const rows = await attempt.engine.rows(
-    `SELECT __file::VARCHAR, min(__ms)::VARCHAR, max(__ms)::VARCHAR,
-       count(*) FILTER (__late)::VARCHAR FROM ${scanTable} GROUP BY __file`,
+    `SELECT __file::VARCHAR, min(ms)::VARCHAR, max(ms)::VARCHAR, count(*) FILTER (outside)::VARCHAR
+     FROM (SELECT __file, ${events.milliseconds} AS ms, ${events.outside} AS outside FROM ${scanTable})
+     GROUP BY __file`,
     "event times",
   );
   return new Map(
@@ -176,13 +194,13 @@ async function takeOutside(
   if (rule === "reject") {
     await engine.run(
       `INSERT INTO ${rejectsTable}
-       SELECT ${file}, NULL, 'event time outside the day', __outside FROM ${scanTable} WHERE __late`,
+       SELECT ${file}, NULL, 'event time outside the day', __outside FROM ${scanTable} WHERE __outside IS NOT NULL`,
       "event times",
     );
     return undefined;
   }
   const [count] = await engine.rows(
-    `SELECT count(*)::VARCHAR FROM ${scanTable} WHERE __late`,
+    `SELECT count(*)::VARCHAR FROM ${scanTable} WHERE __outside IS NOT NULL`,
     "event times",
   );
   if (count?.[0] === "0") return undefined;
@@ -190,20 +208,15 @@ async function takeOutside(
   await stagePrivate(
     attempt,
     join(context.root, path),
-    `SELECT ${file} AS __source_file, unnest(__outside) FROM ${scanTable} WHERE __late`,
+    `SELECT ${file} AS __source_file, unnest(__outside) FROM ${scanTable} WHERE __outside IS NOT NULL`,
   );
   return path;
 }
 
-async function createView(
-  attempt: Attempt,
-  source: SourceSpec,
-  keep: readonly Column[],
-  rule: OutsideRule,
-): Promise<void> {
+async function createView(attempt: Attempt, { source, keep, rule }: ScanShape): Promise<void> {
   const list =
     keep.length === 0 ? "true AS __row" : keep.map(({ name }) => sqlName(name)).join(", ");
-  const filter = rule === "keep" ? "" : " WHERE NOT __late";
+  const filter = rule === "keep" ? "" : " WHERE __outside IS NULL";
   await attempt.engine.run(
     `CREATE VIEW ${sqlName(source.name)} AS SELECT ${list} FROM ${scanTable}${filter}`,
     `source ${source.name}`,

@@ -61,27 +61,32 @@ async function toExchange(
   const route = exchangeRoute(delivery.outputs, output.exchange);
   const table = `__out_${plan.id}`;
   const what = `stage ${program.stage.id}, exchange ${plan.id}`;
-  await engine.run(
-    `CREATE TABLE ${sqlName(table)} AS
-     SELECT *, ${partitionOf(plan)} AS ${partitionColumn}
-     FROM (SELECT ${castColumns(plan.columns)} FROM (${output.sql}))`,
-    what,
-  );
-  // Its rows are copied out: the memory of the inputs is better used for sending.
-  if (last) await releaseAll(attempt, program);
-  const { signal } = context;
+  const rows = `SELECT *, ${partitionOf(plan)} AS ${partitionColumn}
+     FROM (SELECT ${castColumns(plan.columns)} FROM (${output.sql}))`;
+  const kind = (await isCheap(attempt, rows, what)) ? "VIEW" : "TABLE";
+  await engine.run(`CREATE ${kind} ${sqlName(table)} AS ${rows}`, what);
+  // A table has its rows copied out: the memory of the inputs is better used for sending.
+  if (last && kind === "TABLE") await releaseAll(attempt, program);
   const { attemptId } = delivery;
-  const { producer } = program;
   const sent = await context.exchange.write(engine.connection, {
     plan,
     route,
     attemptId,
-    producer,
+    producer: program.producer,
     table,
-    signal,
+    signal: context.signal,
   });
-  await engine.run(`DROP TABLE ${sqlName(table)}`, what);
+  await engine.run(`DROP ${kind} ${sqlName(table)}`, what);
   return sent;
+}
+
+const cheapOperators = ["PROJECTION", "FILTER", "SEQ_SCAN", "TABLE_SCAN", "UNION", "EMPTY_RESULT"];
+
+/** Sending reads the rows twice: what only picks and computes is not copied for it, anything else is. */
+async function isCheap(attempt: Attempt, sql: string, what: string): Promise<boolean> {
+  const [row] = await attempt.engine.rows(`EXPLAIN (FORMAT json) ${sql}`, what);
+  const names = [...(row?.[1] ?? "").matchAll(/"name":\s*"([^"]*)"/g)].map((match) => match[1]);
+  return names.length > 0 && names.every((name) => cheapOperators.includes(name?.trim() ?? ""));
 }
 
 async function releaseAll(attempt: Attempt, program: StageProgram): Promise<void> {
