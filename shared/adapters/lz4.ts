@@ -41,7 +41,12 @@ export function decompressLz4Frame(bytes: Uint8Array): Uint8Array {
   try {
     return isOurs(frame) ? readBlocks(frame) : decompressFrameSync(frame);
   } catch (error) {
-    throw fail("internal", `an LZ4 frame of ${bytes.byteLength} bytes is damaged`, undefined, error);
+    throw fail(
+      "internal",
+      `an LZ4 frame of ${bytes.byteLength} bytes is damaged`,
+      undefined,
+      error,
+    );
   }
 }
 
