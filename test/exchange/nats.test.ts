@@ -231,10 +231,14 @@ test("a server without room: exchangeFull, and it works again when there is room
 describe("nats-server dies", () => {
   test("while a task writes: it goes on after the restart, and nothing is lost or doubled", async () => {
     await makeRows("big", 0, 600_000);
-    const writing = write("a1", "big");
+    let ended = false;
+    const writing = write("a1", "big").finally(() => {
+      ended = true;
+    });
     const stream = route.streams[0] ?? "";
     await until(async () => (await messagesOf(stream)) >= 2);
     await server.halt("SIGKILL");
+    expect(ended).toBe(false);
     await new Promise((resume) => setTimeout(resume, 300));
     await server.start();
     const output = await writing;
