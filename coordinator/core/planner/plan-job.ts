@@ -1,0 +1,187 @@
+/**
+ * The planner's one entry: job + the SQL engine's answers so far → a plan, a refusal, or the questions still open.
+ * Pure: called again with more answers it starts over and gets further.
+ */
+
+import { type Failure, failure } from "../../../shared/kernel/failure.ts";
+import type { Column, JobSpec } from "../../../shared/kernel/job.ts";
+import type { ExchangePlan, JobPlan, StageOutput, StagePlan } from "../../../shared/kernel/plan.ts";
+import type { SqlAnswer, SqlQuestion } from "../../../shared/kernel/sql-question.ts";
+import { Asker, columnsOf, describeQuestion, Pending, questionKey } from "./binding.ts";
+import { selectNode, statement } from "./emit.ts";
+import { type Front, readJob } from "./front.ts";
+import { Placement } from "./placement.ts";
+import { failureAt, lineAt, Refusal } from "./refusal.ts";
+import { type DraftExchange, type DraftStage, draftStages } from "./stages.ts";
+import { printTree, type Tree } from "./tree.ts";
+import { Typing } from "./typing.ts";
+
+export { questionKey };
+
+export type Planning =
+  | { readonly kind: "need"; readonly questions: readonly SqlQuestion[] }
+  | { readonly kind: "planned"; readonly plan: JobPlan }
+  | { readonly kind: "refused"; readonly failure: Failure };
+
+export function planJob(job: JobSpec, answers: ReadonlyMap<string, SqlAnswer>): Planning {
+  const asker = new Asker(answers);
+  try {
+    return { kind: "planned", plan: plan(job, asker) };
+  } catch (error) {
+    if (error instanceof Pending) return { kind: "need", questions: asker.questions() };
+    if (error instanceof Refusal) return { kind: "refused", failure: explainRefusal(error, job) };
+    throw error;
+  }
+}
+
+function explainRefusal(refusal: Refusal, job: JobSpec): Failure {
+  const model = job.models.find((entry) => entry.name === refusal.model);
+  if (model === undefined)
+    return failure(refusal.code, `job ${job.name}: ${refusal.clause}: ${refusal.message}`);
+  const line = lineAt(model.sql, refusal.position);
+  return failureAt(refusal, { model: model.name, file: model.file, line });
+}
+
+function plan(job: JobSpec, asker: Asker): JobPlan {
+  const front = readJob(job, asker);
+  const types = describeRelations(front, asker);
+  const typing = new Typing(front.relations, asker, front.known, types);
+  const placement = new Placement(front.relations, types, typing);
+  placement.run((name) => front.sourceOf.get(name) ?? name);
+  const stages = draftStages(placement, front.written, exchangeNames(front));
+  return new PlanText(job, asker).plan(stages, front);
+}
+
+/** Columns of every relation, asked for in one round. */
+function describeRelations(front: Front, asker: Asker): Map<string, readonly Column[]> {
+  const types = new Map<string, readonly Column[]>(front.known);
+  const names = [...front.relations.byName.keys()].filter((name) => !types.has(name));
+  const questions = names.map((name) => describeQuestion(name, front.relations, front.known));
+  for (const question of questions) asker.ask(question);
+  asker.settle();
+  names.forEach((name, index) => {
+    const question = questions[index];
+    if (question === undefined) return;
+    types.set(name, columnsOf(asker.demand(question), front.relations.get(name).model));
+  });
+  return types;
+}
+
+/** `x0`, `x1` … leaving out what a table of the job is called. */
+function exchangeNames(front: Front): (number: number) => string {
+  const free: string[] = [];
+  let next = 0;
+  return (number) => {
+    while (free.length <= number) {
+      const name = `x${next}`;
+      next += 1;
+      if (!front.relations.isTaken(name)) free.push(name);
+    }
+    return free[number] ?? "";
+  };
+}
+
+/** Drafts with trees → the plan with SQL texts. */
+class PlanText {
+  private readonly job: JobSpec;
+  private readonly asker: Asker;
+
+  constructor(job: JobSpec, asker: Asker) {
+    this.job = job;
+    this.asker = asker;
+  }
+
+  plan(drafts: readonly DraftStage[], front: Front): JobPlan {
+    const stages = drafts.map((draft, index) => this.stage(draft, `s${index}`));
+    const exchanges = drafts.flatMap((draft) => draft.sends.map((send) => this.exchange(send)));
+    const datasets = stages.flatMap((stage) =>
+      stage.outputs.flatMap((output) =>
+        output.kind === "dataset"
+          ? [{ model: output.model, stage: stage.id, columns: output.columns }]
+          : [],
+      ),
+    );
+    this.asker.settle();
+    const order = new Map(this.job.models.map((model, index) => [model.name, index]));
+    datasets.sort((a, b) => (order.get(a.model) ?? 0) - (order.get(b.model) ?? 0));
+    exchanges.sort((a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)));
+    const { usesLogicalTime } = front;
+    return { stages: this.withInputs(stages, drafts), exchanges, datasets, usesLogicalTime };
+  }
+
+  private stage(draft: DraftStage, id: string): StagePlan {
+    const { source } = draft.place;
+    const outputs: StageOutput[] = [
+      ...draft.sends.map((send) => ({
+        kind: "exchange" as const,
+        exchange: send.id,
+        sql: this.text(send.node),
+      })),
+      ...draft.writes.map((write) => ({
+        kind: "dataset" as const,
+        model: write.written.model,
+        sql: this.text(write.node),
+        columns: write.columns,
+        single: source === undefined,
+      })),
+    ];
+    return {
+      id,
+      input:
+        source === undefined
+          ? { kind: "exchange", exchanges: [] }
+          : { kind: "scan", source, keep: draft.keep, files: draft.files },
+      dimensions: draft.dimensions,
+      tables: draft.tables.map(({ name, node, materialize }) => ({
+        name,
+        sql: this.text(node),
+        materialize,
+      })),
+      outputs,
+    };
+  }
+
+  /** Exchange stages name their inputs by the ids that senders drew. */
+  private withInputs(
+    stages: readonly StagePlan[],
+    drafts: readonly DraftStage[],
+  ): readonly StagePlan[] {
+    const sends = drafts.flatMap((draft) => draft.sends);
+    return stages.map((stage, index) => {
+      const place = drafts[index]?.place;
+      if (stage.input.kind === "scan") return stage;
+      const exchanges = sends.filter((send) => send.place === place).map((send) => send.id);
+      exchanges.sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+      return { ...stage, input: { kind: "exchange", exchanges } };
+    });
+  }
+
+  private exchange(send: DraftExchange): ExchangePlan {
+    const single = send.keys.length === 0;
+    const { partitions, groups } = this.job.execution;
+    return {
+      id: send.id,
+      columns: send.columns,
+      keys: send.keys.map((expr) => this.expression(expr)),
+      partitions: single ? 1 : partitions,
+      groups: single ? 1 : Math.min(groups, partitions),
+    };
+  }
+
+  private text(node: Tree): string {
+    const answer = this.asker.ask({ kind: "format", tree: printTree(statement(node)) });
+    if (answer === undefined) return "";
+    if (answer.kind !== "sql") {
+      const message = answer.kind === "error" ? answer.message : answer.kind;
+      throw new Refusal("query", `the engine can't write it back: ${message}`);
+    }
+    return answer.sql;
+  }
+
+  /** One expression as text: formatted as the only column of a SELECT. */
+  private expression(expr: Tree): string {
+    const empty = { type: "EMPTY", alias: "", sample: null };
+    const text = this.text(selectNode({ select: [{ name: "", expr }], from: empty }));
+    return text.replace(/^SELECT /, "");
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * Places as stages: which tables each builds, what it sends and writes, and the columns and filters of every exchange.
+ * Stages are worked out from the last to the first, since a sender's columns are what its readers need.
+ */
+import { must } from "../../../shared/kernel/assert.ts";
+import type { Column } from "../../../shared/kernel/job.ts";
+import { plainSelect, relationNode, selectNode, tableReference } from "./emit.ts";
+import { datasetType, travelType } from "./key-types.ts";
+import type { Placement } from "./placement.ts";
+import type { Exchange, Place } from "./places.ts";
+import { addNeeds, type Needs, noteInputs } from "./pruning.ts";
+import { pushedFilter } from "./pushdown.ts";
+import { inputsOf, type Relation } from "./relation.ts";
+import { cast, column, columnRefs, type Item, keyOf, mapColumns, type Tree } from "./tree.ts";
+
+/** A model as it is written. */
+export interface Written {
+  readonly model: string;
+  readonly relation: string;
+  readonly columns: readonly Column[];
+  /** ORDER BY of the model, over its output columns `[t, name]`. */
+  readonly orders: readonly Tree[];
+}
+
+export interface DraftTable {
+  readonly name: string;
+  readonly node: Tree;
+  readonly materialize: boolean;
+}
+
+export interface DraftExchange {
+  readonly exchange: Exchange;
+  readonly place: Place;
+  readonly id: string;
+  readonly columns: readonly Column[];
+  /** Over bare column names, cast to the place's key types. */
+  readonly keys: readonly Tree[];
+  readonly node: Tree;
+}
+
+export interface DraftStage {
+  readonly place: Place;
+  readonly tables: readonly DraftTable[];
+  readonly sends: readonly DraftExchange[];
+  readonly writes: readonly {
+    readonly written: Written;
+    readonly columns: readonly Column[];
+    readonly node: Tree;
+  }[];
+  readonly keep: readonly string[];
+  readonly files: boolean;
+  readonly dimensions: readonly string[];
+}
+
+interface Sent {
+  readonly columns: readonly string[];
+  readonly filter: readonly Tree[];
+}
+
+/** The stages of a placed job in running order. `exchangeId`: names by number that clash with nothing. */
+export function draftStages(
+  placement: Placement,
+  written: readonly Written[],
+  exchangeId: (number: number) => string,
+): readonly DraftStage[] {
+  const order = runningOrder(placement.places.list, placement);
+  const ids = new Map<Exchange, string>();
+  for (const exchange of order.flatMap((place) => place.exchanges))
+    ids.set(exchange, exchangeId(ids.size));
+  const sent = new Map<Exchange, Sent>();
+  const stages: DraftStage[] = [];
+  for (const place of [...order].reverse()) {
+    const outgoing = order.flatMap((target) =>
+      target.exchanges
+        .filter((entry) => entry.from === place.id && sent.has(entry))
+        .map((exchange) => ({ exchange, target })),
+    );
+    const mine = written.filter((entry) => homeOf(placement, entry.relation) === place);
+    if (outgoing.length === 0 && mine.length === 0) continue;
+    stages.unshift(new StageDraft(placement, place, ids).draft(outgoing, mine, sent));
+  }
+  return stages;
+}
+
+function homeOf(placement: Placement, relation: string): Place {
+  return placement.places.get(placement.places.homeOf(placement.anchor(relation)));
+}
+
+/** Places with every sender before its readers, otherwise in the order they were opened. */
+function runningOrder(places: readonly Place[], placement: Placement): readonly Place[] {
+  const done: Place[] = [];
+  const visit = (place: Place): void => {
+    if (done.includes(place)) return;
+    for (const exchange of place.exchanges) visit(placement.places.get(exchange.from));
+    done.push(place);
+  };
+  for (const place of places) visit(place);
+  return done;
+}
+
+class StageDraft {
+  private readonly placement: Placement;
+  private readonly place: Place;
+  private readonly ids: ReadonlyMap<Exchange, string>;
+  private readonly needs: Needs = new Map();
+  private readonly readers = new Map<string, number>();
+  private readonly slim = new Map<string, Relation>();
+
+  constructor(placement: Placement, place: Place, ids: ReadonlyMap<Exchange, string>) {
+    this.placement = placement;
+    this.place = place;
+    this.ids = ids;
+  }
+
+  draft(
+    outgoing: readonly { exchange: Exchange; target: Place }[],
+    mine: readonly Written[],
+    sent: Map<Exchange, Sent>,
+  ): DraftStage {
+    for (const { exchange } of outgoing) {
+      const { columns, filter } = must(sent.get(exchange), "readers are drafted before senders");
+      addNeeds(this.needs, exchange.anchor, columns);
+      addNeeds(
+        this.needs,
+        exchange.anchor,
+        filter.flatMap(columnRefs).map((ref) => ref.name),
+      );
+      this.count(exchange.anchor);
+    }
+    for (const { relation } of mine) {
+      addNeeds(this.needs, relation, this.placement.relations.get(relation).columns);
+      this.count(relation);
+    }
+    const order = this.reachable([
+      ...outgoing.map((entry) => entry.exchange.anchor),
+      ...mine.map((w) => w.relation),
+    ]);
+    const filters = this.slimReaders(order);
+    for (const name of [...order].reverse()) {
+      if (!this.isTable(name)) this.noteInputsOf(name);
+    }
+    for (const exchange of this.place.exchanges) {
+      if (this.needs.has(exchange.anchor))
+        sent.set(exchange, this.sentColumns(exchange, filters.get(exchange) ?? []));
+    }
+    return {
+      place: this.place,
+      tables: this.tables(order, sent),
+      sends: outgoing.map(({ exchange, target }) =>
+        this.send(exchange, target, must(sent.get(exchange), "drafted")),
+      ),
+      writes: mine.map((entry) => this.write(entry)),
+      ...this.scanned(order),
+      dimensions: order.filter((name) => this.baseKind(name) === "dimension").sort(),
+    };
+  }
+
+  private count(relation: string): void {
+    this.readers.set(relation, (this.readers.get(relation) ?? 0) + 1);
+  }
+
+  private relation(name: string): Relation {
+    return this.slim.get(name) ?? this.placement.relations.get(name);
+  }
+
+  private baseKind(name: string): string | undefined {
+    const { body } = this.placement.relations.get(name);
+    return body.kind === "base" ? body.base : undefined;
+  }
+
+  private incoming(name: string): Exchange | undefined {
+    return this.place.exchanges.find((entry) => entry.anchor === name);
+  }
+
+  /** Is the relation there as a table, rather than computed in this stage? */
+  private isTable(name: string): boolean {
+    return this.incoming(name) !== undefined || this.baseKind(name) !== undefined;
+  }
+
+  /** Everything the roots read in this stage, inputs first. */
+  private reachable(roots: readonly string[]): readonly string[] {
+    const order: string[] = [];
+    const seen = new Set<string>();
+    const visit = (name: string): void => {
+      if (seen.has(name)) return;
+      seen.add(name);
+      if (!this.isTable(name)) {
+        for (const input of inputsOf(this.placement.relations.get(name).body)) {
+          this.count(input);
+          visit(input);
+        }
+      }
+      order.push(name);
+    };
+    for (const root of roots) visit(root);
+    return order;
+  }
+
+  /** Filters that every reader of an exchange has are applied by the sender and dropped here. */
+  private slimReaders(order: readonly string[]): Map<Exchange, readonly Tree[]> {
+    const filters = new Map<Exchange, readonly Tree[]>();
+    for (const exchange of this.place.exchanges) {
+      const readers = order
+        .filter((name) => !this.isTable(name))
+        .map((name) => this.relation(name))
+        .filter((relation) => inputsOf(relation.body).includes(exchange.anchor));
+      const { filter, slimmed } = pushedFilter(exchange.anchor, readers);
+      filters.set(exchange, filter);
+      for (const relation of slimmed) this.slim.set(relation.name, relation);
+    }
+    return filters;
+  }
+
+  private noteInputsOf(name: string): void {
+    const needed = this.needs.get(name) ?? new Set<string>();
+    noteInputs(
+      this.relation(name),
+      needed,
+      this.needs,
+      (entry) => this.placement.relations.get(entry).columns,
+    );
+  }
+
+  private sentColumns(exchange: Exchange, filter: readonly Tree[]): Sent {
+    const needed = this.needs.get(exchange.anchor) ?? new Set<string>();
+    const keyed = exchange.keys.flatMap(columnRefs).map((ref) => ref.name);
+    const all = this.placement.relations.get(exchange.anchor).columns;
+    const columns = all.filter((name) => needed.has(name) || keyed.includes(name));
+    return { columns: columns.length > 0 ? columns : all.slice(0, 1), filter };
+  }
+
+  private tables(
+    order: readonly string[],
+    sent: ReadonlyMap<Exchange, Sent>,
+  ): readonly DraftTable[] {
+    return order.flatMap((name) => {
+      const exchange = this.incoming(name);
+      if (exchange !== undefined) {
+        const { columns } = must(sent.get(exchange), "an exchange that is read is sent");
+        const id = must(this.ids.get(exchange), "an exchange has its id");
+        return [
+          {
+            name,
+            node: plainSelect(id, columns, this.backCasts(name, columns)),
+            materialize: false,
+          },
+        ];
+      }
+      if (this.baseKind(name) !== undefined) return [];
+      const relation = this.relation(name);
+      const heavy = relation.body.kind !== "view" && (this.readers.get(name) ?? 0) > 1;
+      return [
+        {
+          name,
+          node: relationNode(relation, (table) => table, this.needs.get(name)),
+          materialize: heavy,
+        },
+      ];
+    });
+  }
+
+  /** Columns that travelled in another type get their own back. */
+  private backCasts(name: string, columns: readonly string[]): ReadonlyMap<string, string> {
+    const casts = new Map<string, string>();
+    for (const entry of columns) {
+      const type = this.placement.typing.columnType(name, entry);
+      if (travelType(entry, type) !== type) casts.set(entry, type);
+    }
+    return casts;
+  }
+
+  private send(exchange: Exchange, target: Place, sent: Sent): DraftExchange {
+    const { typing } = this.placement;
+    const { anchor } = exchange;
+    const columns = sent.columns.map((name) => ({
+      name,
+      type: travelType(name, typing.columnType(anchor, name)),
+    }));
+    const casts = new Map<string, string>();
+    for (const { name, type } of columns) {
+      if (typing.columnType(anchor, name) !== type) casts.set(name, type);
+    }
+    const keys = exchange.keys.map((expr, index) => {
+      const type = target.keyTypes[index] ?? "";
+      const bare = bareColumns(expr);
+      return columns.some(
+        (entry) => keyOf(column("", entry.name)) === keyOf(bare) && entry.type === type,
+      )
+        ? bare
+        : cast(bare, type);
+    });
+    const node = plainSelect(anchor, sent.columns, casts, sent.filter);
+    const id = must(this.ids.get(exchange), "an exchange has its id");
+    return { exchange, place: target, id, columns, keys, node };
+  }
+
+  private write(written: Written): DraftStage["writes"][number] {
+    const columns = written.columns.map((entry) => ({
+      name: entry.name,
+      type: datasetType(entry.name, entry.type),
+    }));
+    const select: Item[] = columns.map((entry, index) => {
+      const ref = column("t", entry.name);
+      return {
+        name: entry.name,
+        expr: written.columns[index]?.type === entry.type ? ref : cast(ref, entry.type),
+      };
+    });
+    const modifiers =
+      written.orders.length > 0
+        ? [{ type: "ORDER_MODIFIER", orders: written.orders as never }]
+        : [];
+    const node = selectNode({ select, from: tableReference(written.relation, "t"), modifiers });
+    return { written, columns, node };
+  }
+
+  private scanned(order: readonly string[]): Pick<DraftStage, "keep" | "files"> {
+    const { source } = this.place;
+    const files = order.some((name) => this.baseKind(name) === "files");
+    if (source === undefined) return { keep: [], files: false };
+    const declared = this.placement.relations.get(source).columns;
+    const keep = declared.filter((name) => this.needs.get(source)?.has(name));
+    return { keep: keep.length > 0 ? keep : declared.slice(0, 1), files };
+  }
+}
+
+function bareColumns(expr: Tree): Tree {
+  return mapColumns(expr, (ref) => column("", ref.name));
+}

@@ -1,0 +1,166 @@
+/**
+ * One aggregate as two: partial results where the rows are, and their combination where groups meet. The combined
+ * columns have the names and types of the plain aggregate, so whatever reads it doesn't notice.
+ */
+import type { Column } from "../../../shared/kernel/job.ts";
+import type { CallKind } from "./aggregates.ts";
+import { functionName } from "./aggregates.ts";
+import { coalesce } from "./from-clause.ts";
+import type { Body } from "./relation.ts";
+import {
+  call,
+  cast,
+  column,
+  constant,
+  type Item,
+  listOf,
+  mapColumns,
+  operator,
+  type Tree,
+} from "./tree.ts";
+
+type Aggregate = Body & { readonly kind: "aggregate" };
+
+export interface TwoStep {
+  /** Calls of the partial aggregate (its keys are the keys of the whole). */
+  readonly partial: readonly Item[];
+  /** Keys of the combination, over the partial relation. */
+  readonly keys: readonly Item[];
+  readonly calls: readonly Item[];
+  /** Group means that variances are combined around: window columns to add to the partials first. */
+  readonly means: readonly Item[];
+}
+
+/** `kinds` belong to `body.calls`, in order; none is holistic. `columns`: the aggregate's own columns with types. */
+export function twoStep(
+  body: Aggregate,
+  kinds: readonly CallKind[],
+  columns: readonly Column[],
+): TwoStep {
+  const partial: Item[] = [];
+  const means: Item[] = [];
+  const types = new Map(columns.map((entry) => [entry.name, entry.type]));
+  const keyRefs = body.keys.map((key) => column("t", key.name));
+  const calls = body.calls.map((item, index) => {
+    const kind = kinds[index];
+    const expr =
+      kind === undefined || kind.kind === "holistic" || kind.kind === "grouping"
+        ? groupingCall(item, body)
+        : combined(item, kind.how, { partial, means, keyRefs });
+    const type = types.get(item.name);
+    return { name: item.name, expr: type === undefined ? expr : cast(expr, type) };
+  });
+  const keys = body.keys.map((key) => ({ name: key.name, expr: column("t", key.name) }));
+  return { partial, keys, calls, means };
+}
+
+interface Making {
+  readonly partial: Item[];
+  readonly means: Item[];
+  readonly keyRefs: readonly Tree[];
+}
+
+function combined(item: Item, how: string, making: Making): Tree {
+  const part = (suffix: string, expr: Tree): Tree => {
+    making.partial.push({ name: `${item.name}${suffix}`, expr });
+    return column("t", `${item.name}${suffix}`);
+  };
+  switch (how) {
+    case "sum":
+      return call("sum", [part("", item.expr)]);
+    case "count":
+      return coalesce(call("sum", [part("", item.expr)]), constant("INTEGER", 0));
+    case "avg": {
+      const total = part("_sum", { ...item.expr, function_name: "sum" });
+      const count = part("_count", { ...item.expr, function_name: "count" });
+      return operator("/", cast(call("sum", [total]), "DOUBLE"), call("sum", [count]));
+    }
+    case "moments":
+      return combinedMoments(item, part, making);
+    default:
+      return call(functionName(item.expr), [part("", item.expr)]);
+  }
+}
+
+/**
+ * Variance from counts, means and squared deviations of the parts: deviations around the group's mean are
+ * Σ (M2 + n·(mean − group mean)²), which stays exact where Σx² − n·mean² would cancel.
+ */
+function combinedMoments(
+  item: Item,
+  part: (suffix: string, expr: Tree) => Tree,
+  making: Making,
+): Tree {
+  const of = (name: string): Tree => ({ ...item.expr, function_name: name });
+  const count = part("_n", of("count"));
+  const mean = part("_mean", of("avg"));
+  const deviation = part("_m2", operator("*", of("var_pop"), of("count")));
+  const weighted = operator("*", count, mean);
+  const over = (expr: Tree): Tree => windowSum(expr, making.keyRefs);
+  const groupMean = operator("/", over(weighted), over(count));
+  const name = `${item.name}_group_mean`;
+  making.means.push({ name, expr: groupMean });
+  const off = operator("-", mean, column("t", name));
+  const spread = operator("*", count, operator("*", off, off));
+  const squares = call("sum", [operator("+", deviation, coalesce(spread, constant("INTEGER", 0)))]);
+  const rows = call("sum", [count]);
+  return momentResult(functionName(item.expr), squares, rows);
+}
+
+function momentResult(name: string, squares: Tree, rows: Tree): Tree {
+  const zero = constant("INTEGER", 0);
+  const population = operator("/", squares, call("nullif", [rows, zero]));
+  const sample = operator(
+    "/",
+    squares,
+    call("nullif", [operator("-", rows, constant("INTEGER", 1)), zero]),
+  );
+  switch (name) {
+    case "var_pop":
+      return population;
+    case "var_samp":
+    case "variance":
+      return sample;
+    case "stddev_pop":
+      return call("sqrt", [population]);
+    case "sem":
+      return call("sqrt", [operator("/", population, call("nullif", [rows, zero]))]);
+    default:
+      return call("sqrt", [sample]);
+  }
+}
+
+function windowSum(expr: Tree, partitions: readonly Tree[]): Tree {
+  return {
+    class: "WINDOW",
+    type: "WINDOW_AGGREGATE",
+    alias: "",
+    function_name: "sum",
+    schema: "",
+    catalog: "",
+    children: [expr as never],
+    partitions: partitions as never,
+    orders: [],
+    start: "UNBOUNDED_PRECEDING",
+    end: "CURRENT_ROW_RANGE",
+    start_expr: null,
+    end_expr: null,
+    offset_expr: null,
+    default_expr: null,
+    ignore_nulls: false,
+    filter_expr: null,
+    exclude_clause: "NO_OTHER",
+    distinct: false,
+    arg_orders: [],
+  };
+}
+
+/** GROUPING(key): the same question, asked of the combined keys. */
+function groupingCall(item: Item, body: Aggregate): Tree {
+  const keys = body.keys.map((key) => ({ text: JSON.stringify(key.expr), name: key.name }));
+  const children = listOf(item.expr, "children").map((child) => {
+    const found = keys.find((key) => key.text === JSON.stringify(child));
+    return found === undefined ? mapColumns(child, () => undefined) : column("t", found.name);
+  });
+  return { ...item.expr, children: children as never };
+}

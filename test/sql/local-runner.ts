@@ -1,0 +1,224 @@
+/**
+ * Carries out a JobPlan in one DuckDB exactly as workers do (see shared/kernel/plan.ts): one task per split or partition
+ * group, temp tables per task, rows between tasks only through exchanges cut by hash(keys) % P. No network, no files.
+ */
+import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
+import { fillStatements } from "./tables.ts";
+
+export interface RunOptions {
+  readonly splits: number;
+  readonly partitions: number;
+}
+
+export interface ResultSet {
+  readonly names: readonly string[];
+  readonly types: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+/** A DuckDB with the test tables in schema `base`. */
+export class LocalRunner {
+  private readonly instance: DuckDBInstance;
+  private readonly connection: DuckDBConnection;
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+    this.instance = instance;
+    this.connection = connection;
+  }
+
+  static async open(rows: number): Promise<LocalRunner> {
+    const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
+    const connection = await instance.connect();
+    await connection.run("SET TimeZone = 'UTC'");
+    await connection.run("SET VARIABLE logical_time = TIMESTAMPTZ '2026-01-16 01:00:00+00'");
+    for (const statement of fillStatements(rows)) await connection.run(statement);
+    return new LocalRunner(instance, connection);
+  }
+
+  close(): void {
+    this.connection.closeSync();
+    this.instance.closeSync();
+  }
+
+  /** The answer of plain DuckDB over the whole tables: the models as views, the last one read. */
+  async reference(models: readonly { name: string; sql: string }[]): Promise<ResultSet> {
+    await this.connection.run("USE base");
+    for (const { name, sql } of models)
+      await this.connection.run(`CREATE TEMP TABLE "${name}" AS ${sql}`);
+    const last = models.at(-1)?.name ?? "";
+    const result = await this.read(`SELECT * FROM "${last}"`);
+    for (const { name } of models) await this.connection.run(`DROP TABLE "${name}"`);
+    await this.connection.run("USE main");
+    return result;
+  }
+
+  /** Runs the plan and reads one model's dataset. */
+  async run(plan: JobPlan, model: string, options: RunOptions): Promise<ResultSet> {
+    const exchanges = new Map(
+      plan.exchanges.map((entry) => [entry.id, repartitioned(entry, options.partitions)]),
+    );
+    const dropped: string[] = [];
+    const make = async (
+      name: string,
+      columns: readonly { name: string; type: string }[],
+      more = "",
+    ): Promise<void> => {
+      const list = columns.map((entry) => `"${entry.name}" ${entry.type}`).join(", ");
+      await this.connection.run(`CREATE TABLE base."${name}" (${list}${more})`);
+      dropped.push(name);
+    };
+    for (const entry of plan.exchanges)
+      await make(`data_${entry.id}`, entry.columns, ", __p INTEGER");
+    for (const entry of plan.datasets) await make(`out_${entry.model}`, entry.columns);
+    try {
+      for (const stage of plan.stages) await this.runStage(stage, exchanges, options.splits);
+      return await this.read(`SELECT * FROM base."out_${model}"`);
+    } finally {
+      for (const name of dropped) await this.connection.run(`DROP TABLE base."${name}"`);
+    }
+  }
+
+  private async runStage(
+    stage: StagePlan,
+    exchanges: ReadonlyMap<string, ExchangePlan>,
+    splits: number,
+  ): Promise<void> {
+    const { input } = stage;
+    const inputs =
+      input.kind === "exchange" ? input.exchanges.map((id) => mustGet(exchanges, id)) : [];
+    const tasks =
+      input.kind === "scan" ? splits + 1 : Math.max(...inputs.map((entry) => entry.groups));
+    for (let task = 0; task < tasks; task += 1) {
+      const made: string[] = [];
+      const temp = async (kind: "TABLE" | "VIEW", name: string, sql: string): Promise<void> => {
+        await this.connection.run(`CREATE TEMP ${kind} "${name}" AS ${sql}`);
+        made.push(`DROP ${kind} temp."${name}"`);
+      };
+      if (input.kind === "scan") {
+        // The last split is empty, like a file without rows.
+        const pick = task === splits ? "false" : `(rowid * 7 + rowid // 100) % ${splits} = ${task}`;
+        const keep = input.keep.map((name) => `"${name}"`).join(", ");
+        await temp(
+          "TABLE",
+          input.source,
+          `SELECT ${keep} FROM base."${input.source}" WHERE ${pick}`,
+        );
+        if (input.files) {
+          const files = `${input.source}_files`;
+          await temp(
+            "TABLE",
+            files,
+            `SELECT * FROM base."${files}" WHERE rowid % ${splits + 1} = ${task}`,
+          );
+        }
+      }
+      for (const entry of inputs) {
+        const group = `floor(__p * ${entry.groups} / ${entry.partitions}) = ${task}`;
+        await temp("TABLE", entry.id, `SELECT * FROM base."data_${entry.id}" WHERE ${group}`);
+      }
+      for (const name of stage.dimensions)
+        await temp("TABLE", name, `SELECT * FROM base."${name}"`);
+      for (const table of stage.tables)
+        await temp(table.materialize ? "TABLE" : "VIEW", table.name, table.sql);
+      await this.runOutputs(stage, exchanges);
+      for (const drop of made.reverse()) await this.connection.run(drop);
+    }
+  }
+
+  private async runOutputs(
+    stage: StagePlan,
+    exchanges: ReadonlyMap<string, ExchangePlan>,
+  ): Promise<void> {
+    for (const output of stage.outputs) {
+      if (output.kind === "dataset") {
+        await this.connection.run(`INSERT INTO base."out_${output.model}" ${output.sql}`);
+        continue;
+      }
+      const entry = mustGet(exchanges, output.exchange);
+      const columns = entry.columns.map(
+        (column) => `CAST("${column.name}" AS ${column.type}) AS "${column.name}"`,
+      );
+      const keys = entry.keys.join(", ");
+      const hash = entry.keys.length === 0 ? "0" : `(hash(${keys}) % ${entry.partitions})::INTEGER`;
+      await this.connection.run(
+        `INSERT INTO base."data_${entry.id}" SELECT *, ${hash} FROM (SELECT ${columns.join(", ")} FROM (${output.sql}))`,
+      );
+    }
+  }
+
+  private async read(sql: string): Promise<ResultSet> {
+    const reader = await this.connection.runAndReadAll(sql);
+    return {
+      names: reader.columnNames(),
+      types: reader.columnTypes().map(String),
+      rows: reader.getRowsJson(),
+    };
+  }
+}
+
+function repartitioned(plan: ExchangePlan, partitions: number): ExchangePlan {
+  if (plan.keys.length === 0) return plan;
+  return { ...plan, partitions, groups: Math.min(partitions, 8) };
+}
+
+function mustGet<T>(map: ReadonlyMap<string, T>, key: string): T {
+  const value = map.get(key);
+  if (value === undefined) throw new Error(`the plan names ${key} but has no such exchange`);
+  return value;
+}
+
+/** The first difference of two results as multisets of rows, undefined when equal; DOUBLE within 1e-9 relative. */
+export function firstDifference(actual: ResultSet, expected: ResultSet): string | undefined {
+  if (actual.names.join() !== expected.names.join())
+    return `columns ${actual.names} ≠ ${expected.names}`;
+  for (const [index, type] of expected.types.entries()) {
+    const want = type === "HUGEINT" ? "DECIMAL(38,0)" : type;
+    if (actual.types[index] !== want)
+      return `${expected.names[index]}: type ${actual.types[index]} ≠ ${want}`;
+  }
+  if (actual.rows.length !== expected.rows.length) {
+    return `${actual.rows.length} rows ≠ ${expected.rows.length} rows`;
+  }
+  const inexact = expected.types.map((type) => type === "DOUBLE" || type === "FLOAT");
+  const [a, b] = [sorted(actual.rows, inexact), sorted(expected.rows, inexact)];
+  for (const [index, row] of a.entries()) {
+    const other = b[index] ?? [];
+    const at = row.findIndex(
+      (value, column) => !sameValue(value, other[column], inexact[column] === true),
+    );
+    if (at >= 0) return `row ${index}: ${JSON.stringify(row)} ≠ ${JSON.stringify(other)}`;
+  }
+  return undefined;
+}
+
+function sorted(
+  rows: readonly (readonly unknown[])[],
+  inexact: readonly boolean[],
+): readonly (readonly unknown[])[] {
+  const exact = (row: readonly unknown[]): string =>
+    JSON.stringify(row.filter((_, index) => !inexact[index]));
+  const doubles = (row: readonly unknown[]): readonly number[] =>
+    row
+      .filter((_, index) => inexact[index])
+      .map((value) => (value === null ? Number.NEGATIVE_INFINITY : Number(value)));
+  return rows
+    .map((row) => ({ row, text: exact(row), numbers: doubles(row) }))
+    .sort((x, y) => {
+      if (x.text !== y.text) return x.text < y.text ? -1 : 1;
+      for (const [index, value] of x.numbers.entries()) {
+        const other = y.numbers[index] ?? 0;
+        if (value !== other) return value - other;
+      }
+      return 0;
+    })
+    .map((entry) => entry.row);
+}
+
+function sameValue(a: unknown, b: unknown, inexact: boolean): boolean {
+  if (!inexact || a === null || b === null)
+    return String(a) === String(b) && (a === null) === (b === null);
+  const [x, y] = [Number(a), Number(b)];
+  if (Object.is(x, y) || x === y) return true;
+  return Math.abs(x - y) <= 1e-9 * Math.max(Math.abs(x), Math.abs(y));
+}
