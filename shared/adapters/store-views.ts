@@ -52,19 +52,40 @@ async function makeEmptyDatasets(
   });
 }
 
+/**
+ * Throws `conflict` when another job shows this dataset for that day: two jobs would take it from each other for ever.
+ * Links that lead nowhere any more are nobody's.
+ */
+export async function checkOwnView(
+  root: string,
+  job: string,
+  day: string,
+  dataset: string,
+): Promise<void> {
+  const view = places.view(dataset, day);
+  const path = join(root, view);
+  const present = await linkTarget(path);
+  if (present === undefined || present === viewTarget(job, day, dataset)) return;
+  if (!(await exists(join(dirname(path), present)))) return;
+  const owner = present.split("/").at(-3) ?? "another job";
+  throw fail(
+    "conflict",
+    `${view} belongs to job ${owner}: rename the model ${dataset} of job ${job}, or remove that link ` +
+      `if job ${owner} is no longer wanted`,
+    { job, owner, dataset, day },
+  );
+}
+
 async function makeView(
   root: string,
   fence: Fence,
   manifest: RunManifest,
   dataset: string,
 ): Promise<void> {
-  const view = join(root, places.view(dataset, manifest.day));
-  const target = viewTarget(manifest.job, manifest.day, dataset);
-  const present = await linkTarget(view);
-  if (present === target) return;
-  if (present !== undefined && (await exists(join(dirname(view), present)))) {
-    const text = `${places.view(dataset, manifest.day)} shows ${present}, which another job keeps`;
-    throw fail("conflict", `${text}: rename the model ${dataset} of job ${manifest.job}`);
-  }
+  const { job, day } = manifest;
+  const view = join(root, places.view(dataset, day));
+  const target = viewTarget(job, day, dataset);
+  if ((await linkTarget(view)) === target) return;
+  await checkOwnView(root, job, day, dataset);
   await fence.writeLink(view, target);
 }

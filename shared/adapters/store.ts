@@ -28,7 +28,7 @@ import {
   readStoredJobs,
   snapshotNames,
 } from "./store-read.ts";
-import { publishViews } from "./store-views.ts";
+import { checkOwnView, publishViews } from "./store-views.ts";
 
 /** Snapshots that stay: the newest may be torn, the one before it never is. */
 const snapshotsKept = 3;
@@ -134,6 +134,11 @@ class FileStore implements Store {
       const path = `${dataset}/${datasetFile(run.revision, index, staged)}`;
       return { dataset, from: this.#path(stagedPath(staged)), path };
     });
+    // Here it can still fail the run; once committed, its views could only be tried for ever.
+    for (const dataset of counts.keys()) {
+      if (dataset === rejectsDataset) continue;
+      await checkOwnView(this.#root, run.job, run.day, dataset);
+    }
     const names = moves.map(({ path }) => `${folder}/${path}`);
     if (await this.#isArranged(folder, moves)) return names;
     await fence.writeDir(this.#path(folder), async (making) => {
@@ -168,7 +173,12 @@ class FileStore implements Store {
       // In revision order, so the last one stays.
       if (manifest.state === "committed") newest.set(`${manifest.job}/${manifest.day}`, manifest);
     }
-    for (const manifest of newest.values()) await publishViews(this.#root, fence, manifest);
+    const problems: unknown[] = [];
+    for (const manifest of newest.values()) {
+      // One day's trouble must not keep the others from being shown.
+      await publishViews(this.#root, fence, manifest).catch((error) => problems.push(error));
+    }
+    if (problems.length > 0) throw problems[0];
   }
 
   async dropStaging(epoch: number, run: string): Promise<void> {

@@ -179,13 +179,24 @@ describe("views", () => {
     expect(shown.ino).toBe(wanted.ino);
   });
 
-  test("a dataset that another job shows for that day is not taken over", async () => {
+  test("a dataset that another job shows is named with its owner, and keeps no other day from being shown", async () => {
     const store = await openStore(storage.root);
     await store.claim(1);
-    const theirs = manifest(run(1), 1, { hits: [] });
+    const theirs = {
+      ...manifest(run(1), 1, { hits: [] }),
+      job: "another",
+      run: "another.2026-01-15.r1",
+    };
+    const mine = manifest(run(1), 1, { hits: [] });
+    const later = manifest(run(1, "2026-01-16"), 1, { hits: [] });
+    for (const each of [theirs, mine, later]) await store.commit(1, each);
     await store.publish(1, theirs);
-    const other = { ...theirs, job: "another", run: "another.2026-01-15.r1" };
-    expect(await code(store.publish(1, other))).toBe("conflict");
+    const problem = await store.rebuildViews(1).catch((error: unknown) => error);
+    expect((problem as DaymillError).failure).toMatchObject({
+      code: "conflict",
+      message: expect.stringContaining("out/hits/day=2026-01-15 belongs to job another"),
+    });
+    expect(await storage.tree("out")).toContain("out/hits/day=2026-01-16");
   });
 });
 

@@ -143,6 +143,21 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(await one.readManifest("daily", "2026-01-15", 2)).toBeUndefined();
   });
 
+  test("a dataset that another job shows for that day is refused before anything is arranged", async () => {
+    const { one, stage } = await open();
+    await one.claim(1);
+    for (const n of [1, 2]) await stage(staged(n));
+    const theirs = { ...manifest(run(1), 1, { hits: [] }), job: "another" };
+    await one.publish(1, theirs);
+    const files = [{ dataset: "hits", staged: staged(1) }];
+    expect(await code(one.arrange(1, run(1), files))).toBe("conflict");
+    expect(await code(one.publish(1, manifest(run(1), 1, { hits: [] })))).toBe("conflict");
+    const otherDay = run(1, "2026-01-16");
+    expect(await code(one.arrange(1, otherDay, files))).toBe("no error");
+    const otherData = [{ dataset: "tops", staged: staged(2) }];
+    expect(await code(one.arrange(1, run(1), otherData))).toBe("no error");
+  });
+
   test("manifests come back in the order of job, day and revision", async () => {
     const { one, other } = await open();
     await one.claim(1);

@@ -39,6 +39,13 @@ export function memoryStore(disk: MemoryDisk): Store {
     const shown = disk.views.get(key)?.revision ?? 0;
     if (manifest.revision >= shown) disk.views.set(key, manifest);
   };
+  const checkOwner = (job: string, day: string, dataset: string) => {
+    for (const shown of disk.views.values()) {
+      const hasIt = shown.datasets.some((other) => other.dataset === dataset);
+      if (shown.job === job || shown.day !== day || !hasIt) continue;
+      throw fail("conflict", `out/${dataset}/day=${day} belongs to job ${shown.job}`);
+    }
+  };
   return {
     async highestEpoch() {
       return disk.owner;
@@ -77,6 +84,7 @@ export function memoryStore(disk: MemoryDisk): Store {
     },
     async arrange(epoch, run, files) {
       check(epoch);
+      for (const { dataset } of files) checkOwner(run.job, run.day, dataset);
       const counts = new Map<string, number>();
       return files.map(({ dataset }) => {
         const index = counts.get(dataset) ?? 0;
@@ -94,6 +102,8 @@ export function memoryStore(disk: MemoryDisk): Store {
     },
     async publish(epoch, manifest) {
       check(epoch);
+      const { job, day } = manifest;
+      for (const { dataset } of manifest.datasets) checkOwner(job, day, dataset);
       show(manifest);
     },
     async rebuildViews(epoch) {
