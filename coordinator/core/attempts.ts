@@ -8,7 +8,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
 import type { Attempt, Run, Stage, Task } from "./durable.ts";
 import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
-import { isComplete } from "./stage-graph.ts";
+import { isComplete, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { backoffMs, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 
@@ -56,7 +56,7 @@ function attemptDone(
   success: AttemptSuccess,
 ): void {
   if (attempt.state !== "running" && attempt.state !== "lost") return;
-  const wrong = accountsWrong(success);
+  const wrong = outputsMissing(run, attempt.stage, success) ?? accountsWrong(success);
   if (wrong !== undefined) {
     attemptFailed(turn, attemptId, { run, stage, task, attempt }, wrong);
     return;
@@ -77,6 +77,16 @@ function attemptDone(
   }
   changed(turn, run);
   advanceRun(turn, run);
+}
+
+/** A success has rows, or the proof that there are none, in every exchange that its stage writes. */
+function outputsMissing(run: Run, stage: number, success: AttemptSuccess): Failure | undefined {
+  const plan = run.plan.stages[stage];
+  const missing = (plan === undefined ? [] : outputsOf(plan)).filter(
+    (exchange) => !success.outputs.some((output) => output.exchange === exchange),
+  );
+  if (missing.length === 0) return undefined;
+  return failure("internal", `the attempt claims success without output in ${missing.join(", ")}`);
 }
 
 /** Every line of every file must be accounted for: what a worker claims is checked here once more. */
@@ -162,19 +172,18 @@ function describe(stage: Stage, index: number): string {
 }
 
 /**
- * A reader missed rows of an exchange. With the producer's attempt named, that output is void and its task runs
- * again; else the streams themselves are looked at.
+ * A reader missed rows of an exchange, or a writer its stream. A producer that is named runs again, and the streams
+ * themselves are looked at.
  */
 function shortExchange(turn: Turn, run: Run, why: Failure): void {
   const producer = String(why.detail?.["attempt"] ?? "");
-  let found = false;
   run.stages.forEach((stage, index) => {
     stage.tasks.forEach((task, number) => {
       if (producer === "" || task.result?.attemptId !== producer) return;
-      found = true;
       const at = { run: run.id, stage: index, task: number };
       decide(turn, { kind: "outputDropped", ...at, attemptId: producer });
     });
   });
-  if (!found) ensureStreams(turn, run);
+  // Where one output is missing others may be, too: if the streams are new, all of them are.
+  if (!turn.state.streamsChecking.has(run.id)) ensureStreams(turn, run);
 }

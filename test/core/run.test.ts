@@ -198,6 +198,8 @@ describe("a run that can't be done", () => {
     const bench = leader();
     bench.submit(sampleJob());
     for (const task of bench.takeTasks()) {
+      const output = { exchange: "x0", digest: "d", checksum: "1", rows: 8, bytes: 1, messages: 1 };
+      const outputs = [output];
       const accounts = [
         {
           file: (task.work.kind === "map" && task.work.split.files[0]) || sampleFiles(1)[0],
@@ -215,7 +217,7 @@ describe("a run that can't be done", () => {
         elapsedMs: 1,
         peakMemoryBytes: 1,
       };
-      bench.report(task, { kind: "done", outputs: [], files: [], accounts, counters } as never);
+      bench.report(task, { kind: "done", outputs, files: [], accounts, counters } as never);
     }
     expect(bench.run()).toMatchObject({
       state: "failed",

@@ -25,8 +25,7 @@ export function carryOut(memory: ClusterMemory, work: Work, delivery: Delivery):
   if (work.kind === "reduce") return reduce(memory, work.group, delivery);
   const names = work.split.files.map((file) => `${file.path}@${file.mtimeNs}`);
   const outputs = delivery.outputs.map((route) => write(memory, route, delivery.attemptId, names));
-  const short = outputs.find((output) => output === undefined);
-  if (short !== undefined || outputs.length !== delivery.outputs.length) {
+  if (outputs.includes(undefined)) {
     return { kind: "failed", failure: failure("exchangeShort", "a stream is gone") };
   }
   return {

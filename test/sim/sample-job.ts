@@ -17,6 +17,9 @@ export const csv: CsvOptions = {
   decimalSeparator: ".",
 };
 
+/** Days that the simulation runs. */
+export const simDays = ["2026-01-15", "2026-01-16"] as const;
+
 export function sampleJob(changes: Partial<JobSpec> = {}): JobSpec {
   return {
     name: "usage",
