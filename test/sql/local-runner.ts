@@ -3,7 +3,8 @@
  * group, temp tables per task, rows between tasks only through exchanges cut by hash(keys) % P. No network, no files.
  */
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
-import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
+import type { Column } from "../../shared/kernel/job.ts";
+import type { ExchangePlan, JobPlan, StageOutput, StagePlan } from "../../shared/kernel/plan.ts";
 import { fillStatements } from "./tables.ts";
 
 export interface RunOptions {
@@ -45,7 +46,7 @@ export class LocalRunner {
   async reference(models: readonly { name: string; sql: string }[]): Promise<ResultSet> {
     await this.connection.run("USE base");
     for (const { name, sql } of models)
-      await this.connection.run(`CREATE TEMP TABLE "${name}" AS ${sql}`);
+      await this.connection.run(`CREATE OR REPLACE TEMP TABLE "${name}" AS ${sql}`);
     const last = models.at(-1)?.name ?? "";
     const result = await this.read(`SELECT * FROM "${last}"`);
     for (const { name } of models) await this.connection.run(`DROP TABLE "${name}"`);
@@ -58,25 +59,17 @@ export class LocalRunner {
     const exchanges = new Map(
       plan.exchanges.map((entry) => [entry.id, repartitioned(entry, options.partitions)]),
     );
-    const dropped: string[] = [];
-    const make = async (
-      name: string,
-      columns: readonly { name: string; type: string }[],
-      more = "",
-    ): Promise<void> => {
-      const list = columns.map((entry) => `"${entry.name}" ${entry.type}`).join(", ");
-      await this.connection.run(`CREATE TABLE base."${name}" (${list}${more})`);
-      dropped.push(name);
+    const define = (name: string, columns: readonly Column[], more = ""): string => {
+      const list = columns.map((entry) => `${quoted(entry.name)} ${entry.type}`).join(", ");
+      return `CREATE OR REPLACE TABLE base."${name}" (${list}${more})`;
     };
-    for (const entry of plan.exchanges)
-      await make(`data_${entry.id}`, entry.columns, ", __p INTEGER");
-    for (const entry of plan.datasets) await make(`out_${entry.model}`, entry.columns);
-    try {
-      for (const stage of plan.stages) await this.runStage(stage, exchanges, options.splits);
-      return await this.read(`SELECT * FROM base."out_${model}"`);
-    } finally {
-      for (const name of dropped) await this.connection.run(`DROP TABLE base."${name}"`);
-    }
+    const statements = [
+      ...plan.exchanges.map((entry) => define(`data_${entry.id}`, entry.columns, ", __p INTEGER")),
+      ...plan.datasets.map((entry) => define(`out_${entry.model}`, entry.columns)),
+    ];
+    await this.connection.run(statements.join(";\n"));
+    for (const stage of plan.stages) await this.runStage(stage, exchanges, options.splits);
+    return await this.read(`SELECT * FROM base."out_${model}"`);
   }
 
   private async runStage(
@@ -90,61 +83,50 @@ export class LocalRunner {
     const tasks =
       input.kind === "scan" ? splits + 1 : Math.max(...inputs.map((entry) => entry.groups));
     for (let task = 0; task < tasks; task += 1) {
-      const made: string[] = [];
-      const temp = async (kind: "TABLE" | "VIEW", name: string, sql: string): Promise<void> => {
-        await this.connection.run(`CREATE TEMP ${kind} "${name}" AS ${sql}`);
-        made.push(`DROP ${kind} temp."${name}"`);
-      };
+      const made: { kind: string; name: string; sql: string }[] = [];
+      const table = (name: string, sql: string): number => made.push({ kind: "TABLE", name, sql });
       if (input.kind === "scan") {
         // The last split is empty, like a file without rows.
         const pick = task === splits ? "false" : `(rowid * 7 + rowid // 100) % ${splits} = ${task}`;
         const keep = input.keep.map((name) => `"${name}"`).join(", ");
-        await temp(
-          "TABLE",
-          input.source,
-          `SELECT ${keep} FROM base."${input.source}" WHERE ${pick}`,
-        );
-        if (input.files) {
-          const files = `${input.source}_files`;
-          await temp(
-            "TABLE",
-            files,
-            `SELECT * FROM base."${files}" WHERE rowid % ${splits + 1} = ${task}`,
-          );
-        }
+        table(input.source, `SELECT ${keep} FROM base."${input.source}" WHERE ${pick}`);
+        const files = `${input.source}_files`;
+        const mine = `rowid % ${splits + 1} = ${task}`;
+        if (input.files) table(files, `SELECT * FROM base."${files}" WHERE ${mine}`);
       }
       for (const entry of inputs) {
         const group = `floor(__p * ${entry.groups} / ${entry.partitions}) = ${task}`;
-        await temp("TABLE", entry.id, `SELECT * FROM base."data_${entry.id}" WHERE ${group}`);
+        table(entry.id, `SELECT * FROM base."data_${entry.id}" WHERE ${group}`);
       }
-      for (const name of stage.dimensions)
-        await temp("TABLE", name, `SELECT * FROM base."${name}"`);
-      for (const table of stage.tables)
-        await temp(table.materialize ? "TABLE" : "VIEW", table.name, table.sql);
-      await this.runOutputs(stage, exchanges);
-      for (const drop of made.reverse()) await this.connection.run(drop);
+      for (const name of stage.dimensions) table(name, `SELECT * FROM base."${name}"`);
+      for (const { name, sql, materialize } of stage.tables) {
+        made.push({ kind: materialize ? "TABLE" : "VIEW", name, sql });
+      }
+      await this.runTask([
+        ...made.map(({ kind, name, sql }) => `CREATE TEMP ${kind} "${name}" AS ${sql}`),
+        ...stage.outputs.map((output) => outputStatement(output, exchanges)),
+      ]);
+      await this.dropTemporary();
     }
   }
 
-  private async runOutputs(
-    stage: StagePlan,
-    exchanges: ReadonlyMap<string, ExchangePlan>,
-  ): Promise<void> {
-    for (const output of stage.outputs) {
-      if (output.kind === "dataset") {
-        await this.connection.run(`INSERT INTO base."out_${output.model}" ${output.sql}`);
-        continue;
-      }
-      const entry = mustGet(exchanges, output.exchange);
-      const columns = entry.columns.map(
-        (column) => `CAST("${column.name}" AS ${column.type}) AS "${column.name}"`,
-      );
-      const keys = entry.keys.join(", ");
-      const hash = entry.keys.length === 0 ? "0" : `(hash(${keys}) % ${entry.partitions})::INTEGER`;
-      await this.connection.run(
-        `INSERT INTO base."data_${entry.id}" SELECT *, ${hash} FROM (SELECT ${columns.join(", ")} FROM (${output.sql}))`,
-      );
+  /** All statements of a task in one go: the round trips would cost more than the work. */
+  private async runTask(statements: readonly string[]): Promise<void> {
+    try {
+      await this.connection.run(statements.join(";\n"));
+    } catch (error) {
+      await this.dropTemporary();
+      throw error;
     }
+  }
+
+  private async dropTemporary(): Promise<void> {
+    const found = await this.connection.runAndReadAll(
+      `SELECT 'DROP VIEW temp."' || view_name || '"' FROM duckdb_views() WHERE temporary AND NOT internal
+       UNION ALL SELECT 'DROP TABLE temp."' || table_name || '"' FROM duckdb_tables() WHERE temporary`,
+    );
+    const drops = found.getRows().map((row) => String(row[0]));
+    if (drops.length > 0) await this.connection.run(drops.join(";\n"));
   }
 
   private async read(sql: string): Promise<ResultSet> {
@@ -155,6 +137,25 @@ export class LocalRunner {
       rows: reader.getRowsJson(),
     };
   }
+}
+
+function outputStatement(
+  output: StageOutput,
+  exchanges: ReadonlyMap<string, ExchangePlan>,
+): string {
+  if (output.kind === "dataset") return `INSERT INTO base."out_${output.model}" ${output.sql}`;
+  const entry = mustGet(exchanges, output.exchange);
+  const columns = entry.columns.map(
+    (column) => `CAST(${quoted(column.name)} AS ${column.type}) AS ${quoted(column.name)}`,
+  );
+  const keys = entry.keys.join(", ");
+  const hash = entry.keys.length === 0 ? "0" : `(hash(${keys}) % ${entry.partitions})::INTEGER`;
+  const rows = `SELECT ${columns.join(", ")} FROM (${output.sql})`;
+  return `INSERT INTO base."data_${entry.id}" SELECT *, ${hash} FROM (${rows})`;
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
 }
 
 function repartitioned(plan: ExchangePlan, partitions: number): ExchangePlan {

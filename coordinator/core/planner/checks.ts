@@ -7,6 +7,9 @@ import { forbiddenFunction } from "./functions.ts";
 import { Refusal } from "./refusal.ts";
 import { childOf, classOf, isTree, listOf, type Tree, textOf, textsOf } from "./tree.ts";
 
+export const pivotWay = "write one aggregate with FILTER (WHERE …) per output column";
+export const unpivotWay = "write one SELECT per column and UNION ALL them";
+
 /** Names of tables read in the tree that no CTE of it defines, in order of appearance, each once. */
 export interface Checked {
   readonly tables: readonly { readonly name: string; readonly position: number | undefined }[];
@@ -59,7 +62,8 @@ function checkExpression(expr: Tree): void {
       const name = textOf(expr, "function_name").toLowerCase();
       const why = forbiddenFunction(name);
       if (why !== undefined) throw new Refusal(`${name}()`, why, { position });
-      if (textOf(expr, "schema") !== "" || textOf(expr, "catalog") !== "") {
+      // The parser itself writes `main` for operators like [..] and {..}.
+      if (!["", "main"].includes(textOf(expr, "schema")) || textOf(expr, "catalog") !== "") {
         throw new Refusal(`${name}()`, "name the function without schema or database", {
           position,
         });
@@ -110,9 +114,9 @@ function checkNode(node: Tree, ctes: ReadonlySet<string>, found: Found): void {
         "recursion can't be spread over tasks; unroll it into joins",
       );
     case "PIVOT":
-      throw new Refusal("PIVOT", "write one aggregate with FILTER (WHERE …) per output column", {
-        position,
-      });
+      throw textsOf(node, "unpivot_names").length > 0
+        ? new Refusal("UNPIVOT", unpivotWay, { position })
+        : new Refusal("PIVOT", pivotWay, { position });
     case "SHOW_REF":
       throw new Refusal("DESCRIBE/SHOW", "a model is a SELECT", { position });
     case "LIMIT_PERCENT_MODIFIER":
@@ -171,9 +175,4 @@ export function singleStatement(parsed: Tree): Tree {
     throw new Refusal("several statements", "a model is exactly one SELECT");
   }
   return childOf(first, "node") ?? {};
-}
-
-/** Texts of a string list member; re-exported view for callers that only import checks. */
-export function excludedColumns(star: Tree): readonly string[] {
-  return textsOf(star, "exclude_list");
 }

@@ -7,11 +7,11 @@ import type { Column, JobSpec, ModelSpec } from "../../../shared/kernel/job.ts";
 import { nearestName } from "../../../shared/kernel/nearest.ts";
 import { fileTableColumns } from "../../../shared/kernel/plan.ts";
 import type { Asker } from "./binding.ts";
-import { checkStatement, singleStatement } from "./checks.ts";
+import { checkStatement, pivotWay, singleStatement } from "./checks.ts";
 import type { Reading } from "./from-clause.ts";
 import { ordinalOf } from "./modifiers.ts";
 import { readQuery } from "./query.ts";
-import { Refusal } from "./refusal.ts";
+import { inModel, Refusal } from "./refusal.ts";
 import { orderExpr, orderLike, ordersOf, Relations } from "./relation.ts";
 import type { Written } from "./stages.ts";
 import { column, listOf, parseTree, type Tree, textsOf } from "./tree.ts";
@@ -86,16 +86,6 @@ function claim(names: Map<string, string>, name: string): void {
   names.set(lower, name);
 }
 
-/** Runs `act`, noting the model on refusals. */
-function inModel<T>(model: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof Refusal) error.model ??= model;
-    throw error;
-  }
-}
-
 // --- parsing and order --------------------------------------------------------------------------
 
 function parseModels(
@@ -134,12 +124,7 @@ function notParsed(
     : /\bPIVOT\b/i.test(model.sql)
       ? "PIVOT"
       : word;
-  const way =
-    pivot === "PIVOT"
-      ? "write one aggregate with FILTER (WHERE …) per output column"
-      : pivot === "UNPIVOT"
-        ? "write one SELECT per column and UNION ALL them"
-        : "a model is one SELECT; it can't change anything";
+  const way = pivot === "PIVOT" ? pivotWay : "a model is one SELECT; it can't change anything";
   return new Refusal(pivot, way);
 }
 

@@ -52,3 +52,13 @@ export function lineAt(sql: string, position: number | undefined): number {
   if (position === undefined || position < 0 || position > sql.length) return 0;
   return sql.slice(0, position).split("\n").length;
 }
+
+/** Runs `act`, noting the model on refusals that don't name one yet. */
+export function inModel<T>(model: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof Refusal) error.model ??= model;
+    throw error;
+  }
+}

@@ -97,7 +97,10 @@ export function resolveNames(expr: Tree, resolver: Resolver, lambda: readonly st
     const [first] = names;
     if (names.length === 1 && first !== undefined && lambda.includes(first.toLowerCase()))
       return expr;
-    return resolveColumn(expr, names, resolver);
+    const resolved = resolveColumn(expr, names, resolver);
+    // An alias inside an expression is a field name: {'a': x}.
+    const alias = textOf(expr, "alias");
+    return alias === "" ? resolved : { ...resolved, alias };
   }
   if (kind === "LAMBDA") {
     const left = isTree(expr["lhs"]) ? expr["lhs"] : {};

@@ -10,6 +10,7 @@ import type { Placement } from "./placement.ts";
 import type { Exchange, Place } from "./places.ts";
 import { addNeeds, type Needs, noteInputs } from "./pruning.ts";
 import { pushedFilter } from "./pushdown.ts";
+import { inModel } from "./refusal.ts";
 import { inputsOf, type Relation } from "./relation.ts";
 import { cast, column, columnRefs, type Item, keyOf, mapColumns, type Tree } from "./tree.ts";
 
@@ -248,15 +249,25 @@ class StageDraft {
       }
       if (this.baseKind(name) !== undefined) return [];
       const relation = this.relation(name);
-      const heavy = relation.body.kind !== "view" && (this.readers.get(name) ?? 0) > 1;
+      const materialize = (this.readers.get(name) ?? 0) > 1 && this.isHeavy(name);
       return [
         {
           name,
           node: relationNode(relation, (table) => table, this.needs.get(name)),
-          materialize: heavy,
+          materialize,
         },
       ];
     });
+  }
+
+  /** Is work repeated when two read the relation as a view? Row-wise steps over tables cost next to nothing. */
+  private isHeavy(name: string): boolean {
+    if (this.isTable(name)) return false;
+    const { body } = this.placement.relations.get(name);
+    if (body.kind !== "view") return true;
+    return inputsOf(body).some(
+      (input) => (this.readers.get(input) ?? 0) < 2 && this.isHeavy(input),
+    );
   }
 
   /** Columns that travelled in another type get their own back. */
@@ -274,7 +285,9 @@ class StageDraft {
     const { anchor } = exchange;
     const columns = sent.columns.map((name) => ({
       name,
-      type: travelType(name, typing.columnType(anchor, name)),
+      type: inModel(this.relation(anchor).model, () =>
+        travelType(name, typing.columnType(anchor, name)),
+      ),
     }));
     const casts = new Map<string, string>();
     for (const { name, type } of columns) {
@@ -297,7 +310,7 @@ class StageDraft {
   private write(written: Written): DraftStage["writes"][number] {
     const columns = written.columns.map((entry) => ({
       name: entry.name,
-      type: datasetType(entry.name, entry.type),
+      type: inModel(written.model, () => datasetType(entry.name, entry.type)),
     }));
     const select: Item[] = columns.map((entry, index) => {
       const ref = column("t", entry.name);
