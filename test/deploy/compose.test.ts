@@ -97,14 +97,15 @@ describe("names only what exists", () => {
 
   test.each(
     services.flatMap(([name, service]) => {
-      const words = [...(service.command ?? []), ...(service.healthcheck?.test ?? [])];
-      const main = words.find((word) => word.startsWith("dist/"));
-      if (main === undefined) return [];
-      return words
-        .filter((word) => word.startsWith("--"))
-        .map((flag) => [name, words.slice(words.indexOf(main)), flag] as const);
+      return [service.command ?? [], service.healthcheck?.test ?? []].flatMap((words) => {
+        const start = words.findIndex((word) => word.startsWith("dist/"));
+        const call = start < 0 ? [] : words.slice(start);
+        return call
+          .filter((word) => word.startsWith("--"))
+          .map((flag) => [name, call, flag] as const);
+      });
     }),
-  )("%s: %s knows %s", (_name, words, flag) => {
+  )("%s: %j knows %s", (_name, words, flag) => {
     expect(helpOf(words)).toMatch(new RegExp(`${flag}\\b`));
   });
 

@@ -166,18 +166,13 @@ function fromCsv({ format, columns, csv }, files, tolerant) {
     `decimal_separator = ${literal(csv.decimalSeparator)}`,
     `compression = ${literal(format === "csv.gz" ? "gzip" : "none")}`,
   ];
-  const texts = columns.filter((c) => c.type === "VARCHAR").map((c) => identifier(c.name));
-  options.push(`nullstr = [${literal(csv.nullString)}, '']`);
-  // An empty field is NULL for every type but text; for text only the declared null string is.
-  const keepsEmpty = csv.nullString !== "" && texts.length > 0;
-  if (keepsEmpty) options.push(`force_not_null = [${texts.join(", ")}]`);
+  // One text means NULL, for every type; with another one declared, an empty field is a value like any other.
+  options.push(`nullstr = ${literal(csv.nullString)}`);
   if (csv.timestampFormat !== "") options.push(`timestampformat = ${literal(csv.timestampFormat)}`);
   if (csv.dateFormat !== "") options.push(`dateformat = ${literal(csv.dateFormat)}`);
   // Rejects are tolerated, not read: the file table counts them from lines and rows.
   if (tolerant) options.push("filename = '__file'", "ignore_errors = true");
-  const nulls = texts.map((name) => `nullif(${name}, ${literal(csv.nullString)}) AS ${name}`);
-  const replace = keepsEmpty ? `REPLACE (${nulls.join(", ")})` : "";
-  return `SELECT * ${replace} FROM read_csv([${list}], ${options.join(", ")})`;
+  return `SELECT * FROM read_csv([${list}], ${options.join(", ")})`;
 }
 
 /** A row is accepted when each declared column fits its type. */
