@@ -1,9 +1,10 @@
 /**
  * Options of scripts/demo: texts from the command line in, checked values out.
  */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { parseBytes } from "../shared/adapters/config.ts";
+import { projectRoot } from "../shared/adapters/project.ts";
 import { fail } from "../shared/kernel/failure.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { isDay } from "../shared/kernel/time.ts";
@@ -18,7 +19,7 @@ export const demoUsage = `One day of IPDR through a real local cluster, from not
   --slots N         slots of an executor, one worker process each      (default 1)
   --memory SIZE     DuckDB's memory of one worker                      (default 1GiB)
   --threads N       DuckDB threads of one worker
-  --work DIR        folder for everything it makes                     (default .cache/demo)
+  --work DIR        folder for everything it makes                     (default .cache/demo here)
   --keep            leave the cluster up and print how to use it
   --json            print one JSON summary as the last line
   --gzip            gzip files instead of plain ones
@@ -73,7 +74,7 @@ export function demoOptions(argv: readonly string[]): DemoOptions | "help" {
     memoryBytes,
     threads:
       values.threads === undefined ? undefined : whole("--threads", values.threads, 1, 1_024),
-    work: resolve(values.work),
+    work: values.work === undefined ? join(projectRoot(), ".cache/demo") : resolve(values.work),
     keep: values.keep === true,
     json: values.json === true,
     gzip: values.gzip === true,
@@ -94,7 +95,7 @@ function parsed(argv: readonly string[]) {
         slots: { type: "string", default: "1" },
         memory: { type: "string", default: "1GiB" },
         threads: { type: "string" },
-        work: { type: "string", default: ".cache/demo" },
+        work: { type: "string" },
         keep: { type: "boolean" },
         json: { type: "boolean" },
         gzip: { type: "boolean" },
