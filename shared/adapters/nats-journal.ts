@@ -4,8 +4,6 @@
  * It never folds or understands a record.
  */
 import {
-  AckPolicy,
-  DeliverPolicy,
   DiscardPolicy,
   type JetStreamClient,
   type JetStreamManager,
@@ -33,6 +31,9 @@ export async function openJournal(
 }
 
 const request = { timeout: limits.natsRequestMs };
+
+/** 32 records of at most 512 KiB stay well below the 64 MiB that a server keeps for one connection. */
+const readWindowRecords = 32;
 
 class NatsJournal implements Journal {
   readonly #client: JetStreamClient;
@@ -101,33 +102,16 @@ class NatsJournal implements Journal {
     return (await this.#state()).last;
   }
 
+  /**
+   * Asks the stream's leader for each record, a window at a time. Not a consumer: on a cluster that lost a server
+   * one may be placed just there, and a takeover cannot wait for that.
+   */
   async *read(from: number): AsyncGenerator<JournalRecord> {
-    const { last, messages } = await this.#state();
-    if (messages === 0 || from > last) return;
-    const doing = `read the journal ${this.#name} from record ${from}`;
-    let consumer: string | undefined;
-    try {
-      consumer = await this.#consumer(from);
-      const puller = await this.#client.consumers.get(this.#name, consumer);
-      for (let reached = from - 1; reached < last; ) {
-        const before = reached;
-        // A window of 32 records of at most 512 KiB stays well below the connection's 64 MiB.
-        const batch = await puller.fetch({ max_messages: 32, expires: 1_000 });
-        for await (const message of batch) {
-          if (message.seq <= last) {
-            yield { sequence: message.seq, text: message.string() };
-          }
-          reached = message.seq;
-          if (reached >= last) break;
-        }
-        if (reached === before) throw fail("unavailable", `could not ${doing}: no record came`);
-      }
-    } catch (error) {
-      throw natsFailure(error, doing);
-    } finally {
-      if (consumer !== undefined) {
-        await this.#manager.consumers.delete(this.#name, consumer).catch(() => false);
-      }
+    const { first, last } = await this.#state();
+    for (let next = Math.max(from, first); next <= last; next += readWindowRecords) {
+      const count = Math.min(readWindowRecords, last - next + 1);
+      const window = Array.from({ length: count }, (_, index) => this.#record(next + index));
+      yield* await Promise.all(window);
     }
   }
 
@@ -139,27 +123,30 @@ class NatsJournal implements Journal {
     }
   }
 
-  async #consumer(from: number): Promise<string> {
-    const made = await this.#manager.consumers.add(this.#name, {
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: Math.max(1, from),
-      ack_policy: AckPolicy.None,
-      inactive_threshold: 30 * 1_000_000_000,
-      mem_storage: true,
-      num_replicas: 1,
-    });
-    return made.name;
+  async #record(sequence: number): Promise<JournalRecord> {
+    const doing = `read record ${sequence} of the journal ${this.#name}`;
+    try {
+      const message = await this.#manager.streams.getMessage(this.#name, { seq: sequence });
+      if (message !== null) return { sequence, text: new TextDecoder().decode(message.data) };
+    } catch (error) {
+      throw natsFailure(error, doing);
+    }
+    throw fail("unavailable", `could not ${doing}: it was trimmed meanwhile; start over`);
   }
 
-  async #state(): Promise<{ last: number; messages: number }> {
+  /** Sequences of the first and last record; `first` > `last` when there is none. */
+  async #state(): Promise<{ first: number; last: number }> {
     try {
       const info = (await this.#manager.streams.info(this.#name)).state;
-      return { last: info.last_seq, messages: info.messages };
+      return {
+        first: info.messages === 0 ? info.last_seq + 1 : info.first_seq,
+        last: info.last_seq,
+      };
     } catch (error) {
       if (!isStreamGone(error)) throw natsFailure(error, `look at the journal ${this.#name}`);
       // NATS lost its state: an empty journal is the truth now, the rest comes from the manifests.
       await this.make();
-      return { last: 0, messages: 0 };
+      return { first: 1, last: 0 };
     }
   }
 }

@@ -2,7 +2,7 @@
  * Who leads, on a NATS key-value bucket: epochs are taken by creating keys, signs of life are plain writes.
  * It never updates by revision (several winners on replicated 2.9 servers) and never judges expiry.
  */
-import { JetStreamApiError, jetstream } from "@nats-io/jetstream";
+import { JetStreamApiError, jetstream, jetstreamManager, type StreamAPI } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
 import { fail } from "../kernel/failure.ts";
 import { limits } from "../kernel/limits.ts";
@@ -21,7 +21,8 @@ export async function openRegistry(
   options: { readonly cluster: string; readonly replicas?: number },
 ): Promise<Registry> {
   const { replicas } = options;
-  const manager = new Kvm(jetstream(link.connection, { timeout: limits.natsRequestMs }));
+  const request = { timeout: limits.natsRequestMs };
+  const manager = new Kvm(jetstream(link.connection, request));
   const name = registryBucket(options.cluster);
   // Direct gets may be answered by a replica that lags.
   const reads = { allow_direct: false };
@@ -31,7 +32,8 @@ export async function openRegistry(
       ? manager.open(name, reads)
       : manager.create(name, { history: 1, replicas, ...reads });
   try {
-    return new NatsRegistry(name, await open(), open);
+    const { streams } = await jetstreamManager(link.connection, { ...request, checkAPI: false });
+    return new NatsRegistry(name, { streams, open, bucket: await open() });
   } catch (error) {
     throw natsFailure(error, `open the registry ${name}`);
   }
@@ -39,14 +41,16 @@ export async function openRegistry(
 
 class NatsRegistry implements Registry {
   readonly #name: string;
+  readonly #streams: StreamAPI;
   readonly #open: () => Promise<KV>;
   readonly #stops = new Set<() => void>();
   #bucket: KV;
 
-  constructor(name: string, bucket: KV, open: () => Promise<KV>) {
+  constructor(name: string, opened: { streams: StreamAPI; open: () => Promise<KV>; bucket: KV }) {
     this.#name = name;
-    this.#bucket = bucket;
-    this.#open = open;
+    this.#streams = opened.streams;
+    this.#open = opened.open;
+    this.#bucket = opened.bucket;
   }
 
   async takeEpoch(epoch: number, coordinator: string, address: string): Promise<boolean> {
@@ -62,13 +66,14 @@ class NatsRegistry implements Registry {
     });
   }
 
+  /** From the stream's list of subjects: unlike a listing of keys it needs no consumer, which may be slow to place. */
   async highestEpoch(): Promise<number> {
-    return this.#act("list the epochs", async (bucket) => {
-      let highest = 0;
-      for await (const key of await bucket.keys("epoch.*")) {
-        highest = Math.max(highest, Number(key.slice("epoch.".length)));
-      }
-      return highest;
+    return this.#act("list the epochs", async () => {
+      const prefix = `$KV.${this.#name}.epoch.`;
+      const filter = { subjects_filter: `${prefix}*` };
+      const info = await this.#streams.info(`KV_${this.#name}`, filter);
+      const subjects = Object.keys(info.state.subjects ?? {});
+      return Math.max(0, ...subjects.map((subject) => Number(subject.slice(prefix.length))));
     });
   }
 
