@@ -2,8 +2,6 @@
  * SHA-256 (FIPS 180-4) without a library: the pure layers name map work by its hash, and they may import nothing.
  * Control-plane sizes only; bulk bytes are hashed by node:crypto in the adapters. Tested against it.
  */
-import { must } from "./assert.ts";
-
 const constants = roundConstants();
 
 /** Lower-case hex SHA-256 of the UTF-8 bytes of `text`. */
@@ -22,8 +20,9 @@ export function sha256Hex(text: string): string {
   return Array.from(hash, (word) => word.toString(16).padStart(8, "0")).join("");
 }
 
+/** Every index here is below the array's length; the fallback only satisfies the type. */
 function at(words: Uint32Array, index: number): number {
-  return must(words[index], "word index in range");
+  return words[index] ?? 0;
 }
 
 function rotate(word: number, bits: number): number {
@@ -38,21 +37,39 @@ function expand(w: Uint32Array, i: number): number {
   return (at(w, i - 16) + s0 + at(w, i - 7) + s1) >>> 0;
 }
 
+// The loop is written out without arrays or destructuring: thousands of map keys a minute go through it.
 function compress(hash: Uint32Array, w: Uint32Array): void {
-  let [a, b, c, d] = [at(hash, 0), at(hash, 1), at(hash, 2), at(hash, 3)];
-  let [e, f, g, h] = [at(hash, 4), at(hash, 5), at(hash, 6), at(hash, 7)];
+  let a = at(hash, 0);
+  let b = at(hash, 1);
+  let c = at(hash, 2);
+  let d = at(hash, 3);
+  let e = at(hash, 4);
+  let f = at(hash, 5);
+  let g = at(hash, 6);
+  let h = at(hash, 7);
   for (let i = 0; i < 64; i++) {
     const s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
     const choice = (e & f) ^ (~e & g);
-    const t1 = (h + s1 + choice + at(constants, i) + at(w, i)) >>> 0;
+    const t1 = (h + s1 + choice + at(constants, i) + at(w, i)) | 0;
     const s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
     const majority = (a & b) ^ (a & c) ^ (b & c);
-    const t2 = (s0 + majority) >>> 0;
-    [h, g, f, e, d, c, b, a] = [g, f, e, (d + t1) >>> 0, c, b, a, (t1 + t2) >>> 0];
+    h = g;
+    g = f;
+    f = e;
+    e = (d + t1) | 0;
+    d = c;
+    c = b;
+    b = a;
+    a = (t1 + s0 + majority) | 0;
   }
-  [a, b, c, d, e, f, g, h].forEach((word, i) => {
-    hash[i] = (at(hash, i) + word) >>> 0;
-  });
+  hash[0] = at(hash, 0) + a;
+  hash[1] = at(hash, 1) + b;
+  hash[2] = at(hash, 2) + c;
+  hash[3] = at(hash, 3) + d;
+  hash[4] = at(hash, 4) + e;
+  hash[5] = at(hash, 5) + f;
+  hash[6] = at(hash, 6) + g;
+  hash[7] = at(hash, 7) + h;
 }
 
 function padded(message: Uint8Array): Uint8Array {

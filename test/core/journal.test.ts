@@ -8,7 +8,7 @@ import { encodeFacts, readFacts } from "../../coordinator/core/journal-text.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { noNegative, sampleJob } from "../sim/sample-job.ts";
+import { noNegative, sampleFiles, sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
 const unavailable = { kind: "failed", failure: failure("unavailable", "no answer") } as const;
@@ -178,6 +178,19 @@ function replayed(bench: Bench) {
 }
 
 describe("replay", () => {
+  test("of a day whose plan needs several records gives it back whole", () => {
+    const bench = new Bench();
+    bench.memory.inputs = sampleFiles(3_000);
+    bench.lead().attach(1);
+    bench.submit();
+    const headers = bench.memory.journal.map(({ text }) => JSON.parse(text.split("\n")[0] ?? ""));
+    expect(Math.max(...headers.map((header) => header.parts))).toBeGreaterThan(1);
+    const next = new Bench(bench.memory, "c2");
+    next.at = bench.at;
+    next.lead();
+    expect(next.run().stages[0]).toMatchObject({ tasks: 3_000 });
+  });
+
   test("gives the live state after any sequence of happenings", () => {
     const happenings = fc.constantFrom(
       "finish",
