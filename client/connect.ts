@@ -31,7 +31,7 @@ const deadlineMs = 12_000;
 /** NATS that is named and not reachable is an error at once, not after the client's deadline. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   const addresses = splitList(options.coordinators);
-  if (options.nats === undefined) {
+  if (options.nats === undefined || options.nats === "") {
     const coordinators = addresses.length > 0 ? addresses : defaultCoordinators;
     const client = new DaymillClient({ coordinators, deadlineMs });
     return { client, addresses: coordinators, close: async () => client.close() };

@@ -54,7 +54,9 @@ export function bar(share: number): string {
 /** Plain lines for what changed between two statuses (`before` undefined: from nothing). */
 export function changeLines(before: RunStatus | undefined, run: RunStatus): readonly string[] {
   const lines: string[] = [];
-  if (before?.state !== run.state) lines.push(`${run.runId}: ${run.state}`);
+  const state = before?.state === run.state ? [] : [`${run.runId}: ${run.state}`];
+  const over = run.endedMs > 0;
+  if (!over) lines.push(...state);
   for (const stage of run.stages) {
     const old = before?.stages.find((other) => other.id === stage.id);
     const changed = old?.state !== stage.state || quarter(old) !== quarter(stage);
@@ -64,6 +66,8 @@ export function changeLines(before: RunStatus | undefined, run: RunStatus): read
   }
   const warned = before?.warnings.length ?? 0;
   for (const warning of run.warnings.slice(warned)) lines.push(`${run.runId}: ${warning}`);
+  // What happened on the way comes before the end.
+  if (over) lines.push(...state);
   return lines;
 }
 

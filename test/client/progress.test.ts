@@ -62,11 +62,14 @@ describe("plain lines tell changes only", () => {
       "ipdr-daily.2026-01-15.r1: scan ipdr: 8/16 tasks, 1.23 M rows in",
     ]);
   });
-  test("the end and new warnings", () => {
-    const done = { ...run, state: "committed", warnings: ["check app_daily-1 gave 3"] };
+  test("the end comes last, after stages and new warnings", () => {
+    const stages = [{ ...scan, done: 16, state: "done" }, reduce];
+    const warnings = ["check app_daily-1 gave 3"];
+    const done = { ...run, stages, state: "committed", endedMs: 9_000, warnings };
     expect(changeLines(run, done)).toEqual([
-      "ipdr-daily.2026-01-15.r1: committed",
+      "ipdr-daily.2026-01-15.r1: scan ipdr: 16/16 tasks, 1.23 M rows in",
       "ipdr-daily.2026-01-15.r1: check app_daily-1 gave 3",
+      "ipdr-daily.2026-01-15.r1: committed",
     ]);
   });
 });
