@@ -35,21 +35,32 @@ function filesToArrange(run: Run): readonly Arranged[] {
   const datasets = run.plan.datasets.flatMap(({ model }) =>
     stagedFiles(run, model).map((file) => ({ dataset: model, staged: file.path })),
   );
-  const rejects = rejectFiles(run)
-    .filter((file) => file.isStaged)
-    .map((file) => ({ dataset: rejectsDataset, staged: file.path }));
-  return [...datasets, ...rejects];
+  return [...datasets, ...sideFiles(run).filter((file) => file.isStaged)];
 }
 
-function rejectFiles(run: Run): readonly { readonly path: string; readonly isStaged: boolean }[] {
-  return run.stages.flatMap((stage) =>
-    stage.tasks.flatMap(({ result }) =>
-      result?.rejectsFile === undefined
-        ? []
-        : // A re-used output's reject file was arranged by the run that read the lines.
-          [{ path: result.rejectsFile, isStaged: result.executor !== "" }],
-    ),
-  );
+interface SideFile extends Arranged {
+  readonly kind: "rejects" | "late";
+  readonly isStaged: boolean;
+}
+
+/** Reject and late files of the winners. Those of a re-used output were arranged by the run that read the lines. */
+function sideFiles(run: Run): readonly SideFile[] {
+  return run.stages.flatMap((stage, index) => {
+    const input = run.plan.stages[index]?.input;
+    const late = input?.kind === "scan" ? `${input.source}_late` : "late";
+    return stage.tasks.flatMap(({ result }) => {
+      const files: SideFile[] = [];
+      const isStaged = result?.executor !== "";
+      const { rejectsFile, lateFile } = result ?? {};
+      if (rejectsFile !== undefined) {
+        files.push({ kind: "rejects", dataset: rejectsDataset, staged: rejectsFile, isStaged });
+      }
+      if (lateFile !== undefined) {
+        files.push({ kind: "late", dataset: late, staged: lateFile, isStaged });
+      }
+      return files;
+    });
+  });
 }
 
 /** Final paths are known: create the manifest. */
@@ -62,10 +73,20 @@ export function runArranged(turn: Turn, run: Run, paths: readonly string[]): voi
     state: "committed",
     sources: sourceAccounts(job, run),
     datasets: run.plan.datasets.map((plan) => manifestDataset(run, plan, finals)),
-    rejectFiles: rejectFiles(run).map(({ path }) => finals.get(path) ?? path),
+    rejectFiles: finalPaths(run, "rejects", finals),
+    lateFiles: finalPaths(run, "late", finals),
     checks: checkResults(job, run),
   };
   commitManifest(turn, run, manifest);
+}
+
+function finalPaths(
+  run: Run,
+  kind: SideFile["kind"],
+  finals: ReadonlyMap<string, string>,
+): readonly string[] {
+  const files = sideFiles(run).filter((file) => file.kind === kind);
+  return files.map(({ staged }) => finals.get(staged) ?? staged);
 }
 
 function manifestDataset(
@@ -147,7 +168,7 @@ export function runPublished(turn: Turn, run: Run, manifest: RunManifest): void 
     run: run.id,
     manifest: path,
     datasets,
-    rejects: settledRejects(run, manifest),
+    moved: movedFiles(run, manifest),
     wallMs: turn.wall,
   });
   for (const one of datasets) {
@@ -166,10 +187,12 @@ export function runPublished(turn: Turn, run: Run, manifest: RunManifest): void 
   tell(turn, { kind: "runChanged", run: run.id });
 }
 
-function settledRejects(run: Run, manifest: RunManifest) {
-  return rejectFiles(run).flatMap((file, index) => {
-    const path = manifest.rejectFiles[index];
-    return file.isStaged && path !== undefined ? [{ staged: file.path, path }] : [];
+/** The manifest names side files in the order of `sideFiles`, each kind by itself. */
+function movedFiles(run: Run, manifest: RunManifest) {
+  const named = { rejects: [...manifest.rejectFiles], late: [...(manifest.lateFiles ?? [])] };
+  return sideFiles(run).flatMap(({ kind, staged, isStaged }) => {
+    const path = named[kind].shift();
+    return isStaged && path !== undefined ? [{ staged, path }] : [];
   });
 }
 

@@ -128,6 +128,7 @@ export interface TaskResult {
   readonly files: readonly StagedFile[];
   readonly accounts: readonly FileAccount[];
   readonly rejectsFile?: string;
+  readonly lateFile?: string;
   readonly counters: AttemptCounters;
   readonly checkValue?: string | null;
   readonly mapKey?: string;

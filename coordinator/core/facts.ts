@@ -130,8 +130,8 @@ export type Fact =
       readonly run: string;
       readonly manifest: string;
       readonly datasets: readonly DatasetStatus[];
-      /** Where kept outputs' reject files are now: staged path → final path. */
-      readonly rejects: readonly { readonly staged: string; readonly path: string }[];
+      /** Where kept outputs' reject and late files are now: staged path → final path. */
+      readonly moved: readonly { readonly staged: string; readonly path: string }[];
       readonly wallMs: number;
     }
   | {

@@ -3,7 +3,7 @@
  * Part of `fold`: in place, total, deciding nothing.
  */
 import { assert } from "../../shared/kernel/assert.ts";
-import type { DayRecord, Durable, Run, Stage, StageKind, Task } from "./durable.ts";
+import type { DayRecord, Durable, Run, Stage, StageKind, Task, TaskResult } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import { runStatus } from "./views.ts";
 
@@ -111,8 +111,8 @@ export function foldRunCommitted(
   run.state = "committed";
   day.committed = Math.max(day.committed, run.revision);
   day.datasets = fact.datasets.map((dataset) => dataset.dataset);
-  const finals = new Map(fact.rejects.map(({ staged, path }) => [staged, path]));
-  settleKeptRejects(durable, run, (staged) => finals.get(staged));
+  const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
+  settleKept(durable, run, finals);
   run.ended = {
     ...runStatus(run),
     datasets: fact.datasets,
@@ -124,32 +124,41 @@ export function foldRunCommitted(
 
 export function foldRunEnded(durable: Durable, run: Run, fact: Of<"runEnded">): void {
   run.state = fact.state;
-  settleKeptRejects(durable, run, () => undefined);
+  settleKept(durable, run, new Map());
   run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };
   shrink(run);
 }
 
 /**
- * A kept output's reject file must outlive the run's staging folder: it moves to its final path with the commit.
- * Without one the output can't be used again, for its rejects would be lost.
+ * A kept output's reject and late files must outlive the run's staging folder: they move to their final paths with
+ * the commit. Without one the output can't be used again, for those lines would be lost.
  */
-function settleKeptRejects(
-  durable: Durable,
-  run: Run,
-  finalOf: (staged: string) => string | undefined,
-): void {
+function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, string>): void {
   for (const stage of run.stages) {
     const kept = stage.scope === undefined ? undefined : durable.kept.get(stage.scope);
     if (kept === undefined) continue;
     for (const { result } of stage.tasks) {
-      if (result?.rejectsFile === undefined || result.mapKey === undefined) continue;
-      // An output that was itself re-used has a final path already.
-      if (result.executor === "") continue;
-      const path = finalOf(result.rejectsFile);
-      if (path === undefined) kept.outputs.delete(result.mapKey);
-      else kept.outputs.set(result.mapKey, { ...result, rejectsFile: path });
+      // An output that was itself re-used has final paths already.
+      if (result?.mapKey === undefined || result.executor === "") continue;
+      if (!kept.outputs.has(result.mapKey)) continue;
+      const settled = settle(result, finals);
+      if (settled === undefined) kept.outputs.delete(result.mapKey);
+      else kept.outputs.set(result.mapKey, settled);
     }
   }
+}
+
+function settle(result: TaskResult, finals: ReadonlyMap<string, string>): TaskResult | undefined {
+  const { rejectsFile, lateFile, ...rest } = result;
+  if (rejectsFile === undefined && lateFile === undefined) return result;
+  const rejects = finals.get(rejectsFile ?? "");
+  const late = finals.get(lateFile ?? "");
+  if ((rejectsFile !== undefined && rejects === undefined) || (lateFile && !late)) return undefined;
+  return {
+    ...rest,
+    ...(rejects === undefined ? {} : { rejectsFile: rejects }),
+    ...(late === undefined ? {} : { lateFile: late }),
+  };
 }
 
 /** An ended run is remembered by what it shows; its tasks are not needed again. */

@@ -54,6 +54,7 @@ function resultOf(attemptId: string, attempt: Attempt, success: AttemptSuccess):
     files: success.files,
     accounts: success.accounts,
     ...(success.rejectsFile === undefined ? {} : { rejectsFile: success.rejectsFile }),
+    ...(success.lateFile === undefined ? {} : { lateFile: success.lateFile }),
     counters: success.counters,
     ...(success.checkValue === undefined ? {} : { checkValue: success.checkValue }),
     ...(attempt.mapKey === undefined ? {} : { mapKey: attempt.mapKey }),

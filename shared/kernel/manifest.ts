@@ -48,6 +48,8 @@ export interface RunManifest {
   readonly sources: readonly ManifestSource[];
   readonly datasets: readonly ManifestDataset[];
   readonly rejectFiles: readonly string[];
+  /** Records outside their day under rule `late_table`, as files of the source's columns; absent when none. */
+  readonly lateFiles?: readonly string[];
   readonly checks: readonly {
     readonly name: string;
     readonly model: string;

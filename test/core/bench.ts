@@ -45,6 +45,7 @@ export class Bench {
   at = 0;
   /** Claimed by the attempts that finish. */
   rejectsFile: string | undefined;
+  lateFile: string | undefined;
   #replies = 1;
   readonly #replied = new Map<number, Reply>();
 
@@ -193,9 +194,14 @@ export class Bench {
 
   finish(task: SentTask): void {
     const outcome = carryOut(this.memory, task.work, task.delivery);
-    const { rejectsFile } = this;
-    const hasRejects = outcome.kind === "done" && rejectsFile !== undefined;
-    this.report(task, hasRejects ? { ...outcome, rejectsFile } : outcome);
+    const { rejectsFile, lateFile } = this;
+    if (outcome.kind === "failed") {
+      this.report(task, outcome);
+      return;
+    }
+    const rejects = rejectsFile === undefined ? {} : { rejectsFile };
+    const late = lateFile === undefined ? {} : { lateFile };
+    this.report(task, { ...outcome, ...rejects, ...late });
   }
 
   /** Carries out every task that is sent, until none is. Gives the works done. */

@@ -180,7 +180,7 @@ describe("keeping", () => {
     expect(bench.memory.streams.size).toBe(4);
   });
 
-  test("a reject file moves to its final place with the commit; without one the output is not used", () => {
+  test("reject and late files move to their final places with the commit and stay with the output", () => {
     const bench = new Bench().lead();
     bench.attach(1);
     bench.submit();
@@ -188,9 +188,12 @@ describe("keeping", () => {
       for (let tasks = bench.takeTasks(); tasks.length > 0; tasks = bench.takeTasks()) {
         for (const task of tasks) {
           const rejectsFile = `${task.delivery.stagingDir}/_rejects.parquet`;
-          if (task.work.kind === "map") bench.rejectsFile = rejectsFile;
+          const isMap = task.work.kind === "map";
+          bench.rejectsFile = isMap ? rejectsFile : undefined;
+          bench.lateFile = isMap ? `${task.delivery.stagingDir}/_late.parquet` : undefined;
           bench.finish(task);
           bench.rejectsFile = undefined;
+          bench.lateFile = undefined;
         }
       }
     };
@@ -198,12 +201,28 @@ describe("keeping", () => {
     const first = bench.memory.manifests.get(`usage.${day}.r1`);
     expect(first?.rejectFiles).toHaveLength(4);
     expect(first?.rejectFiles.every((path) => path.startsWith("revisions/"))).toBe(true);
+    expect(first?.lateFiles).toHaveLength(4);
+    expect(first?.lateFiles?.every((path) => path.includes("/ipdr_late/"))).toBe(true);
     bench.submit("usage", { rerun: true });
     bench.work();
-    expect(bench.memory.manifests.get(`usage.${day}.r2`)?.rejectFiles).toEqual(first?.rejectFiles);
-    bench.submit("usage", { rerun: true });
-    bench.memory.streams.clear();
-    bench.cancel(`usage.${day}.r3`);
-    expect(bench.run(3).state).toBe("cancelled");
+    const again = bench.memory.manifests.get(`usage.${day}.r2`);
+    expect(again?.rejectFiles).toEqual(first?.rejectFiles);
+    expect(again?.lateFiles).toEqual(first?.lateFiles);
+  });
+
+  test("outputs whose reject files went with a cancelled run are not used", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.submit();
+    for (const task of bench.takeTasks()) {
+      bench.rejectsFile = `${task.delivery.stagingDir}/_rejects.parquet`;
+      bench.finish(task);
+    }
+    bench.rejectsFile = undefined;
+    for (const task of bench.takeTasks()) bench.finish(task);
+    bench.cancel(`usage.${day}.r1`);
+    bench.submit();
+    bench.work();
+    expect(bench.run(2)).toMatchObject({ state: "committed", stages: [{ reused: 2 }, {}] });
   });
 });
