@@ -17,8 +17,11 @@ export interface LineCounts {
   /** All lines, a header included. */
   lines: number;
   blank: number;
+  /** Lines that were taken out. */
+  defective: number;
   lastLineUnterminated: boolean;
   firstLineBlank: boolean;
+  firstLineDefective: boolean;
 }
 
 export interface LineSink {
@@ -30,10 +33,10 @@ export interface LineSink {
 const lineFeed = 10;
 const carriageReturn = 13;
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
-/** No UTF-8 and no value of any type: the scan rejects this line whatever the columns are. */
-const marker = 0xff;
 
 interface Options {
+  /** Stands in place of a defective line, without a line feed. Must give no row in the scan. */
+  readonly marker: Buffer;
   readonly lineBytesMax: number;
   readonly rawBytesKept: number;
   readonly quoting: Quoting | undefined;
@@ -44,8 +47,10 @@ export class LineReader {
   readonly counts: LineCounts = {
     lines: 0,
     blank: 0,
+    defective: 0,
     lastLineUnterminated: false,
     firstLineBlank: false,
+    firstLineDefective: false,
   };
   /** The sink got other bytes than came in (but for a line feed at the very end). */
   altered = false;
@@ -134,7 +139,7 @@ export class LineReader {
       let end = cut.end;
       if (cut.kind === "defect") {
         await this.report(bytes.subarray(at, end), cut.defect);
-        out[length++] = marker;
+        length += this.options.marker.copy(out, length);
       } else {
         if (end > at && bytes[end - 1] === carriageReturn) {
           end--;
@@ -169,11 +174,13 @@ export class LineReader {
   private async dropOverlong(start: Buffer): Promise<void> {
     this.overlong = undefined;
     await this.report(start, "line too long");
-    await this.sink.write(Buffer.from([marker, lineFeed]));
+    await this.sink.write(Buffer.concat([this.options.marker, Buffer.from([lineFeed])]));
   }
 
   private async report(line: Buffer, defect: Defect): Promise<void> {
     this.altered = true;
+    this.counts.defective++;
+    if (this.counts.lines === 0) this.counts.firstLineDefective = true;
     this.counted(false);
     const end = line[line.length - 1] === carriageReturn ? line.length - 1 : line.length;
     const raw = line.subarray(0, Math.min(end, this.options.rawBytesKept)).toString("utf8");

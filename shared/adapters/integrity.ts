@@ -16,6 +16,11 @@ import { type DefectiveLine, type LineCounts, LineReader } from "./integrity-lin
 import { chunkBytes, type OpenInput, storedBytes } from "./integrity-open.ts";
 import type { Quoting } from "./integrity-records.ts";
 
+/** Several columns: a blank line is skipped without a word and still counted by the engine's line numbers. */
+const skippedMarker = Buffer.alloc(0);
+/** One column: a blank line would be a row, but this is no UTF-8 and no value of any type. */
+const rejectedMarker = Buffer.from([0xff]);
+
 /** What the pass found. `lines` and `blank` do not count a header. */
 export interface Inspection {
   /** SHA-256 of the stored bytes, lower-case hex. */
@@ -23,6 +28,8 @@ export interface Inspection {
   readonly plainBytes: number;
   readonly lines: number;
   readonly blank: number;
+  /** Lines that the scan will not see (never the header). */
+  readonly defective: number;
   readonly lastLineUnterminated: boolean;
   /** First line, when the source has a header. */
   readonly header: string | undefined;
@@ -36,6 +43,8 @@ export interface InspectRequest {
   readonly input: OpenInput;
   readonly gzip: boolean;
   readonly csv: CsvOptions;
+  /** Declared columns. */
+  readonly columnCount: number;
   /** Free path for a plain copy; `.defects` is appended for the other one. */
   readonly copyPath: string;
   readonly signal: AbortSignal;
@@ -84,7 +93,7 @@ async function runPass(
   request: InspectRequest,
   target: { readonly copy: FileHandle; readonly defects: FileHandle } | undefined,
 ): Promise<Pass> {
-  const state = { plainBytes: 0, defective: false, head: Buffer.alloc(0) as Buffer };
+  const state = { plainBytes: 0, head: Buffer.alloc(0) as Buffer };
   const sink = {
     write: async (bytes: Buffer): Promise<void> => {
       if (state.head.length < limits.rejectLineBytesKept) {
@@ -93,13 +102,13 @@ async function runPass(
       if (target !== undefined) await writeAll(target.copy, bytes);
     },
     defect: async (line: DefectiveLine): Promise<void> => {
-      state.defective = true;
       if (target !== undefined) await target.defects.write(`${JSON.stringify(line)}\n`);
     },
   };
   const reader = new LineReader(sink, {
     lineBytesMax: limits.lineBytesMax,
     rawBytesKept: limits.rejectLineBytesKept,
+    marker: request.columnCount > 1 ? skippedMarker : rejectedMarker,
     quoting: quotingOf(request.csv),
   });
   const hash = createHash("sha256");
@@ -113,7 +122,7 @@ async function runPass(
   const counts = await reader.end();
   return {
     clean: !reader.altered,
-    defective: state.defective,
+    defective: counts.defective > 0,
     result: summary(request, counts, hash, state.plainBytes, state.head),
   };
 }
@@ -125,6 +134,10 @@ function summary(
   plainBytes: number,
   head: Buffer,
 ): Omit<Inspection, "scanPath"> {
+  if (request.csv.header && counts.firstLineDefective) {
+    const file = request.input.fingerprint.path;
+    throw fail("inputMalformed", `file ${file}: its header line cannot be read; mend it`, { file });
+  }
   const headerLines = request.csv.header && counts.lines > 0 ? 1 : 0;
   const feed = head.indexOf(10);
   return {
@@ -132,6 +145,7 @@ function summary(
     plainBytes,
     lines: counts.lines - headerLines,
     blank: counts.blank - (headerLines === 1 && counts.firstLineBlank ? 1 : 0),
+    defective: counts.defective,
     lastLineUnterminated: counts.lastLineUnterminated,
     header:
       headerLines === 1 ? head.subarray(0, feed < 0 ? undefined : feed).toString() : undefined,
@@ -139,7 +153,8 @@ function summary(
   };
 }
 
-function quotingOf(csv: CsvOptions): Quoting | undefined {
+/** The source's quoting in bytes; undefined when it declares none. */
+export function quotingOf(csv: CsvOptions): Quoting | undefined {
   if (csv.quote === "") return undefined;
   const quote = csv.quote.charCodeAt(0);
   // No byte is -1: without an escape character nothing is escaped.

@@ -100,6 +100,14 @@ export const limits = {
   // --- reading
   lineBytesMax: 2_000_000,
   rejectLineBytesKept: 4 * KiB,
+  /** Rejected lines of one file that are looked into and kept; more are counted, and the rejects file says so. */
+  rejectLinesKeptPerFile: 100_000,
+  /** Bytes of a file that are looked into at a time for rejected lines. */
+  rejectBlockBytes: 8 * MiB,
+  /** The same where most lines are bad: the engine spends about 1 KB outside its memory limit on each wrong field. */
+  rejectDenseBlockBytes: 256 * KiB,
+  /** More bad lines than this in a block make it a dense one. */
+  rejectLinesPerBlockMax: 2_000,
   /** What one gzip file may unpack to; a larger one would fill the worker's disk. */
   plainFileBytesMax: 64 * 1024 * MiB,
   /** Read buffer of a CSV scan; DuckDB's own default is 16 lines of the largest size, twice per thread. */
@@ -176,4 +184,8 @@ assert(
 assert(
   limits.scanBufferBytes >= 2 * limits.lineBytesMax,
   "a scan buffer holds the longest line with room to spare",
+);
+assert(
+  limits.lineBytesMax < limits.rejectBlockBytes,
+  "a block that is looked into holds the longest line",
 );

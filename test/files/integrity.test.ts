@@ -24,7 +24,14 @@ async function pass(bytes: string | Buffer, gzip = false, csv: Partial<CsvOption
   try {
     const copyPath = join(root.temp, `copy${copies}`);
     const { signal } = new AbortController();
-    return await inspect({ input, gzip, csv: { ...plainCsv, ...csv }, copyPath, signal });
+    return await inspect({
+      input,
+      gzip,
+      csv: { ...plainCsv, ...csv },
+      columnCount: 3,
+      copyPath,
+      signal,
+    });
   } finally {
     await input.handle.close();
   }
@@ -144,6 +151,7 @@ async function chunked(bytes: Buffer, sizes: readonly number[], quoted: boolean)
     {
       lineBytesMax: 20,
       rawBytesKept: 8,
+      marker: Buffer.from([0xff]),
       quoting: quoted ? { quote: 34, escape: 34, delimiter: Buffer.from(",") } : undefined,
     },
   );

@@ -4,9 +4,10 @@
  */
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
-import { type Engine, sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { type Engine, sqlText } from "../../../shared/adapters/duckdb.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { Attempt } from "./attempt.ts";
+import { noteTables } from "./csv-table.ts";
 import { secureFile } from "./staging.ts";
 
 /** Reserved: no source, model or dimension may have this name. */
@@ -20,13 +21,13 @@ export async function openRejects(engine: Engine): Promise<void> {
   );
 }
 
-/** The engine's own tables of one scan, and the lines that never reached it. */
-export interface ScanRejects {
+/** What one reading of a file's block noted, and the lines that the engine never got. */
+export interface NotedLines {
   /** Path for people, relative to the storage root. */
   readonly file: string;
-  /** The engine's rejects table. */
-  readonly table: string;
-  /** Newline-delimited JSON of the integrity pass. */
+  /** Lines of the file before the block. */
+  readonly before: number;
+  /** Newline-delimited JSON of the integrity pass: those lines are taken over by `collectDefects`. */
   readonly defectsPath: string | undefined;
 }
 
@@ -41,29 +42,38 @@ const reason = `CASE error_type
   ELSE lower(error_type) END`;
 const rank = "(CASE WHEN error_type LIKE '%COLUMNS' THEN 0 ELSE 1 END, coalesce(byte_position, 0))";
 
-/** Takes over what one scan rejected; gives the number of lines. */
-export async function collectRejects(engine: Engine, scan: ScanRejects): Promise<number> {
-  const what = `rejects of ${scan.file}`;
-  const defects =
-    scan.defectsPath === undefined
-      ? undefined
-      : `read_json(${sqlText(scan.defectsPath)}, format = 'newline_delimited',
-          columns = {'line': 'BIGINT', 'defect': 'VARCHAR', 'raw': 'VARCHAR'})`;
-  const known = defects === undefined ? "" : `WHERE line NOT IN (SELECT line FROM ${defects})`;
-  let count = await engine.run(
+/** Takes over what the engine noted; gives the number of lines. */
+export async function collectRejects(engine: Engine, noted: NotedLines): Promise<number> {
+  const { file, before, defectsPath } = noted;
+  const known =
+    defectsPath === undefined
+      ? ""
+      : `WHERE line + ${before} NOT IN (SELECT line FROM ${defectsTable(defectsPath)})`;
+  return await engine.run(
     `INSERT INTO ${rejectsTable}
-     SELECT ${sqlText(scan.file)}, line, arg_min(${reason}, ${rank}),
+     SELECT ${sqlText(file)}, line + ${before}, arg_min(${reason}, ${rank}),
        left(ltrim(any_value(csv_line), chr(10) || chr(13)), ${limits.rejectLineBytesKept})
-     FROM ${sqlName(scan.table)} ${known} GROUP BY line`,
-    what,
+     FROM ${noteTables[0]} ${known} GROUP BY line`,
+    `rejects of ${file}`,
   );
-  if (defects !== undefined) {
-    count += await engine.run(
-      `INSERT INTO ${rejectsTable} SELECT ${sqlText(scan.file)}, line, defect, raw FROM ${defects}`,
-      what,
-    );
-  }
-  return count;
+}
+
+/** Takes over the lines that the integrity pass took out; gives their number. */
+export async function collectDefects(
+  engine: Engine,
+  file: string,
+  defectsPath: string,
+): Promise<number> {
+  return await engine.run(
+    `INSERT INTO ${rejectsTable}
+     SELECT ${sqlText(file)}, line, defect, raw FROM ${defectsTable(defectsPath)}`,
+    `rejects of ${file}`,
+  );
+}
+
+function defectsTable(path: string): string {
+  return `read_json(${sqlText(path)}, format = 'newline_delimited',
+    columns = {'line': 'BIGINT', 'defect': 'VARCHAR', 'raw': 'VARCHAR'})`;
 }
 
 /** Writes the rejects file; undefined when no line was rejected. Gives its path relative to the root. */

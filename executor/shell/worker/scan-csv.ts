@@ -4,14 +4,15 @@
  */
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { type Engine, sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { type Engine, sqlName } from "../../../shared/adapters/duckdb.ts";
 import { type Inspection, inspect } from "../../../shared/adapters/integrity.ts";
 import { assertUnchanged, openInput } from "../../../shared/adapters/integrity-open.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { Column, CsvOptions } from "../../../shared/kernel/job.ts";
-import { limits } from "../../../shared/kernel/limits.ts";
 import type { FileAccount, FileFingerprint } from "../../../shared/kernel/work.ts";
-import { collectRejects } from "./rejects.ts";
+import { findBadLines } from "./bad-lines.ts";
+import { csvTable, readsAll } from "./csv-table.ts";
+import { collectDefects } from "./rejects.ts";
 
 export interface CsvScan {
   readonly engine: Engine;
@@ -32,26 +33,18 @@ export interface CsvScan {
 
 /** Appends the file's rows and takes its rejects over. `outsideDay` is left 0. Errors: `input…`, `storage…`, `internal`. */
 export async function scanCsv(scan: CsvScan): Promise<FileAccount> {
-  const { file, gzip, csv, signal } = scan;
+  const { file, gzip, csv, signal, columns } = scan;
   const input = await openInput(scan.root, file);
   try {
     const copyPath = join(scan.folder, "plain.csv");
-    const found = await inspect({ input, gzip, csv, copyPath, signal });
+    const columnCount = columns.length;
+    const found = await inspect({ input, gzip, csv, columnCount, copyPath, signal });
     assertHeader(scan, found.header);
     const rows = found.lines === 0 ? 0 : await append(scan, found);
-    const rejects =
-      found.lines === 0
-        ? 0
-        : await collectRejects(scan.engine, {
-            file: file.path,
-            table: "__errors",
-            defectsPath: found.defectsPath,
-          });
-    if (found.lines > 0) await dropScanTables(scan.engine);
-    await assertUnchanged(input);
     // In a file of one column a blank line is a row with an empty value.
-    const blank = scan.columns.length === 1 ? 0 : found.blank;
-    assertSum(file.path, { lines: found.lines, rows, rejects, blank });
+    const blank = columnCount === 1 ? 0 : found.blank;
+    const rejects = await takeRejects(scan, found, found.lines - rows - blank);
+    await assertUnchanged(input);
     if (found.scanPath !== input.path) await unlink(found.scanPath);
     if (found.defectsPath !== undefined) await unlink(found.defectsPath);
     return {
@@ -73,49 +66,28 @@ export async function scanCsv(scan: CsvScan): Promise<FileAccount> {
 async function append(scan: CsvScan, found: Inspection): Promise<number> {
   return await scan.engine.run(
     `INSERT INTO ${sqlName(scan.table)} SELECT ${scan.select.join(", ")}
-     FROM ${csvTable(scan, found.scanPath)} WHERE ${readsAll(scan.columns)}`,
+     FROM ${csvTable(scan.csv, scan.columns, found.scanPath, "skip")} WHERE ${readsAll(scan.columns)}`,
     `file ${scan.file.path}`,
   );
 }
 
-async function dropScanTables(engine: Engine): Promise<void> {
-  await engine.run("DROP TABLE __errors", "rejects");
-  await engine.run("DROP TABLE __scans", "rejects");
-}
-
-/** The scan itself: nothing is detected, everything is declared. */
-function csvTable(scan: CsvScan, path: string): string {
-  const { csv, columns } = scan;
-  const declared = columns.map(({ name, type }) => `${sqlText(name)}: ${sqlText(type)}`);
-  const options = [
-    `columns = {${declared.join(", ")}}`,
-    "auto_detect = false",
-    `header = ${csv.header}`,
-    `delim = ${sqlText(csv.delimiter)}`,
-    `quote = ${sqlText(csv.quote)}`,
-    `escape = ${sqlText(csv.escape)}`,
-    `nullstr = ${sqlText(csv.nullString)}`,
-    "compression = 'none'",
-    `max_line_size = ${limits.lineBytesMax}`,
-    `buffer_size = ${limits.scanBufferBytes}`,
-    // A quoted line feed may lie where two threads would divide the file.
-    `parallel = ${csv.quote === ""}`,
-    "store_rejects = true",
-    "rejects_table = '__errors'",
-    "rejects_scan = '__scans'",
-    "rejects_limit = 0",
-  ];
-  if (csv.timestampFormat !== "") options.push(`timestampformat = ${sqlText(csv.timestampFormat)}`);
-  if (csv.dateFormat !== "") options.push(`dateformat = ${sqlText(csv.dateFormat)}`);
-  if (csv.decimalSeparator !== "") {
-    options.push(`decimal_separator = ${sqlText(csv.decimalSeparator)}`);
+/** Every missing row must turn up as a bad line, else the file's rows are not to be trusted. Gives their number. */
+async function takeRejects(scan: CsvScan, found: Inspection, missing: number): Promise<number> {
+  const file = scan.file.path;
+  if (missing < found.defective) {
+    throw fail("internal", `file ${file}: more rows than its ${found.lines} lines can hold`, {
+      file,
+    });
   }
-  return `read_csv(${sqlText(path)}, ${options.join(", ")})`;
-}
-
-/** Always true, but the optimiser cannot know it: a column that nothing reads would not be checked. */
-function readsAll(columns: readonly Column[]): string {
-  return `${columns.map(({ name }) => `(${sqlName(name)} IS NULL)::INTEGER`).join(" + ")} >= 0`;
+  const { defectsPath } = found;
+  if (defectsPath !== undefined) await collectDefects(scan.engine, file, defectsPath);
+  const expected = missing - found.defective;
+  if (expected > 0) {
+    const { engine, folder, csv, columns } = scan;
+    const { scanPath } = found;
+    await findBadLines({ engine, folder, file, scanPath, csv, columns, defectsPath, expected });
+  }
+  return missing;
 }
 
 /** A header is skipped, not obeyed; one that names the declared columns in another order would mix them up. */
@@ -135,20 +107,4 @@ function assertHeader(scan: CsvScan, header: string | undefined): void {
       { file: scan.file.path },
     );
   }
-}
-
-interface LineSum {
-  readonly lines: number;
-  readonly rows: number;
-  readonly rejects: number;
-  readonly blank: number;
-}
-
-function assertSum(path: string, sum: LineSum): void {
-  if (sum.rows + sum.rejects + sum.blank === sum.lines) return;
-  throw fail(
-    "internal",
-    `file ${path}: ${sum.lines} lines, but ${sum.rows} rows + ${sum.rejects} rejects + ${sum.blank} blank; nothing of it is used`,
-    { file: path, ...sum },
-  );
 }

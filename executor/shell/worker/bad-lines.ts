@@ -1,0 +1,119 @@
+/**
+ * Finds the lines that the scan left out, and why. The engine keeps about 1 KB outside its memory limit for each wrong
+ * field, so it looks at a block at a time, at smaller ones where most lines are bad, and only at a bounded number.
+ */
+import { unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Engine, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { fileError } from "../../../shared/adapters/inputs.ts";
+import { quotingOf } from "../../../shared/adapters/integrity.ts";
+import {
+  type Block,
+  fileBlocks,
+  smallerBlocks,
+} from "../../../shared/adapters/integrity-blocks.ts";
+import { fail } from "../../../shared/kernel/failure.ts";
+import type { Column, CsvOptions } from "../../../shared/kernel/job.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
+import { csvTable, noteTables, readsAll } from "./csv-table.ts";
+import { collectRejects, rejectsTable } from "./rejects.ts";
+
+export interface BadLinesRequest {
+  readonly engine: Engine;
+  /** The attempt's temporary folder, absolute. */
+  readonly folder: string;
+  /** Path for people. */
+  readonly file: string;
+  /** What the scan read. */
+  readonly scanPath: string;
+  readonly csv: CsvOptions;
+  readonly columns: readonly Column[];
+  /** Lines that the integrity pass took out: known already. */
+  readonly defectsPath: string | undefined;
+  /** How many lines the scan left out. */
+  readonly expected: number;
+}
+
+/** Adds the bad lines to the rejects. Errors: `internal` when they are not as many as the scan left out. */
+export async function findBadLines(request: BadLinesRequest): Promise<void> {
+  const options = {
+    quoting: quotingOf(request.csv),
+    lineBytesMax: limits.lineBytesMax,
+    blockBytes: limits.rejectBlockBytes,
+  };
+  let found = 0;
+  for await (const block of fileBlocks(request.scanPath, options)) {
+    const bad = await countBad(request, block);
+    if (bad > limits.rejectLinesPerBlockMax) {
+      const dense = { ...options, blockBytes: limits.rejectDenseBlockBytes };
+      for (const part of smallerBlocks(block, dense)) {
+        found += await noteBad(request, part);
+        if (found >= limits.rejectLinesKeptPerFile) break;
+      }
+    } else if (bad > 0) found += await noteBad(request, block);
+    if (found >= limits.rejectLinesKeptPerFile) break;
+  }
+  if (found === request.expected) return;
+  if (found < limits.rejectLinesKeptPerFile) {
+    throw fail(
+      "internal",
+      `file ${request.file}: the scan left out ${request.expected} lines, ${found} of them were found; nothing of it is used`,
+      { file: request.file, expected: request.expected, found },
+    );
+  }
+  await noteRest(request, request.expected - found);
+}
+
+/** Bad lines of a block, cheaply. Marker lines of one-column files count as bad here. */
+async function countBad(request: BadLinesRequest, block: Block): Promise<number> {
+  const { engine, columns } = request;
+  return await withBlock(request, block, async (path, csv) => {
+    const rows = await engine.rows(
+      `SELECT count(*)::VARCHAR FROM ${csvTable(csv, columns, path, "skip")} WHERE ${readsAll(columns)}`,
+      `file ${request.file}`,
+    );
+    const header = csv.header ? 1 : 0;
+    const skipped = columns.length > 1 ? block.blank : 0;
+    return block.records - header - skipped - Number(rows[0]?.[0]);
+  });
+}
+
+async function noteBad(request: BadLinesRequest, block: Block): Promise<number> {
+  const { engine, columns, file, defectsPath } = request;
+  return await withBlock(request, block, async (path, csv) => {
+    await engine.rows(
+      `SELECT count(*) FROM ${csvTable(csv, columns, path, "note")} WHERE ${readsAll(columns)}`,
+      `file ${file}`,
+    );
+    const found = await collectRejects(engine, { file, before: block.before, defectsPath });
+    for (const table of noteTables) await engine.run(`DROP TABLE ${table}`, "rejects");
+    return found;
+  });
+}
+
+async function withBlock<T>(
+  request: BadLinesRequest,
+  block: Block,
+  read: (path: string, csv: CsvOptions) => Promise<T>,
+): Promise<T> {
+  const path = join(request.folder, "block.csv");
+  try {
+    await writeFile(path, block.bytes, { mode: 0o600 });
+  } catch (error) {
+    throw fileError(error, `${request.file} (a block of it in the work folder)`);
+  }
+  const result = await read(path, {
+    ...request.csv,
+    header: request.csv.header && block.before === 0,
+  });
+  await unlink(path);
+  return result;
+}
+
+async function noteRest(request: BadLinesRequest, rest: number): Promise<void> {
+  await request.engine.run(
+    `INSERT INTO ${rejectsTable} VALUES (${sqlText(request.file)}, NULL,
+       '${rest} more rejected lines of this file are counted but not kept', NULL)`,
+    `rejects of ${request.file}`,
+  );
+}
