@@ -14,7 +14,7 @@ import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
 import { projectVersion } from "../../shared/adapters/project.ts";
 import { openStore } from "../../shared/adapters/store.ts";
-import { fail } from "../../shared/kernel/failure.ts";
+import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Clock, Events, Log, SqlBinder } from "../../shared/ports.ts";
@@ -131,8 +131,8 @@ async function openPorts(options: CoordinatorOptions): Promise<OpenedPorts> {
     const ports = {
       store,
       inputs: openInputs(root),
-      registry: await openRegistry(link, { cluster, replicas }),
-      journal: await openJournal(link, { cluster, replicas }),
+      registry: await patiently(() => openRegistry(link, { cluster, replicas })),
+      journal: await patiently(() => openJournal(link, { cluster, replicas })),
       // Exchange data can always be made again: it is not worth copies.
       exchange: await openExchangeAdmin(link, { replicas: 1 }),
     };
@@ -143,6 +143,20 @@ async function openPorts(options: CoordinatorOptions): Promise<OpenedPorts> {
   } catch (error) {
     await link.close();
     throw error;
+  }
+}
+
+/** NATS servers that have just started accept connections before JetStream has a leader: what is `unavailable` waits. */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
+  const until = performance.now() + limits.natsConnectMs;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const mayCome = fromUnknown(error).code === "unavailable";
+      if (!mayCome || performance.now() >= until) throw error;
+      await new Promise((resume) => setTimeout(resume, 250));
+    }
   }
 }
 
