@@ -5,7 +5,6 @@
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import type { Column } from "../../shared/kernel/job.ts";
 import type { ExchangePlan, JobPlan, StageOutput, StagePlan } from "../../shared/kernel/plan.ts";
-import { fillStatements } from "./tables.ts";
 
 export interface RunOptions {
   readonly splits: number;
@@ -18,7 +17,7 @@ export interface ResultSet {
   readonly rows: readonly (readonly unknown[])[];
 }
 
-/** A DuckDB with the test tables in schema `base`. */
+/** A DuckDB with the input tables in schema `base`. */
 export class LocalRunner {
   private readonly instance: DuckDBInstance;
   private readonly connection: DuckDBConnection;
@@ -28,12 +27,13 @@ export class LocalRunner {
     this.connection = connection;
   }
 
-  static async open(rows: number): Promise<LocalRunner> {
-    const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
+  /** `statements` make and fill the input tables in schema `base`, which they create. */
+  static async open(statements: readonly string[]): Promise<LocalRunner> {
+    const instance = await DuckDBInstance.create(":memory:", { threads: "1" });
     const connection = await instance.connect();
     await connection.run("SET TimeZone = 'UTC'");
     await connection.run("SET VARIABLE logical_time = TIMESTAMPTZ '2026-01-16 01:00:00+00'");
-    for (const statement of fillStatements(rows)) await connection.run(statement);
+    for (const statement of statements) await connection.run(statement);
     return new LocalRunner(instance, connection);
   }
 
@@ -105,8 +105,8 @@ export class LocalRunner {
       await this.runTask([
         ...made.map(({ kind, name, sql }) => `CREATE TEMP ${kind} "${name}" AS ${sql}`),
         ...stage.outputs.map((output) => outputStatement(output, exchanges)),
+        ...made.reverse().map(({ kind, name }) => `DROP ${kind} temp."${name}"`),
       ]);
-      await this.dropTemporary();
     }
   }
 

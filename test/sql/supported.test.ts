@@ -8,7 +8,7 @@ import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import { readCorpus } from "./corpus.ts";
 import { firstDifference, LocalRunner } from "./local-runner.ts";
-import { jobOf } from "./tables.ts";
+import { fillStatements, jobOf } from "./tables.ts";
 
 const corpus = readCorpus();
 const rows = 2_000;
@@ -17,7 +17,7 @@ let runner: LocalRunner;
 
 beforeAll(async () => {
   binder = await openBinder();
-  runner = await LocalRunner.open(rows);
+  runner = await LocalRunner.open(fillStatements(rows));
 });
 
 afterAll(() => {

@@ -7,9 +7,9 @@ import { must } from "../../../shared/kernel/assert.ts";
 import { type Demand, Demands, type KeySet, keySet } from "./demands.ts";
 import { hashType } from "./key-types.ts";
 import { Lineage } from "./lineage.ts";
-import { limitValue } from "./modifiers.ts";
 import { placeJoin } from "./place-joins.ts";
 import { placeSetOperation } from "./place-sets.ts";
+import { refuseGather, splitRelation } from "./place-two-step.ts";
 import { type Cut, type Place, Places } from "./places.ts";
 import { Refusal } from "./refusal.ts";
 import {
@@ -22,12 +22,8 @@ import {
   type Relations,
 } from "./relation.ts";
 import { chooseKeySets, joinedPlace, joinTypes } from "./sharing.ts";
-import { column, columnRef, columnRefs, constant, keyOf, mapColumns, type Tree } from "./tree.ts";
-import { twoStep } from "./two-step.ts";
+import { column, columnRef, columnRefs, keyOf, mapColumns, type Tree } from "./tree.ts";
 import type { Typing } from "./typing.ts";
-
-/** More rows than this are not kept as a top-n of raw data. */
-const topRowsMax = 1_000_000;
 
 export class Placement {
   readonly relations: Relations;
@@ -108,11 +104,11 @@ export class Placement {
     if (set !== undefined) {
       const place = this.placeFor(anchor, set);
       if (this.meets(demand, place)) this.settle(name, place);
-      else this.split(name, place);
+      else splitRelation(this, name, place);
     } else if (demand.free) {
       const shared = demand.keys === undefined ? undefined : sets[0];
       const home = this.places.get(this.places.homeOf(anchor));
-      this.split(name, shared === undefined ? home : this.placeFor(anchor, shared));
+      splitRelation(this, name, shared === undefined ? home : this.placeFor(anchor, shared));
     } else {
       if (!this.isReduced(anchor)) throw refuseGather(this.relations.get(name));
       this.settle(name, this.gather([anchor]));
@@ -139,12 +135,42 @@ export class Placement {
     if (known !== undefined) return known;
     const home = this.places.get(this.places.homeOf(anchor));
     const mine = this.all.filter((demand) => this.lineage.anchorOf(demand.input) === anchor);
-    const sets = chooseKeySets(
-      mine.filter((demand) => !this.meets(demand, home)),
-      this.demands,
+    const later = mine.flatMap((demand) =>
+      this.readersOf(demand.relation, anchor, (expr) => this.lineage.carryDown(demand.input, expr)),
     );
+    const open = mine.filter((demand) => !this.meets(demand, home));
+    const sets = chooseKeySets(open, this.demands, { later });
     this.chosen.set(anchor, sets);
     return sets;
+  }
+
+  /**
+   * Demands of those who read a relation, said over the anchor below it: if the anchor is cut so that these are met too,
+   * the readers need no exchange of their own. `down` carries expressions over the relation's input to the anchor.
+   */
+  private readersOf(
+    name: string,
+    anchor: string,
+    down: (expr: Tree) => Tree | undefined,
+  ): readonly Demand[] {
+    const { body } = this.relations.get(name);
+    if (body.kind === "join" || body.kind === "view" || body.kind === "setop") return [];
+    const items = new Map(itemsOf(body)?.map((item) => [item.name, item.expr]));
+    const through = (expr: Tree): Tree | undefined => {
+      const name = columnRef(expr)?.name;
+      return name === undefined ? undefined : down(items.get(name) ?? expr);
+    };
+    return this.all
+      .filter((demand) => this.lineage.anchorOf(demand.input) === name)
+      .flatMap((demand) => {
+        const carried = (expr: Tree): Tree | undefined => {
+          const over = this.lineage.carryDown(demand.input, expr);
+          return over === undefined ? undefined : through(over);
+        };
+        const keys = (demand.keys ?? []).map(carried).filter((expr) => expr !== undefined);
+        const said = { ...demand, input: anchor, keys, distinctArgument: undefined };
+        return [said, ...this.readersOf(demand.relation, anchor, carried)];
+      });
   }
 
   /** The place where the anchor's rows lie cut by a key set; opened on first use. */
@@ -225,87 +251,6 @@ export class Placement {
     return renamed(cut, carried);
   }
 
-  // --- two steps ------------------------------------------------------------------------------
-
-  private split(name: string, place: Place): void {
-    const relation = this.relations.get(name);
-    const { body } = relation;
-    if (body.kind === "aggregate") this.splitAggregate(relation, body, place);
-    else if (body.kind === "limit") this.splitLimit(relation, body, place);
-    else if (body.kind === "distinct") this.splitDistinct(relation, place);
-  }
-
-  private splitAggregate(
-    relation: Relation,
-    body: Body & { readonly kind: "aggregate" },
-    place: Place,
-  ): void {
-    const { kinds } = this.demands.spreading(relation, body);
-    const steps = twoStep(body, kinds, this.typing.columnsOf(relation.name));
-    const partial = this.addRelation(relation, [...body.keys, ...steps.partial], {
-      kind: "aggregate",
-      input: body.input,
-      keys: body.keys,
-      calls: steps.partial,
-    });
-    this.typing.noteKeys(partial, relation.name, body.keys);
-    this.settle(partial, place);
-    const names = body.keys.map((key) => key.name);
-    const target = this.exchangePartial(
-      relation.name,
-      partial,
-      body.sets === undefined ? names : [],
-    );
-    let input = partial;
-    if (steps.means.length > 0) {
-      const kept = [...names, ...steps.partial.map((item) => item.name)];
-      const select = [
-        ...kept.map((entry) => ({ name: entry, expr: column("t", entry) })),
-        ...steps.means,
-      ];
-      input = this.addRelation(relation, select, { kind: "window", input: partial, select });
-      this.settle(input, target);
-    }
-    const sets = body.sets === undefined ? {} : { sets: body.sets };
-    const { keys, calls } = steps;
-    this.relations.add({ ...relation, body: { kind: "aggregate", input, keys, calls, ...sets } });
-    this.settle(relation.name, target);
-  }
-
-  private splitDistinct(relation: Relation, place: Place): void {
-    const select = relation.columns.map((name) => ({ name, expr: column("t", name) }));
-    const partial = this.addRelation(relation, select, relation.body);
-    this.typing.noteKeys(partial, relation.name, select);
-    this.settle(partial, place);
-    const target = this.exchangePartial(relation.name, partial, relation.columns);
-    this.relations.add({ ...relation, body: { kind: "distinct", input: partial } });
-    this.settle(relation.name, target);
-  }
-
-  private splitLimit(
-    relation: Relation,
-    body: Body & { readonly kind: "limit" },
-    place: Place,
-  ): void {
-    const rows = limitValue(body.limit) + limitValue(body.offset);
-    if (rows > topRowsMax && !this.isReduced(this.anchor(body.input))) {
-      throw new Refusal("LIMIT", `of more than ${topRowsMax} raw rows; filter with WHERE instead`);
-    }
-    const select = relation.columns.map((name) => ({ name, expr: column("t", name) }));
-    const limit = constant("BIGINT", rows);
-    const partial = this.addRelation(relation, select, { ...body, limit, offset: undefined });
-    this.settle(partial, place);
-    const target = this.exchangePartial(relation.name, partial, []);
-    this.relations.add({ ...relation, body: { ...body, input: partial } });
-    this.settle(relation.name, target);
-  }
-
-  /** Sends partial results on, cut as the readers of the whole like it best, within `names`. */
-  private exchangePartial(whole: string, partial: string, names: readonly string[]): Place {
-    if (names.length === 0) return this.gather([partial]);
-    return this.placeFor(partial, this.likedBy(whole, names));
-  }
-
   /** The key set within `names` that serves most readers of a relation; all names when nobody cares. */
   likedBy(name: string, names: readonly string[]): KeySet {
     const mine = this.all.filter(
@@ -313,7 +258,7 @@ export class Placement {
     );
     const within = (set: KeySet): boolean =>
       set.exprs.every((expr) => names.includes(columnRef(expr)?.name ?? ""));
-    const [best] = chooseKeySets(mine, this.demands, within);
+    const [best] = chooseKeySets(mine, this.demands, { allowed: within });
     return best ?? keySet(names.map((entry) => column("t", entry)));
   }
 
@@ -345,29 +290,4 @@ function renamed(
       new Set(items.filter((item) => item.text && same.has(item.text)).map((item) => item.own)),
   );
   return result.every((same) => same.size > 0) ? result : undefined;
-}
-
-function refuseGather(relation: Relation): Refusal {
-  const { body } = relation;
-  const all = "needs all raw rows in one task";
-  switch (body.kind) {
-    case "aggregate": {
-      const names = [
-        ...new Set(body.calls.map((item) => String(item.expr["function_name"] ?? ""))),
-      ].join(", ");
-      return new Refusal(
-        body.sets === undefined ? `${names} without GROUP BY` : `GROUPING SETS with ${names}`,
-        `${all}; group by a key first, or use sum, count, min, max, avg, stddev or count(DISTINCT)`,
-      );
-    }
-    case "window":
-      return new Refusal(
-        "OVER without PARTITION BY",
-        `${all}; partition the window, or aggregate first`,
-      );
-    case "limit":
-      return new Refusal("OFFSET without LIMIT", `${all}; give a LIMIT`);
-    default:
-      return new Refusal(body.kind, all);
-  }
 }

@@ -1,6 +1,6 @@
 /**
  * Which keys an anchor's exchanges are cut by: the fewest key sets that satisfy every reader who needs rows to meet.
- * Ties go to the set that also spares others a second exchange, then to one with a plain column, then to the widest
+ * Ties go to the set that also spares others, and then their readers, a second exchange, then to one with a plain column, then to the widest
  * (it spreads best). Also where joins bring two anchors to one place.
  */
 import type { Demand, Demands, KeySet } from "./demands.ts";
@@ -9,12 +9,20 @@ import type { Placement } from "./placement.ts";
 import type { Place } from "./places.ts";
 import { columnRef, type Tree } from "./tree.ts";
 
-/** `demands` are about one anchor; `allowed` limits the sets that may be chosen. */
+export interface Choice {
+  /** Limits the sets that may be chosen. */
+  readonly allowed?: (set: KeySet) => boolean;
+  /** Demands of later readers, said over the same anchor: they decide between sets that do the same otherwise. */
+  readonly later?: readonly Demand[];
+}
+
+/** `demands` are about one anchor. */
 export function chooseKeySets(
   demands: readonly Demand[],
   rules: Demands,
-  allowed: (set: KeySet) => boolean = () => true,
+  choice: Choice = {},
 ): readonly KeySet[] {
+  const { allowed = () => true, later = [] } = choice;
   const free = demands.filter((demand) => demand.free && demand.keys !== undefined);
   let open = demands.filter((demand) => !demand.free);
   const options = new Map(
@@ -30,8 +38,9 @@ export function chooseKeySets(
       const covered = open.filter((demand) => rules.covers(demand, set) !== undefined).length;
       if (covered === 0) continue;
       const spared = free.filter((demand) => rules.covers(demand, set) === "meet").length;
+      const spares = later.filter((demand) => rules.covers(demand, set) === "meet").length;
       const plain = set.exprs.some((expr) => columnRef(expr) !== undefined) ? 1 : 0;
-      const score = [covered, spared, plain, set.texts.length];
+      const score = [covered, spared, spares, plain, set.texts.length];
       if (best === undefined || better(score, best.score)) best = { set, score };
     }
     if (best === undefined) return chosen;

@@ -1,0 +1,163 @@
+/**
+ * Which exchanges a job takes: one scan a source, the fewest exchanges that serve all its models, only the columns and
+ * rows that somebody reads.
+ */
+import { describe, expect, test } from "vitest";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import { planOf, shapeOf } from "./planning.ts";
+
+function exchange(plan: JobPlan, id: string) {
+  const found = plan.exchanges.find((entry) => entry.id === id);
+  if (found === undefined) throw new Error(`no exchange ${id}`);
+  return found;
+}
+
+describe("sharing", () => {
+  test("models that group by, or count distinct, one column share one exchange of raw rows", async () => {
+    const plan = await planOf({
+      usage: "SELECT user_id, app_id, day, sum(bytes) AS b FROM events GROUP BY ALL",
+      profile: "SELECT user_id, count(DISTINCT app_id) AS apps FROM events GROUP BY user_id",
+      by_app: "SELECT app_id, count(DISTINCT user_id) AS users FROM events GROUP BY app_id",
+      by_cell: "SELECT cell, count(DISTINCT user_id) AS users FROM events GROUP BY cell",
+    });
+    expect(shapeOf(plan)).toEqual([
+      "scan events → x0 by user_id",
+      "x0 → x1 by CAST(g0 AS BIGINT); x2 by CAST(g0 AS BIGINT); usage; profile",
+      "x1 → by_app",
+      "x2 → by_cell",
+    ]);
+    expect(exchange(plan, "x0").columns.map((column) => column.name)).toEqual([
+      "user_id",
+      "app_id",
+      "cell",
+      "day",
+      "bytes",
+    ]);
+  });
+
+  test("mergeable aggregates ride on a shared exchange, and shrink in the map where there is none", async () => {
+    const alone = await planOf({ a: "SELECT app_id, count(*) AS n FROM events GROUP BY app_id" });
+    expect(shapeOf(alone)).toEqual(["scan events → x0 by CAST(g0 AS BIGINT)", "x0 → a"]);
+    expect(exchange(alone, "x0").columns.map((column) => column.name)).toEqual(["g0", "a0"]);
+    const beside = await planOf({
+      a: "SELECT app_id, count(*) AS n FROM events GROUP BY app_id",
+      m: "SELECT user_id, median(score) AS m FROM events GROUP BY user_id",
+    });
+    expect(shapeOf(beside)).toEqual([
+      "scan events → x0 by user_id",
+      "x0 → x1 by CAST(g0 AS BIGINT); m",
+      "x1 → a",
+    ]);
+  });
+
+  test("a model over a model stays in its stage where its rows already meet", async () => {
+    const plan = await planOf({
+      daily: "SELECT user_id, day, count(DISTINCT cell) AS c FROM events GROUP BY user_id, day",
+      best: "SELECT user_id, max(c) AS c FROM daily GROUP BY user_id",
+    });
+    expect(shapeOf(plan)).toEqual(["scan events → x0 by user_id", "x0 → daily; best"]);
+  });
+
+  test("partial results are cut the way their readers like it", async () => {
+    const plan = await planOf({
+      heat: "SELECT cell, day, count(*) AS n FROM events GROUP BY cell, day",
+      busy: "SELECT cell, day FROM heat QUALIFY row_number() OVER (PARTITION BY cell ORDER BY n DESC, day) = 1",
+    });
+    expect(shapeOf(plan)).toEqual(["scan events → x0 by CAST(g0 AS BIGINT)", "x0 → heat; busy"]);
+  });
+
+  test("a join meets where one side already lies", async () => {
+    const plan = await planOf({
+      n: "SELECT user_id, count(DISTINCT cell) AS c FROM events GROUP BY user_id",
+      j: "SELECT n.user_id, n.c, v.page FROM n JOIN visits v ON v.user_id = n.user_id",
+    });
+    expect(shapeOf(plan)).toEqual([
+      "scan events → x0 by user_id",
+      "scan visits → x1 by CAST(user_id AS BIGINT)",
+      "x0 + x1 → n; j",
+    ]);
+  });
+
+  test("what is read twice is computed once", async () => {
+    const plan = await planOf({
+      u: "SELECT user_id, sum(bytes) AS b FROM events GROUP BY user_id",
+      a: "SELECT user_id, b FROM u WHERE b > 0",
+      b: "SELECT b % 7 AS k, count(*) AS n FROM u GROUP BY k",
+    });
+    const last = plan.stages.find((stage) =>
+      stage.outputs.some((output) => output.kind === "dataset"),
+    );
+    expect(last?.tables.filter((table) => table.materialize).map((table) => table.name)).toEqual([
+      "u",
+    ]);
+  });
+});
+
+describe("what travels", () => {
+  test("a filter that all readers have is applied before the exchange", async () => {
+    const plan = await planOf({
+      a: "SELECT user_id, count(DISTINCT cell) AS n FROM events WHERE ok AND cell > 5 GROUP BY user_id",
+      b: "SELECT user_id, count(DISTINCT app_id) AS n FROM events WHERE ok GROUP BY user_id",
+    });
+    const [scan] = plan.stages;
+    expect(scan?.outputs[0]?.sql).toContain("WHERE t.ok");
+    expect(exchange(plan, "x0").columns.map((column) => column.name)).toEqual([
+      "user_id",
+      "app_id",
+      "cell",
+    ]);
+  });
+
+  test("a scan keeps what is read and nothing else", async () => {
+    const plan = await planOf({ n: "SELECT count(*) AS n FROM events WHERE cell > 3" });
+    expect(plan.stages[0]?.input).toEqual({
+      kind: "scan",
+      source: "events",
+      keep: ["cell"],
+      files: false,
+    });
+  });
+
+  test("big sums travel and are written as DECIMAL(38,0)", async () => {
+    const plan = await planOf({ s: "SELECT cell, sum(bytes) AS s FROM events GROUP BY cell" });
+    expect(exchange(plan, "x0").columns).toEqual([
+      { name: "g0", type: "INTEGER" },
+      { name: "a0", type: "DECIMAL(38,0)" },
+    ]);
+    expect(plan.datasets[0]?.columns).toEqual([
+      { name: "cell", type: "INTEGER" },
+      { name: "s", type: "DECIMAL(38,0)" },
+    ]);
+  });
+
+  test("dimensions are named by the stages that read them", async () => {
+    const plan = await planOf({
+      a: "SELECT category, count(DISTINCT user_id) AS n FROM events JOIN apps USING (app_id) GROUP BY category",
+    });
+    expect(plan.stages.map((stage) => stage.dimensions)).toEqual([[], ["apps"], []]);
+  });
+
+  test("whitespace, comments and the case of keywords change nothing; the query does", async () => {
+    const plain = await planOf({ a: "SELECT cell, count(*) AS n FROM events GROUP BY cell" });
+    const same = await planOf({
+      a: "select  cell ,\n count( * ) as n -- all\nfrom events group  by cell",
+    });
+    const other = await planOf({ a: "SELECT cell, count(*) + 1 AS n FROM events GROUP BY cell" });
+    expect(same).toEqual(plain);
+    expect(other).not.toEqual(plain);
+  });
+
+  test("only jobs that ask for the time depend on it", async () => {
+    const timeless = await planOf({ a: "SELECT count(*) AS n FROM events" });
+    const timed = await planOf({ a: "SELECT count(*) AS n FROM events WHERE ts < now()" });
+    expect([timeless.usesLogicalTime, timed.usesLogicalTime]).toEqual([false, true]);
+    expect(
+      timed.stages.flatMap((stage) => stage.tables).some((table) => /now\(/.test(table.sql)),
+    ).toBe(false);
+  });
+
+  test("tables of the job may be called like exchanges", async () => {
+    const plan = await planOf({ x0: "SELECT cell, count(*) AS n FROM events GROUP BY cell" });
+    expect(plan.exchanges.map((entry) => entry.id)).toEqual(["x1"]);
+  });
+});
