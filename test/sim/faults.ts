@@ -7,6 +7,7 @@ import type { World } from "./world.ts";
 
 export interface Counts {
   lostAsks: number;
+  midStepKills: number;
   unansweredAsks: number;
   coordinatorKills: number;
   coordinatorPauses: number;
@@ -21,6 +22,7 @@ export class Faults {
   isOn = true;
   readonly counts: Counts = {
     lostAsks: 0,
+    midStepKills: 0,
     unansweredAsks: 0,
     coordinatorKills: 0,
     coordinatorPauses: 0,

@@ -81,7 +81,14 @@ export class SimCoordinator {
     const [, effects] = step(this.state, { at, wall: 1_000_000 + at, message });
     checkInvariants(this.state);
     this.observe(message, effects);
-    for (const effect of effects) this.#interpret(effect);
+    for (const effect of effects) {
+      this.#interpret(effect);
+      // The worst moment to die: some of a step's effects have left, the others never will.
+      if (!this.#faults.strikes(0.002, "midStepKills")) continue;
+      this.kill();
+      this.#world.after(this.#world.between(100, 4_000), () => this.start());
+      return;
+    }
   }
 
   #tick(life: number): void {
