@@ -56,6 +56,17 @@ export class LocalRunner {
 
   /** Runs the plan and reads one model's dataset. */
   async run(plan: JobPlan, model: string, options: RunOptions): Promise<ResultSet> {
+    await this.execute(plan, options);
+    return await this.dataset(model);
+  }
+
+  /** What the last plan wrote for a model. */
+  async dataset(model: string): Promise<ResultSet> {
+    return await this.read(`SELECT * FROM base."out_${model}"`);
+  }
+
+  /** Runs every stage of the plan. */
+  async execute(plan: JobPlan, options: RunOptions): Promise<void> {
     const exchanges = new Map(
       plan.exchanges.map((entry) => [entry.id, repartitioned(entry, options.partitions)]),
     );
@@ -69,7 +80,6 @@ export class LocalRunner {
     ];
     await this.connection.run(statements.join(";\n"));
     for (const stage of plan.stages) await this.runStage(stage, exchanges, options.splits);
-    return await this.read(`SELECT * FROM base."out_${model}"`);
   }
 
   private async runStage(

@@ -101,7 +101,7 @@ function exchangePartial(
   names: readonly string[],
 ): Place {
   if (names.length === 0) return placement.gather([partial]);
-  return placement.placeFor(partial, placement.likedBy(whole, names));
+  return placement.placeFor(partial, placement.likedBy(whole, names), whole);
 }
 
 /** Why a relation that needs all its input in one task can't have it. */

@@ -173,8 +173,11 @@ export class Placement {
       });
   }
 
-  /** The place where the anchor's rows lie cut by a key set; opened on first use. */
-  placeFor(anchor: string, set: KeySet): Place {
+  /**
+   * The place where the anchor's rows lie cut by a key set; opened on first use. `whole`: the relation that the anchor
+   * holds partial results of; its joins are thought of already.
+   */
+  placeFor(anchor: string, set: KeySet, whole = anchor): Place {
     const known = this.places.list.find((place) =>
       place.exchanges.some(
         (entry) => entry.anchor === anchor && keySet(entry.keys).text === set.text,
@@ -182,7 +185,7 @@ export class Placement {
     );
     if (known !== undefined) return known;
     const joins = this.all.filter(
-      (demand) => demand.side !== undefined && this.lineage.anchorOf(demand.input) === anchor,
+      (demand) => demand.side !== undefined && this.lineage.anchorOf(demand.input) === whole,
     );
     const joined = joinedPlace(this, anchor, set, joins);
     if (joined !== undefined) return joined;
