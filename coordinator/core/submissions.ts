@@ -25,10 +25,17 @@ export function submit(turn: Turn, message: Submit): void {
     return;
   }
   if ("code" in job) return;
-  const earlier =
-    durable.requests.get(message.requestId) ?? liveRun(durable, job.name, message.day)?.id;
+  const live = liveRun(durable, job.name, message.day);
+  const answered = durable.requests.get(message.requestId);
+  const earlier = answered ?? live?.id;
+  if (answered === undefined && live?.ending !== undefined) {
+    // Whoever submits wants a result: not a run that can't give one any more.
+    const why = `run ${live.id} is ending (${live.ending.failure.message}); submit again in a moment`;
+    refuse(turn, message.reply, failure("unavailable", why, { run: live.id }));
+    return;
+  }
   if (earlier !== undefined) {
-    if (!durable.requests.has(message.requestId)) {
+    if (answered === undefined) {
       decide(turn, { kind: "requestAnswered", requestId: message.requestId, run: earlier });
     }
     reply(turn, message.reply, { kind: "submitted", run: earlier, created: false });

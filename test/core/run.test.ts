@@ -247,6 +247,21 @@ describe("a run that can't be done", () => {
     expect(bench.run().state).toBe("cancelled");
   });
 
+  test("a submit while it ends is asked to come again; the run's own request still gives it", () => {
+    const bench = leader();
+    bench.submit(undefined, { requestId: "a" });
+    bench.hold = (ask) => ask.kind === "commit";
+    bench.cancel(`usage.${day}.r1`);
+    const other = bench.submit(undefined, { requestId: "b" });
+    expect(bench.replyTo(other)).toMatchObject({ failure: { code: "unavailable" } });
+    const same = bench.submit(undefined, { requestId: "a" });
+    expect(bench.replyTo(same)).toMatchObject({ run: `usage.${day}.r1`, created: false });
+    bench.hold = () => false;
+    bench.release();
+    const later = bench.submit(undefined, { requestId: "b" });
+    expect(bench.replyTo(later)).toMatchObject({ run: `usage.${day}.r2`, created: true });
+  });
+
   test("cancelling what is committed says so", () => {
     const bench = leader();
     bench.submit();

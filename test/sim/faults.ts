@@ -7,6 +7,7 @@ import type { World } from "./world.ts";
 
 export interface Counts {
   lostAsks: number;
+  cancels: number;
   midStepKills: number;
   unansweredAsks: number;
   coordinatorKills: number;
@@ -22,6 +23,7 @@ export class Faults {
   isOn = true;
   readonly counts: Counts = {
     lostAsks: 0,
+    cancels: 0,
     midStepKills: 0,
     unansweredAsks: 0,
     coordinatorKills: 0,

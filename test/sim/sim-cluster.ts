@@ -24,6 +24,8 @@ export class SimCluster {
   readonly #waiting = new Map<number, (result: Reply) => void>();
   /** Requests that were answered with a run. */
   readonly promised = new Map<string, string>();
+  /** Runs that somebody tried to cancel: they may end either way. */
+  readonly cancelled = new Set<string>();
   #heardBeat = "";
 
   constructor(seed: number) {
@@ -43,6 +45,7 @@ export class SimCluster {
       this.#submitUntilPromised(`first-${day}`, day, false, index * 2_000);
       this.#submitUntilPromised(`again-${day}`, day, true, 15_000 + index * 3_000);
     });
+    if (world.chance() < 0.4) world.after(world.between(500, 25_000), () => this.#cancelSome());
     world.after(14_000, () => {
       memory.inputs = sampleFiles(7);
       this.checkers.inputsSeen.push(memory.inputs);
@@ -142,6 +145,22 @@ export class SimCluster {
     world.after(200, () => this.#trouble());
   }
 
+  /** Somebody changes their mind about a run; the day is submitted once more afterwards. */
+  #cancelSome(): void {
+    const run = this.world.pick([...this.promised.values()].filter((one) => one.includes(".r")));
+    const coordinator = this.coordinators.find(
+      (one) => one.isUp && one.state.role.kind === "leader",
+    );
+    if (run === undefined || coordinator === undefined) return;
+    this.faults.counts.cancels++;
+    this.cancelled.add(run);
+    const reply = this.#replies++;
+    coordinator.post({ kind: "cancelRun", reply, run, reason: "changed our mind" });
+    for (const day of simDays) {
+      if (run.includes(day)) this.#submitUntilPromised(`once-more-${day}`, day, true, 3_000);
+    }
+  }
+
   /** A client that tries one coordinator after the other until a run is promised. */
   #submitUntilPromised(requestId: string, day: string, rerun: boolean, waitMs: number): void {
     const { world } = this;
@@ -172,6 +191,6 @@ export class SimCluster {
     this.faults.isOn = false;
     for (const node of [...this.coordinators, ...this.executors]) node.start();
     this.world.runUntil(160_000);
-    this.checkers.atTheEnd(this.coordinators, this.promised);
+    this.checkers.atTheEnd(this.coordinators, this.promised, this.cancelled);
   }
 }
