@@ -4,7 +4,10 @@
  */
 import { open } from "node:fs/promises";
 import { fileError } from "./inputs.ts";
+import type { DefectiveLine } from "./integrity-lines.ts";
 import { cutRecord, type Quoting } from "./integrity-records.ts";
+
+const lineFeed = 10;
 
 export interface Block {
   readonly bytes: Buffer;
@@ -18,6 +21,7 @@ interface BlockOptions {
   readonly quoting: Quoting | undefined;
   readonly lineBytesMax: number;
   readonly blockBytes: number;
+  readonly recordsMax: number;
 }
 
 /** Blocks of a file (as the scan reads it), in order. Errors: `storage…`. */
@@ -67,18 +71,82 @@ export function* smallerBlocks(block: Block, options: BlockOptions): Generator<B
 
 function takeBlock(bytes: Buffer, before: number, options: BlockOptions, final: boolean): Block {
   let [at, records, blank] = [0, 0, 0];
-  while (at < bytes.length) {
-    const cut = cutRecord({ ...options, buffer: bytes, from: at, final });
-    if (cut.kind === "more") break;
+  while (at < bytes.length && records < options.recordsMax) {
+    const end = recordEnd(bytes, at, options, final);
+    if (end === undefined) break;
     records++;
-    if (cut.end === at) blank++;
-    at = Math.min(cut.end + 1, bytes.length);
+    if (end === at) blank++;
+    at = Math.min(end + 1, bytes.length);
   }
   return { bytes: bytes.subarray(0, at), before, records, blank };
 }
 
+function recordEnd(
+  bytes: Buffer,
+  from: number,
+  options: BlockOptions,
+  final: boolean,
+): number | undefined {
+  if (options.quoting === undefined) {
+    const end = bytes.indexOf(lineFeed, from);
+    return end >= 0 ? end : final ? bytes.length : undefined;
+  }
+  const cut = cutRecord({ ...options, buffer: bytes, from, final });
+  return cut.kind === "more" ? undefined : cut.end;
+}
+
 function firstRecord(bytes: Buffer, before: number, options: BlockOptions): Block {
-  const cut = cutRecord({ ...options, buffer: bytes, from: 0, final: true });
-  const end = cut.kind === "more" ? bytes.length : Math.min(cut.end + 1, bytes.length);
+  const end = Math.min((recordEnd(bytes, 0, options, true) ?? bytes.length) + 1, bytes.length);
   return { bytes: bytes.subarray(0, end), before, records: 1, blank: end <= 1 ? 1 : 0 };
+}
+
+interface ShortLines {
+  /** The block with a blank line in place of each short one. */
+  readonly bytes: Buffer;
+  readonly lines: readonly DefectiveLine[];
+}
+
+/**
+ * Lines with fewer delimiters than they need, taken out: the engine would note every missing column of them. Only
+ * without quotes, where a delimiter is always one. `skip` is true for a header as the block's first line.
+ */
+export function takeShortLines(
+  block: Block,
+  line: { readonly delimiter: Buffer; readonly columns: number; readonly rawBytesKept: number },
+  skip: boolean,
+): ShortLines {
+  const { bytes } = block;
+  const out = Buffer.allocUnsafe(bytes.length + 1);
+  const lines: DefectiveLine[] = [];
+  let [at, length, number] = [0, 0, block.before];
+  while (at < bytes.length) {
+    const feed = bytes.indexOf(lineFeed, at);
+    const end = feed < 0 ? bytes.length : feed;
+    number++;
+    if (end === at || (skip && at === 0) || hasDelimiters(bytes, at, end, line)) {
+      length += bytes.copy(out, length, at, end);
+    } else {
+      const raw = bytes.subarray(at, Math.min(end, at + line.rawBytesKept)).toString("utf8");
+      lines.push({ line: number, defect: "too few columns", raw });
+    }
+    out[length++] = lineFeed;
+    at = end + 1;
+  }
+  return { bytes: out.subarray(0, length), lines };
+}
+
+function hasDelimiters(
+  bytes: Buffer,
+  from: number,
+  end: number,
+  line: { readonly delimiter: Buffer; readonly columns: number },
+): boolean {
+  const { delimiter } = line;
+  let at = from;
+  for (let missing = line.columns - 1; missing > 0; missing--) {
+    const found = bytes.indexOf(delimiter, at);
+    if (found < 0 || found >= end) return false;
+    at = found + delimiter.length;
+  }
+  return true;
 }

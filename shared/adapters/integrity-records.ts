@@ -15,6 +15,7 @@ export type Defect =
   | "carriage return inside the line"
   | "line too long"
   | "quote not closed"
+  | "too few columns"
   | "text after a closing quote";
 
 /** Index of the line feed (or the end) that ends the record; `more`: it goes on beyond the buffer. */

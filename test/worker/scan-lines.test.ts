@@ -219,6 +219,34 @@ const nasty = fc
   )
   .map((parts) => parts.join(""));
 
+interface Found {
+  readonly file: string;
+  readonly line: number;
+  readonly raw: string;
+}
+
+/** Scans many files in one task: gives the accounts and all rejects. */
+async function scanAll(texts: readonly string[], types: string, csv: Partial<CsvOptions> = {}) {
+  const files = texts.map((text, i) => root.write(`raw/n${i}.csv`, text));
+  const spec = source({ columns: columns(types), csv: { ...plainCsv, ...csv } });
+  const done = await runWork(copyWork(spec, files), delivery(), context(root));
+  const found =
+    done.rejectsFile === undefined
+      ? []
+      : await query(`SELECT file, line, raw FROM '${join(root.path, done.rejectsFile)}'`);
+  const rejects: Found[] = found.map(([file, line, raw]) => ({
+    file: file ?? "",
+    line: Number(line),
+    raw: raw ?? "",
+  }));
+  return { accounts: done.accounts, rows: done.counters.rowsOut, rejects };
+}
+
+const batch = fc.array(
+  nasty.filter((text) => text.length > 0),
+  { minLength: 8, maxLength: 30 },
+);
+
 describe("any bytes", () => {
   for (const types of [
     "a BIGINT, b VARCHAR, c BIGINT",
@@ -228,34 +256,64 @@ describe("any bytes", () => {
   ]) {
     test(`columns ${types}: rows + rejects + blank = lines, rejects are the file's own lines`, async () => {
       await fc.assert(
-        fc.asyncProperty(
-          nasty.filter((text) => text.length > 0),
-          async (text) => {
-            const seen = await scan(text, types);
-            const body = text.endsWith("\n") ? text.slice(0, -1) : text;
-            const lines = body.split("\n");
-            expect(seen.lines).toBe(lines.length);
-            expect(seen.rows.length + seen.rejects.length + seen.blank).toBe(seen.lines);
-            for (const [line, , raw] of seen.rejects) {
-              expect(lines[Number(line) - 1]?.replace(/\r$/, "")).toBe(raw);
-            }
-          },
-        ),
-        { numRuns: 40 },
+        fc.asyncProperty(batch, async (texts) => {
+          const { accounts, rows, rejects } = await scanAll(texts, types);
+          for (const [i, account] of accounts.entries()) {
+            const text = texts[i] ?? "";
+            const lines = (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
+            expect(account.lines).toBe(lines.length);
+            expect(account.rows + account.rejects + account.blank).toBe(account.lines);
+            const own = rejects.filter(({ file }) => file === account.file.path);
+            expect(new Set(own.map(({ line }) => line)).size).toBe(account.rejects);
+            for (const { line, raw } of own) expect(lines[line - 1]?.replace(/\r$/, "")).toBe(raw);
+          }
+          expect(rows).toBe(accounts.reduce((sum, account) => sum + account.rows, 0));
+        }),
+        { numRuns: 6 },
       );
     });
   }
 
   test("with quotes declared the sum closes as well", async () => {
     await fc.assert(
-      fc.asyncProperty(
-        nasty.filter((text) => text.length > 0),
-        async (text) => {
-          const seen = await scan(text, undefined, { quote: '"', escape: '"' });
-          expect(seen.rows.length + seen.rejects.length + seen.blank).toBe(seen.lines);
-        },
-      ),
-      { numRuns: 80 },
+      fc.asyncProperty(batch, async (texts) => {
+        const quoted = { quote: '"', escape: '"' };
+        const { accounts, rows, rejects } = await scanAll(
+          texts,
+          "a BIGINT, b VARCHAR, c BIGINT",
+          quoted,
+        );
+        const total = accounts.reduce((sum, a) => sum + a.lines - a.blank, 0);
+        expect(rows + rejects.length).toBe(total);
+      }),
+      { numRuns: 10 },
+    );
+  });
+});
+
+describe("files of mostly bad lines", () => {
+  test("keep each line's number and reason, however dense they are", async () => {
+    const kinds = ["1,x,2", "q,x,2", "3,y", "4,z,5,6", ""];
+    const lines = Array.from({ length: 15_000 }, (_, i) => kinds[i % 5] ?? "");
+    const seen = await scan(`a,b,c\n${lines.join("\n")}\n`, undefined, { header: true });
+    expect(seen).toMatchObject({ lines: 15_000, blank: 3_000 });
+    expect(seen.rows.length).toBe(3_000);
+    expect(seen.rejects.length).toBe(9_000);
+    for (const [line, reason, raw] of seen.rejects) {
+      const kind = (Number(line) - 2) % 5;
+      const reasons = ["", "value does not fit column a", "too few columns", "too many columns"];
+      expect([reason, raw]).toEqual([reasons[kind], kinds[kind]]);
+    }
+  });
+
+  test("are all counted, but only so many are kept, and the rejects file says so", async () => {
+    const seen = await scan("1\n".repeat(130_000), "a BIGINT, b BIGINT");
+    expect(seen).toMatchObject({ lines: 130_000, rows: [], blank: 0 });
+    const [note] = seen.rejects.filter(([line]) => line === null);
+    const kept = seen.rejects.length - 1;
+    expect(kept).toBeGreaterThanOrEqual(100_000);
+    expect(note?.[1]).toBe(
+      `${130_000 - kept} more rejected lines of this file are counted but not kept`,
     );
   });
 });

@@ -11,12 +11,13 @@ import {
   type Block,
   fileBlocks,
   smallerBlocks,
+  takeShortLines,
 } from "../../../shared/adapters/integrity-blocks.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { Column, CsvOptions } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { csvTable, noteTables, readsAll } from "./csv-table.ts";
-import { collectRejects, rejectsTable } from "./rejects.ts";
+import { collectDefects, collectRejects, rejectsTable } from "./rejects.ts";
 
 export interface BadLinesRequest {
   readonly engine: Engine;
@@ -40,12 +41,17 @@ export async function findBadLines(request: BadLinesRequest): Promise<void> {
     quoting: quotingOf(request.csv),
     lineBytesMax: limits.lineBytesMax,
     blockBytes: limits.rejectBlockBytes,
+    recordsMax: limits.rejectBlockBytes,
+  };
+  const dense = {
+    ...options,
+    blockBytes: limits.rejectDenseBlockBytes,
+    recordsMax: limits.rejectLinesPerBlockMax,
   };
   let found = 0;
   for await (const block of fileBlocks(request.scanPath, options)) {
     const bad = await countBad(request, block);
     if (bad > limits.rejectLinesPerBlockMax) {
-      const dense = { ...options, blockBytes: limits.rejectDenseBlockBytes };
       for (const part of smallerBlocks(block, dense)) {
         found += await noteBad(request, part);
         if (found >= limits.rejectLinesKeptPerFile) break;
@@ -78,17 +84,43 @@ async function countBad(request: BadLinesRequest, block: Block): Promise<number>
   });
 }
 
+/** Gives the number of lines that were added to the rejects. */
 async function noteBad(request: BadLinesRequest, block: Block): Promise<number> {
   const { engine, columns, file, defectsPath } = request;
-  return await withBlock(request, block, async (path, csv) => {
+  const short = shortLines(request, block);
+  const known = await noteShort(request, short.lines);
+  return await withBlock(request, { ...block, bytes: short.bytes }, async (path, csv) => {
     await engine.rows(
       `SELECT count(*) FROM ${csvTable(csv, columns, path, "note")} WHERE ${readsAll(columns)}`,
       `file ${file}`,
     );
     const found = await collectRejects(engine, { file, before: block.before, defectsPath });
     for (const table of noteTables) await engine.run(`DROP TABLE ${table}`, "rejects");
-    return found;
+    return known + found;
   });
+}
+
+function shortLines(request: BadLinesRequest, block: Block): ReturnType<typeof takeShortLines> {
+  const { csv, columns } = request;
+  if (csv.quote !== "" || columns.length === 1) return { bytes: block.bytes, lines: [] };
+  const line = {
+    delimiter: Buffer.from(csv.delimiter),
+    columns: columns.length,
+    rawBytesKept: limits.rejectLineBytesKept,
+  };
+  return takeShortLines(block, line, csv.header && block.before === 0);
+}
+
+async function noteShort(
+  request: BadLinesRequest,
+  lines: ReturnType<typeof takeShortLines>["lines"],
+): Promise<number> {
+  if (lines.length === 0) return 0;
+  const path = join(request.folder, "short.json");
+  await written(request, path, Buffer.from(lines.map((line) => JSON.stringify(line)).join("\n")));
+  const count = await collectDefects(request.engine, request.file, path);
+  await unlink(path);
+  return count;
 }
 
 async function withBlock<T>(
@@ -97,17 +129,21 @@ async function withBlock<T>(
   read: (path: string, csv: CsvOptions) => Promise<T>,
 ): Promise<T> {
   const path = join(request.folder, "block.csv");
-  try {
-    await writeFile(path, block.bytes, { mode: 0o600 });
-  } catch (error) {
-    throw fileError(error, `${request.file} (a block of it in the work folder)`);
-  }
+  await written(request, path, block.bytes);
   const result = await read(path, {
     ...request.csv,
     header: request.csv.header && block.before === 0,
   });
   await unlink(path);
   return result;
+}
+
+async function written(request: BadLinesRequest, path: string, bytes: Buffer): Promise<void> {
+  try {
+    await writeFile(path, bytes, { mode: 0o600 });
+  } catch (error) {
+    throw fileError(error, `${request.file} (a block of it in the work folder)`);
+  }
 }
 
 async function noteRest(request: BadLinesRequest, rest: number): Promise<void> {
