@@ -2,14 +2,7 @@
  * What a user gets for bad input, through the whole cluster: a code, a message that names file or clause and says what
  * to do, and nothing committed. The old day stays.
  */
-import {
-  existsSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { generate } from "../../scripts/generate/generate.ts";

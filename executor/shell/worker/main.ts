@@ -78,18 +78,20 @@ async function run(
 ): Promise<void> {
   const abort = new AbortController();
   running = { attemptId, abort };
+  let about: Log = log.child({ attempt: attemptId });
   const tempDir = join(config.tempDir, "attempt");
   let outcome: AttemptOutcome;
   try {
     mkdirSync(tempDir, { recursive: true, mode: 0o700 });
     const parsed = parse(work, delivery);
+    about = log.child(fieldsOf(parsed.delivery));
     outcome = await runWork(parsed.work, parsed.delivery, {
       root: config.root,
       tempDir,
       memoryBytes: config.memoryBytes,
       threads: config.threads,
       exchange: await openedExchange(config, log),
-      log: log.child(fieldsOf(parsed.delivery)),
+      log: about,
       progress: progressOf(attemptId),
       signal: abort.signal,
     });
@@ -97,9 +99,10 @@ async function run(
     outcome = { kind: "failed", failure: fromUnknown(error) };
     if (outcome.failure.code === "internal") {
       const trace = error instanceof Error ? (error.stack ?? "") : "";
-      log.error("an attempt failed in a way that is not foreseen", { attempt: attemptId, trace });
+      about.error("an attempt failed in a way that is not foreseen", { trace });
     }
   }
+  logEnd(about, outcome);
   await rm(tempDir, { recursive: true, force: true }).catch((error: unknown) =>
     log.warn("an attempt's temporary folder stays", { attempt: attemptId, error: String(error) }),
   );
@@ -109,6 +112,21 @@ async function run(
     attemptId,
     outcome: fitting(outcome),
     peakMemoryBytes: peakMemoryBytes(),
+  });
+}
+
+function logEnd(log: Log, outcome: AttemptOutcome): void {
+  if (outcome.kind === "failed") {
+    log.warn("attempt failed", { code: outcome.failure.code, reason: outcome.failure.message });
+    return;
+  }
+  const { rowsIn, rowsOut, bytesIn, bytesOut, elapsedMs } = outcome.counters;
+  log.info("attempt done", {
+    rowsIn,
+    rowsOut,
+    bytesIn,
+    bytesOut,
+    elapsedMs: Math.round(elapsedMs),
   });
 }
 

@@ -96,6 +96,10 @@ test(
     });
     expect(run.rowsIn).toBe(rows);
     expect(Object.keys(run.committedBy).sort()).toEqual(["executor-1", "executor-2"]);
+    // One committed attempt a task: what was done before the kill was not done again.
+    const tasks = run.stages.reduce((sum, stage) => sum + stage.tasks, 0);
+    const commits = Object.values(run.committedBy).reduce((sum, count) => sum + count, 0);
+    expect(commits).toBe(tasks);
     await equalsReference("2026-01-15");
   },
   patienceMs,
@@ -111,6 +115,9 @@ test(
       joined = (await cluster.addExecutor()).id;
     });
     expect(joined).toBe("executor-3");
+    expect(run.committedBy[joined] ?? 0, "the newcomer worked for the running day").toBeGreaterThan(
+      0,
+    );
     expect(run.rowsIn).toBe(rows);
     await equalsReference("2026-01-16");
   },
