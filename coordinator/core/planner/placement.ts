@@ -34,24 +34,33 @@ export class Placement {
   private readonly chosen = new Map<string, readonly KeySet[]>();
   private all: readonly Demand[] = [];
 
-  constructor(relations: Relations, types: ColumnTypes, typing: Typing) {
+  /** The source that a base relation is scanned with. */
+  readonly sourceOf: (relation: string) => string | undefined;
+
+  constructor(
+    relations: Relations,
+    types: ColumnTypes,
+    typing: Typing,
+    sourceOf: (relation: string) => string | undefined,
+  ) {
     this.relations = relations;
+    this.sourceOf = sourceOf;
     this.lineage = new Lineage(relations);
     this.demands = new Demands(relations, this.lineage, types);
     this.typing = typing;
   }
 
-  /** Places everything. `sourceOf`: the source that a base relation is scanned with. */
-  run(sourceOf: (relation: string) => string): void {
+  /** Places everything. */
+  run(): void {
     const order = [...this.relations.byName.keys()];
     this.pinWhatCannotBeSaid(order);
     this.all = order
       .filter((name) => this.lineage.isFixed(name))
       .flatMap((name) => this.demands.of(name));
     for (const name of order) {
-      const { body } = this.relations.get(name);
-      if (body.kind === "base" && body.base !== "dimension") {
-        this.places.settle(name, this.places.scan(sourceOf(name)).id, undefined);
+      const source = this.sourceOf(name);
+      if (source !== undefined) {
+        this.places.settle(name, this.places.scan(source).id, undefined);
       } else if (this.lineage.isFixed(name)) this.placeOne(name);
     }
   }

@@ -46,8 +46,9 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   const front = readJob(job, asker);
   const types = describeRelations(front, asker);
   const typing = new Typing(front.relations, asker, front.known, types);
-  const placement = new Placement(front.relations, types, typing);
-  placement.run((name) => front.sourceOf.get(name) ?? name);
+  const sourceOf = (name: string): string | undefined => front.sourceOf.get(name);
+  const placement = new Placement(front.relations, types, typing, sourceOf);
+  placement.run();
   const stages = draftStages(placement, front.written, exchangeNames(front));
   return new PlanText(job, asker).plan(stages, front);
 }

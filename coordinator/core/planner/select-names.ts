@@ -84,6 +84,7 @@ export function resolveParts(node: Tree, ctes: Ctes, reading: Reading): Parts {
   ];
   const aggregated =
     groupAll ||
+    (Array.isArray(node["group_sets"]) && node["group_sets"].length > 0) ||
     groups.length > 0 ||
     sets !== undefined ||
     having.length > 0 ||

@@ -157,6 +157,9 @@ function addAggregate(parts: Parts, reading: Reading): void {
   parts.distinctOn = parts.distinctOn.map(post);
   parts.having = [];
   parts.groups = [];
+  // GROUP BY () without any aggregate still makes one row.
+  if (keys.length === 0 && calls.length === 0)
+    calls.push({ name: "a0", expr: call("count_star", []) });
   const name = reading.relations.freshName(reading.model);
   const sets = parts.sets?.map((set) => [...new Set(set.map((index) => positions[index] ?? 0))]);
   const body = {

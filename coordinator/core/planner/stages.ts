@@ -2,7 +2,7 @@
  * Places as stages: which tables each builds, what it sends and writes, and the columns and filters of every exchange.
  * Stages are worked out from the last to the first, since a sender's columns are what its readers need.
  */
-import { must } from "../../../shared/kernel/assert.ts";
+import { assert, must } from "../../../shared/kernel/assert.ts";
 import type { Column } from "../../../shared/kernel/job.ts";
 import { plainSelect, relationNode, selectNode, tableReference } from "./emit.ts";
 import { datasetType, travelType } from "./key-types.ts";
@@ -247,7 +247,12 @@ class StageDraft {
           },
         ];
       }
-      if (this.baseKind(name) !== undefined) return [];
+      const base = this.baseKind(name);
+      if (base !== undefined) {
+        const here = base === "dimension" || this.place.source === this.placement.sourceOf(name);
+        assert(here, `${name} is read where it is scanned`);
+        return [];
+      }
       const relation = this.relation(name);
       const materialize = (this.readers.get(name) ?? 0) > 1 && this.isHeavy(name);
       return [
