@@ -17,12 +17,17 @@ export type CallKind =
   /** All rows of the group are needed in one task. */
   | { readonly kind: "holistic" };
 
-export type Merge = "sum" | "count" | "same" | "avg" | "moments";
+export type Merge = "sum" | "count" | "same" | "avg" | "moments" | "extreme";
 
 const sums = new Set(["sum", "sum_no_overflow", "fsum", "kahan_sum", "sumkahan"]);
 const counts = new Set(["count", "count_star", "count_if", "countif", "regr_count"]);
 const unchanged = new Set("min max bool_and bool_or bit_and bit_or bit_xor product".split(" "));
 const averages = new Set(["avg", "mean"]);
+/** `arg_max(value, by)` and its kin, and which extreme of `by` they take. */
+export const extremes: ReadonlyMap<string, "min" | "max"> = new Map([
+  ...["arg_min", "argmin", "min_by"].map((name) => [name, "min"] as const),
+  ...["arg_max", "argmax", "max_by"].map((name) => [name, "max"] as const),
+]);
 const moments = new Set("stddev stddev_samp stddev_pop variance var_samp var_pop sem".split(" "));
 
 /** `type`: the call's result type as the engine says (an average of times is not a sum over a count). */
@@ -32,18 +37,29 @@ export function callKind(expr: Tree, type: string): CallKind {
   const [argument, ...others] = listOf(expr, "children");
   const how = mergeOf(name, others.length, type);
   if (how === undefined || name === "") return { kind: "holistic" };
-  if (expr["distinct"] !== true) return { kind: "mergeable", how };
+  if (how === "extreme" && !isOwnTieBreak(expr)) return { kind: "holistic" };
+  if (expr["distinct"] !== true || how === "extreme") return { kind: "mergeable", how };
   if (argument === undefined || how === "moments") return { kind: "holistic" };
   return { kind: "distinct", argument, how };
 }
 
 function mergeOf(name: string, extraArguments: number, type: string): Merge | undefined {
   if (counts.has(name)) return "count";
+  if (extremes.has(name) && extraArguments === 1) return "extreme";
   if (extraArguments > 0) return undefined;
   if (sums.has(name)) return "sum";
   if (unchanged.has(name)) return "same";
   if (averages.has(name) && type === "DOUBLE") return "avg";
   return moments.has(name) ? "moments" : undefined;
+}
+
+/** Is the only order of the call its own value, as `orderCall` writes it? */
+function isOwnTieBreak(expr: Tree): boolean {
+  const orders = listOf((expr["order_bys"] ?? {}) as Tree, "orders");
+  const [argument] = listOf(expr, "children");
+  const [first, ...others] = orders;
+  if (first === undefined || argument === undefined || others.length > 0) return false;
+  return textOf(first, "type") === "ORDER_DEFAULT" && keyOf(orderExpr(first)) === keyOf(argument);
 }
 
 export function functionName(expr: Tree): string {

@@ -150,12 +150,13 @@ function aggregateNode(
   const wanted = body.calls.filter((item) => needed === undefined || needed.has(item.name));
   const calls = wanted.length > 0 || body.keys.length > 0 ? wanted : body.calls.slice(0, 1);
   const from = tableReference(table(body.input), "t");
-  const select = [...body.keys, ...calls];
+  const named = (item: Item): Item => ({ ...item, expr: withSubqueries(item.expr, table) });
+  const select = [...body.keys, ...calls].map(named);
   if (body.sets !== undefined) {
     return selectNode({
       select,
       from,
-      groups: body.keys.map((item) => item.expr),
+      groups: body.keys.map((item) => named(item).expr),
       sets: body.sets,
     });
   }

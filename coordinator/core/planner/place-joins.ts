@@ -8,6 +8,7 @@ import type { Cut, Place } from "./places.ts";
 import { Refusal } from "./refusal.ts";
 import { type Body, type From, leavesOf } from "./relation.ts";
 import { type Facing, facePairs, matchCut } from "./sharing.ts";
+import { isOneRow } from "./subqueries.ts";
 import { column, columnRefs, keyOf } from "./tree.ts";
 
 type Join = Body & { readonly kind: "join" };
@@ -134,6 +135,13 @@ function gatherJoin(placement: Placement, name: string, body: Join): void {
     (leaf) => placement.lineage.anchorOf(leaf.relation) ?? [],
   );
   const raw = anchors.filter((anchor) => !placement.isReduced(anchor));
+  const [, right] = leavesOf(body.from);
+  if (raw.length > 0 && right !== undefined && isOneRow(right.relation, placement)) {
+    throw new Refusal(
+      "scalar subquery",
+      "beside raw rows would need its value in every task; aggregate first, or compute it in a model and divide there",
+    );
+  }
   if (raw.length > 0) {
     throw new Refusal(
       `${body.from.joinType} JOIN`,
@@ -146,6 +154,7 @@ function gatherJoin(placement: Placement, name: string, body: Join): void {
 /** Cut of a join's output: by the columns that are equal to its keys, of the sides that are never padded with NULL. */
 function joinCut(placement: Placement, body: Join, place: Place): Cut | undefined {
   if (placement.places.isSingle(place)) return [];
+  if (place.source !== undefined) return undefined;
   const { joinType } = body.from;
   const [left, right] = leavesOf(body.from);
   if (left === undefined || right === undefined) return undefined;

@@ -42,6 +42,8 @@ function commonCut(
   place: Place,
 ): Cut | undefined {
   if (placement.places.isSingle(place)) return [];
+  // A scan's rows lie anyhow; it has no keys, which must not be taken for "cut by nothing".
+  if (place.source !== undefined) return undefined;
   const { columns } = placement.relations.get(name);
   const cut = place.keyTypes.map((_, position) => {
     const agreed = columns.filter((_name, index) =>

@@ -99,8 +99,15 @@ export class Places {
 
   /** Does the work at `place` wait, directly or not, for the work at `other`? */
   waitsFor(place: Place, other: Place): boolean {
-    if (place === other) return true;
-    return place.exchanges.some((entry) => this.waitsFor(this.get(entry.from), other));
+    const seen = new Set<number>();
+    const open = [place];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (next === other) return true;
+      if (seen.has(next.id)) continue;
+      seen.add(next.id);
+      open.push(...next.exchanges.map((entry) => this.get(entry.from)));
+    }
+    return false;
   }
 
   /** May rows be brought from `from` into `place` without a circle? */

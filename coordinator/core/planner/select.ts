@@ -25,7 +25,7 @@ import {
   textOf,
   withoutAlias,
 } from "./tree.ts";
-import { orderWindow } from "./window-order.ts";
+import { orderWindow, windowGroups } from "./window-order.ts";
 
 export function readSelect(node: Tree, ctes: Ctes, reading: Reading): string {
   const parts = resolveParts(node, ctes, reading);
@@ -236,24 +236,24 @@ function distinctOnAsWindow(parts: Parts): void {
   parts.distinctOn = [];
 }
 
-/** Replaces FROM by a window relation: the columns read later, and `w0…`; QUALIFY becomes the WHERE over it. */
+/** Replaces FROM by window relations: the columns read later, and `w0…`; QUALIFY becomes the WHERE over them. */
 function addWindow(parts: Parts, reading: Reading): void {
   const { input, map } = wrap(parts, partsExprs(parts), reading);
   const alias = uniqueAlias("windowed", reading);
   const used = partsExprs(parts).map(map).flatMap(columnRefs);
   const names = [...new Set(used.map((ref) => ref.name))];
-  const select: Item[] = [...items(names, "t")];
   const taken = new Set(names.map((name) => name.toLowerCase()));
-  const byText = new Map<string, string>();
+  const windows = new Map<string, Item>();
   const post = (expr: Tree): Tree =>
     rewrite(map(expr), (entry) => {
       if (isWindow(entry)) {
         const text = keyOf(entry);
-        const known = byText.get(text) ?? freshItemName(`w${byText.size}`, taken);
-        if (!byText.has(text))
-          select.push({ name: known, expr: orderWindow(withoutAlias(entry), names) });
-        byText.set(text, known);
-        return column(alias, known);
+        const known = windows.get(text) ?? {
+          name: freshItemName(`w${windows.size}`, taken),
+          expr: orderWindow(withoutAlias(entry), names),
+        };
+        windows.set(text, known);
+        return column(alias, known.name);
       }
       const [ref] = classOf(entry) === "COLUMN_REF" ? columnRefs(entry) : [];
       return ref === undefined ? undefined : column(alias, ref.name);
@@ -262,15 +262,17 @@ function addWindow(parts: Parts, reading: Reading): void {
   parts.where = parts.qualify.map(post);
   parts.orders = parts.orders.map((entry) => orderLike(entry, post(orderExpr(entry))));
   parts.qualify = [];
-  const name = reading.relations.freshName(reading.model);
-  const columns = select.map((item) => item.name);
-  reading.relations.add({
-    name,
-    model: reading.model,
-    columns,
-    body: { kind: "window", input, select },
-  });
-  parts.from = { kind: "leaf", alias, relation: name };
+  let relation = input;
+  const columns = [...names];
+  for (const group of windowGroups([...windows.values()])) {
+    const select = [...items(columns, "t"), ...group];
+    columns.push(...group.map((item) => item.name));
+    const name = reading.relations.freshName(reading.model);
+    const body = { kind: "window" as const, input: relation, select };
+    reading.relations.add({ name, model: reading.model, columns: [...columns], body });
+    relation = name;
+  }
+  parts.from = { kind: "leaf", alias, relation };
 }
 
 /** The output list, then DISTINCT and top-n over it; order columns that are no output travel hidden. */

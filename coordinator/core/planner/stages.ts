@@ -12,7 +12,7 @@ import { addNeeds, type Needs, noteInputs } from "./pruning.ts";
 import { pushedFilter } from "./pushdown.ts";
 import { inModel } from "./refusal.ts";
 import { inputsOf, type Relation } from "./relation.ts";
-import { cast, column, columnRefs, type Item, keyOf, mapColumns, type Tree } from "./tree.ts";
+import { cast, column, columnRefs, type Item, mapColumns, type Tree } from "./tree.ts";
 
 /** A model as it is written. */
 export interface Written {
@@ -300,12 +300,9 @@ class StageDraft {
     }
     const keys = exchange.keys.map((expr, index) => {
       const type = target.keyTypes[index] ?? "";
-      const bare = bareColumns(expr);
-      return columns.some(
-        (entry) => keyOf(column("", entry.name)) === keyOf(bare) && entry.type === type,
-      )
-        ? bare
-        : cast(bare, type);
+      const asTheyAre = columnRefs(expr).every((ref) => !casts.has(ref.name));
+      const plain = asTheyAre && typing.exprType(anchor, expr) === type;
+      return plain ? bareColumns(expr) : cast(bareColumns(expr), type);
     });
     const node = plainSelect(anchor, sent.columns, casts, sent.filter);
     const id = must(this.ids.get(exchange), "an exchange has its id");

@@ -4,18 +4,21 @@
  */
 import type { Column } from "../../../shared/kernel/job.ts";
 import type { CallKind } from "./aggregates.ts";
-import { functionName } from "./aggregates.ts";
+import { extremes, functionName } from "./aggregates.ts";
 import { coalesce } from "./from-clause.ts";
 import type { Body } from "./relation.ts";
 import {
   call,
   cast,
+  childOf,
   column,
+  conjunction,
   constant,
   type Item,
   listOf,
   mapColumns,
   operator,
+  order,
   type Tree,
 } from "./tree.ts";
 
@@ -75,11 +78,31 @@ function combined(item: Item, how: string, making: Making): Tree {
       const count = part("_count", { ...item.expr, function_name: "count" });
       return operator("/", cast(call("sum", [total]), "DOUBLE"), call("sum", [count]));
     }
+    case "extreme": {
+      const value = part("", item.expr);
+      const by = part("_by", extremeOf(item.expr));
+      const order_bys = { type: "ORDER_MODIFIER", orders: [order(value) as never] };
+      return { ...call(functionName(item.expr), [value, by]), order_bys };
+    }
     case "moments":
       return combinedMoments(item, part, making);
     default:
       return call(functionName(item.expr), [part("", item.expr)]);
   }
+}
+
+/** The extreme that the chosen value belongs to: rows without a value don't count. */
+function extremeOf(expr: Tree): Tree {
+  const [value, by] = listOf(expr, "children");
+  const filter = conjunction([
+    ...(childOf(expr, "filter") ? [expr["filter"] as Tree] : []),
+    isNotNull(value ?? {}),
+  ]);
+  return { ...call(extremes.get(functionName(expr)) ?? "", [by ?? {}]), filter: filter as never };
+}
+
+function isNotNull(expr: Tree): Tree {
+  return { class: "OPERATOR", type: "OPERATOR_IS_NOT_NULL", alias: "", children: [expr as never] };
 }
 
 /**

@@ -5,7 +5,7 @@
 import { orderedAggregates, orderedWindows } from "./functions.ts";
 import { Refusal } from "./refusal.ts";
 import { orderExpr } from "./relation.ts";
-import { column, isTree, keyOf, listOf, order, type Tree, textOf } from "./tree.ts";
+import { column, type Item, isTree, keyOf, listOf, order, type Tree, textOf } from "./tree.ts";
 
 /** `names`: every column (of table `t`) that the query reads. */
 export function orderWindow(window: Tree, names: readonly string[]): Tree {
@@ -14,6 +14,23 @@ export function orderWindow(window: Tree, names: readonly string[]): Tree {
   const known = new Set(orders.map((entry) => keyOf(orderExpr(entry))));
   const breakers = names.map((name) => column("t", name)).filter((ref) => !known.has(keyOf(ref)));
   return { ...window, orders: [...orders, ...breakers.map((ref) => order(ref))] as never };
+}
+
+/** Windows that can be computed where rows meet by one set of keys, together; others one after the other. */
+export function windowGroups(windows: readonly Item[]): readonly (readonly Item[])[] {
+  const groups: { keys: ReadonlySet<string>; items: Item[] }[] = [];
+  for (const item of windows) {
+    const keys = new Set(listOf(item.expr, "partitions").map(keyOf));
+    const group = groups.find((entry) =>
+      keys.size === 0 ? entry.keys.size === 0 : [...entry.keys].some((key) => keys.has(key)),
+    );
+    if (group === undefined) groups.push({ keys, items: [item] });
+    else {
+      group.keys = new Set([...group.keys].filter((key) => keys.has(key)));
+      group.items.push(item);
+    }
+  }
+  return groups.map((group) => group.items);
 }
 
 function needsOrder(window: Tree): boolean {
