@@ -62,6 +62,11 @@ function checkExpression(expr: Tree): void {
       const name = textOf(expr, "function_name").toLowerCase();
       const why = forbiddenFunction(name);
       if (why !== undefined) throw new Refusal(`${name}()`, why, { position });
+      if (name === "age" && listOf(expr, "children").length === 1) {
+        throw new Refusal("age()", "of one time counts from today; write age(current_date, …)", {
+          position,
+        });
+      }
       // The parser itself writes `main` for operators like [..] and {..}.
       if (!["", "main"].includes(textOf(expr, "schema")) || textOf(expr, "catalog") !== "") {
         throw new Refusal(`${name}()`, "name the function without schema or database", {

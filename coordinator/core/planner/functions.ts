@@ -67,7 +67,7 @@ export const timestampNow: ReadonlySet<string> = new Set([
 ]);
 export const dateNow: ReadonlySet<string> = new Set(["current_date", "today"]);
 export const localNow: ReadonlySet<string> = new Set(["localtimestamp", "current_localtimestamp"]);
-const timeNow = "current_time get_current_time localtime current_localtime".split(" ");
+const timeNow = "current_time get_current_time localtime current_localtime ago".split(" ");
 
 /** Names that the grammar reads as columns although they are functions. */
 export const keywordFunctions: ReadonlySet<string> = new Set([

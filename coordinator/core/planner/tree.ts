@@ -79,7 +79,11 @@ export function withoutAlias(expr: Tree): Tree {
  * undefined, the walk goes on inside. Does not enter the queries of subqueries.
  */
 export function rewrite(expr: Tree, visit: (expr: Tree) => Tree | undefined): Tree {
-  return visit(expr) ?? mapMembers(expr, (member) => rewrite(member, visit));
+  const replaced = visit(expr);
+  if (replaced === undefined) return mapMembers(expr, (member) => rewrite(member, visit));
+  // An alias inside an expression is a field name ({'a': x}): it belongs to the position, not to what stands there.
+  const alias = textOf(expr, "alias");
+  return alias === "" || textOf(replaced, "alias") !== "" ? replaced : { ...replaced, alias };
 }
 
 /** Applies `map` to the direct sub-expressions. */
