@@ -148,6 +148,8 @@ export interface ExchangeAdmin {
   /** Makes what is missing; gives the names of those newly made (what they held before is gone). */
   ensure(streams: readonly string[]): Promise<readonly string[]>;
   drop(streams: readonly string[]): Promise<void>;
+  /** Removes what one attempt wrote, its completion record too. A stream that is gone is fine; so is doing it twice. */
+  purge(streams: readonly string[], attemptId: string): Promise<void>;
   usage(): Promise<readonly ExchangeUsage[]>;
   /** All completion records of a stream: re-indexes a lost journal. */
   completions(stream: string): Promise<readonly string[]>;

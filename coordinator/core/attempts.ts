@@ -7,6 +7,7 @@ import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
 import type { Attempt, Run, Stage, Task } from "./durable.ts";
+import { purgeNow, purgeSoon } from "./losers.ts";
 import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
 import { isComplete, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
@@ -30,6 +31,9 @@ export function reported(
   if (place !== undefined) {
     if (outcome.kind === "failed") attemptFailed(turn, attemptId, place, outcome.failure);
     else attemptDone(turn, executor, attemptId, place, outcome);
+    // It has ended and can't win: also a loser that was told to stop, or was given up long ago.
+    const { attempt, run } = place;
+    if (attempt.state === "failed") purgeNow(turn, run, attempt.stage, [attemptId]);
   }
   const { connection } = executor;
   if (connection === undefined) return;
@@ -63,6 +67,7 @@ function attemptDone(
   }
   if (task.result !== undefined && attempt.state === "lost") return;
   const others = task.running.filter((id) => id !== attemptId);
+  const losers = [...others, ...(task.lost ?? [])].filter((id) => id !== attemptId);
   const wasComplete = isComplete(stage);
   decide(turn, { kind: "attemptDone", attemptId, success, wallMs: turn.wall });
   executor.committed++;
@@ -72,6 +77,7 @@ function attemptDone(
     decide(turn, { kind: "attemptFailed", attemptId: id, failure: why, wallMs: turn.wall });
     if (other !== undefined) cancelAttempt(turn, other.executor, id, why.message);
   }
+  purgeSoon(turn, run, attempt.stage, losers);
   if (!wasComplete && isComplete(stage)) {
     publish(turn, run, "stage.done", { run: run.id, stage: stage.id, tasks: stage.tasks.length });
   }

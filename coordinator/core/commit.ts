@@ -8,6 +8,7 @@ import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { checkResults } from "./checks.ts";
 import { dayKey, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
+import { keptWrites, purgeUnkept } from "./losers.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
 import { dropExpired } from "./retention.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
@@ -218,10 +219,13 @@ function conclude(
   const planned = [...run.exchanges.values()];
   const streams = planned.flatMap((one) => (one.scope === undefined ? one.streams : []));
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
+  const writes = keptWrites(turn.state.durable, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;
   ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run: run.id }, background);
   if (streams.length > 0) ask(turn, { kind: "dropStreams", streams }, background);
-  if (job === undefined) return;
-  dropExpired(turn, run, job, fact.kind === "runCommitted" ? scopes : undefined);
+  if (job !== undefined) {
+    dropExpired(turn, run, job, fact.kind === "runCommitted" ? scopes : undefined);
+  }
+  purgeUnkept(turn, writes);
 }

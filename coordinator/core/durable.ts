@@ -106,6 +106,8 @@ export interface StageSums {
 export interface Task {
   /** Ids of running attempts. More than one only when an attempt is duplicated on purpose. */
   running: string[];
+  /** Attempts given up as lost, which may still win as long as no other has. */
+  lost?: string[];
   /** Attempts started so far, for whatever reason. */
   starts: number;
   /** Failures that count against the budget. */

@@ -38,6 +38,7 @@ export function foldAttemptDone(durable: Durable, fact: Of<"attemptDone">): void
   const { stage, task } = found;
   endAttempt(attempt, task, fact.attemptId, "done");
   if (task.result !== undefined) return;
+  voidLost(durable, task);
   const result = resultOf(fact.attemptId, attempt, fact.success);
   if (changedOutputs(task, result)) restartConsumers(durable, run, stage);
   if (keepable(stage, result)) {
@@ -93,6 +94,7 @@ export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused"
   const found = locate(run, fact.stage, fact.task);
   const kept = durable.kept.get(found?.stage.scope ?? "")?.outputs.get(fact.mapKey);
   if (found === undefined || kept === undefined || found.task.result !== undefined) return;
+  voidLost(durable, found.task);
   found.stage.waiting.delete(fact.task);
   found.stage.reused++;
   if (found.stage.startedMs === 0) found.stage.startedMs = fact.wallMs;
@@ -187,6 +189,19 @@ function addSums(stage: Stage, result: TaskResult, sign: 1 | -1): void {
 function endAttempt(attempt: Attempt, task: Task, id: string, state: Attempt["state"]): void {
   attempt.state = state;
   task.running = task.running.filter((running) => running !== id);
+  const lost = (task.lost ?? []).filter((other) => other !== id);
+  if (state === "lost") lost.push(id);
+  if (lost.length > 0) task.lost = lost;
+  else delete task.lost;
+}
+
+/** The task has a winner: what the lost ones wrote is removed, so none of them may win it later. */
+function voidLost(durable: Durable, task: Task): void {
+  for (const id of task.lost ?? []) {
+    const attempt = durable.attempts.get(id);
+    if (attempt !== undefined) attempt.state = "failed";
+  }
+  delete task.lost;
 }
 
 function locate(run: Run, stage: number, task: number): { stage: Stage; task: Task } | undefined {

@@ -186,6 +186,13 @@ export type Ask =
   | { readonly kind: "ensureStreams"; readonly id: AskId; readonly streams: readonly string[] }
   /** ExchangeAdmin.drop → `ok`. */
   | { readonly kind: "dropStreams"; readonly id: AskId; readonly streams: readonly string[] }
+  /** ExchangeAdmin.purge of each attempt → `ok`. */
+  | {
+      readonly kind: "purgeStreams";
+      readonly id: AskId;
+      readonly streams: readonly string[];
+      readonly attempts: readonly string[];
+    }
   /**
    * Store.arrange → `arranged`. The staged files must stay readable where they are (hard links): after a takeover
    * the next leader arranges the same files again under its own epoch.

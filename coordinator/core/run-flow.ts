@@ -8,6 +8,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import { failedChecks } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
 import { dayKey, type Run } from "./durable.ts";
+import { keptWrites, purgeUnfinished } from "./losers.ts";
 import { joinedDimensions, planRun, scannedSources } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
@@ -162,6 +163,8 @@ export function endRun(turn: Turn, run: Run, why: Failure, cancelled: boolean): 
     cancelAttempt(turn, attempt.executor, attemptId, `run ${run.id} ends`);
   }
   const { wall } = turn;
+  // Read before the fact is folded: attempts of an ending run are forgotten.
+  purgeUnfinished(turn, keptWrites(turn.state.durable, run));
   decide(turn, { kind: "runEnding", run: run.id, cancelled, failure: why, wallMs: wall });
   changed(turn, run);
   commitAborted(turn, run);

@@ -8,6 +8,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import { mapKey, type Work } from "../../shared/kernel/work.ts";
 import { taskKey } from "./attempts.ts";
 import { liveRuns, type Run, type Stage } from "./durable.ts";
+import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
 import { advanceRun, changed, jobOf } from "./run-flow.ts";
 import { isComplete, isReady } from "./stage-graph.ts";
@@ -168,7 +169,9 @@ function reuse(turn: Turn, run: Run, index: number, task: number, key: string): 
   const kept = turn.state.durable.kept.get(stage.scope ?? "");
   if (kept === undefined || !kept.outputs.has(key)) return false;
   const at = { run: run.id, stage: index, task };
+  const lost = must(stage.tasks[task], "the task exists").lost ?? [];
   decide(turn, { kind: "taskReused", ...at, mapKey: key, wallMs: turn.wall });
+  purgeSoon(turn, run, index, lost);
   changed(turn, run);
   if (isComplete(stage)) {
     const { id, tasks } = stage;

@@ -73,6 +73,12 @@ export function retryLater(turn: Turn, asked: Asked): void {
   turn.state.retries.push({ ...asked, tries: asked.tries + 1, at: turn.at + pauseMs });
 }
 
+/** A question that is put after a pause. A step-down before that forgets it. */
+export function askLater(turn: Turn, body: AskBody, purpose: Purpose, waitMs: number): void {
+  const question: Ask = { ...body, id: 0 };
+  turn.state.retries.push({ ask: question, purpose, tries: 0, at: turn.at + waitMs });
+}
+
 export function backoffMs(tries: number): number {
   return Math.min(limits.retryBackoffMsMax, limits.retryBackoffMsMin * 2 ** Math.min(tries, 16));
 }

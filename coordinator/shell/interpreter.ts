@@ -183,6 +183,10 @@ function workCarriers({ inputs, exchange, planJob }: CoordinatorPorts) {
       await exchange.drop(streams);
       return ok;
     },
+    purgeStreams: async ({ streams, attempts }) => {
+      for (const attemptId of attempts) await exchange.purge(streams, attemptId);
+      return ok;
+    },
   } satisfies Partial<Carriers>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The leader's side of the exchange: streams are made, dropped and weighed here; rows never pass.
+ * The leader's side of the exchange: streams are made, dropped, cleaned and weighed here; rows never pass.
  * Streams have no `max_bytes`, because the server reserves it in full; the leader keeps a byte budget instead.
  */
 import {
@@ -12,7 +12,12 @@ import {
 import { limits } from "../kernel/limits.ts";
 import type { ExchangeAdmin, ExchangeUsage } from "../ports.ts";
 import { checkReplicas, isStreamGone, type NatsLink, natsFailure } from "./nats.ts";
-import { allSubjects, completionSubjects } from "./nats-exchange.ts";
+import {
+  allSubjects,
+  completionSubject,
+  completionSubjects,
+  dataSubject,
+} from "./nats-exchange.ts";
 import { pullStream } from "./nats-exchange-pull.ts";
 
 /** Room for headers beside a full payload. */
@@ -35,6 +40,9 @@ export async function openExchangeAdmin(
     },
     async drop(streams) {
       await eachOf(streams, (stream) => dropStream(manager, stream));
+    },
+    async purge(streams, attemptId) {
+      await eachOf(streams, (stream) => purgeAttempt(manager, stream, attemptId));
     },
     usage: () => usageOf(manager),
     async completions(stream) {
@@ -84,6 +92,22 @@ async function dropStream(manager: JetStreamManager, stream: string): Promise<vo
     await manager.streams.delete(stream);
   } catch (error) {
     if (!isStreamGone(error)) throw natsFailure(error, `drop the exchange stream ${stream}`);
+  }
+}
+
+/** The record first: an attempt that is half removed must not look complete. */
+async function purgeAttempt(
+  manager: JetStreamManager,
+  stream: string,
+  attemptId: string,
+): Promise<void> {
+  try {
+    for (const subject of [completionSubject, dataSubject]) {
+      await manager.streams.purge(stream, { filter: subject(stream, attemptId) });
+    }
+  } catch (error) {
+    if (isStreamGone(error)) return;
+    throw natsFailure(error, `remove attempt ${attemptId} from the exchange stream ${stream}`);
   }
 }
 

@@ -66,6 +66,8 @@ export const limits = {
   partitionsMax: 4_096,
   groupsMax: 64,
   exchangeBytesBudget: 50 * 1024 * MiB,
+  /** What an attempt wrote in vain is removed this long after it was told to stop: by then it has. */
+  purgeAfterMs: 5_000,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,

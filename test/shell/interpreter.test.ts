@@ -7,6 +7,7 @@ import { fail } from "../../shared/kernel/failure.ts";
 import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { manifest, run } from "../commit/storage.ts";
+import { memoryExchange } from "../fakes/memory-exchange.ts";
 import { memoryEvents, memoryJournal, memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
 import { memoryDisk, memoryStore } from "../fakes/memory-store.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
@@ -26,7 +27,7 @@ function world() {
   const disk = memoryDisk();
   const lines: KeptLine[] = [];
   const told: unknown[] = [];
-  const streams = new Set<string>();
+  const exchange = memoryExchange();
   const waiting = new Map<number, (answer: Answer) => void>();
   const posted: Message[] = [];
   const changes = new RunChanges();
@@ -44,14 +45,7 @@ function world() {
         parquetRows: async (files) => files.map(() => 100),
         dimension: async () => file,
       },
-      exchange: {
-        ensure: async (names) => names.filter((name) => !streams.has(name) && streams.add(name)),
-        drop: async (names) => {
-          for (const name of names) streams.delete(name);
-        },
-        usage: async () => [],
-        completions: async () => [],
-      },
+      exchange: exchange.admin,
       planJob: async (job) => {
         if (job.name === "broken") throw new TypeError("cannot read properties of undefined");
         return emptyPlan;
@@ -90,6 +84,7 @@ function world() {
     disk,
     lines,
     changes,
+    exchange,
   };
 }
 
@@ -179,12 +174,18 @@ describe("asks", () => {
   });
 
   test("plans and streams", async () => {
-    const { ask, lines } = world();
+    const { ask, lines, exchange } = world();
     const job = { name: "daily" } as JobSpec;
     expect(await ask({ kind: "planJob", job })).toEqual({ kind: "planned", plan: emptyPlan });
     const ensure = { kind: "ensureStreams", streams: ["x0", "x1"] } as const;
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0", "x1"] });
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: [] });
+    for (const attemptId of ["a1", "a2", "a3"]) {
+      exchange.put("x1", { attemptId, text: attemptId, isCompletion: true });
+    }
+    const purge = { kind: "purgeStreams", streams: ["x0", "x1"], attempts: ["a1", "a3"] } as const;
+    expect(await ask(purge)).toEqual({ kind: "ok" });
+    expect(await exchange.admin.completions("x1")).toEqual(["a2"]);
     expect(await ask({ kind: "dropStreams", streams: ["x0"] })).toEqual({ kind: "ok" });
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0"] });
     // A defect in an adapter is an answer too, and the log has its stack.

@@ -73,6 +73,11 @@ export class ClusterMemory {
       case "dropStreams":
         for (const stream of ask.streams) this.streams.delete(stream);
         return { kind: "ok" };
+      case "purgeStreams":
+        for (const stream of ask.streams) {
+          for (const attempt of ask.attempts) this.streams.get(stream)?.delete(attempt);
+        }
+        return { kind: "ok" };
       default:
         return this.#store(ask);
     }

@@ -1,0 +1,124 @@
+// The ExchangeAdmin port: one suite on a real nats-server and on the memory form.
+import { afterAll, describe, expect, test } from "vitest";
+import { connectNats } from "../../shared/adapters/nats.ts";
+import {
+  completionSubject,
+  dataSubject,
+  messageHeaders,
+} from "../../shared/adapters/nats-exchange.ts";
+import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
+import { pullStream } from "../../shared/adapters/nats-exchange-pull.ts";
+import type { ExchangeAdmin } from "../../shared/ports.ts";
+import { startNats } from "../contract/nats-fixture.ts";
+import { memoryExchange } from "../fakes/memory-exchange.ts";
+import { quietLog } from "../fakes/quiet-log.ts";
+
+interface Opened {
+  readonly admin: ExchangeAdmin;
+  /** Two data messages and a completion record of one attempt, in each stream. */
+  write(streams: readonly string[], attemptId: string): Promise<void>;
+}
+
+const closers: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const close of closers.reverse()) await close();
+});
+
+const forms: Record<string, () => Promise<Opened>> = {
+  "nats-server": async () => {
+    const server = await startNats();
+    closers.push(() => server.stop());
+    const link = await connectNats({ servers: [server.url], name: "test", log: quietLog() });
+    closers.push(() => link.close());
+    const publish = async (subject: string, text: string) => {
+      await link.connection.request(subject, text, { timeout: 5_000 });
+    };
+    return {
+      admin: await openExchangeAdmin(link, { replicas: 1 }),
+      async write(streams, attemptId) {
+        for (const stream of streams) {
+          await publish(dataSubject(stream, attemptId), `${attemptId} one`);
+          await publish(dataSubject(stream, attemptId), `${attemptId} two`);
+          await publish(completionSubject(stream, attemptId), `${attemptId} done`);
+        }
+      },
+    };
+  },
+  "memory exchange": async () => {
+    const { admin, put } = memoryExchange();
+    return {
+      admin,
+      async write(streams, attemptId) {
+        for (const stream of streams) {
+          for (const what of ["one", "two", "done"]) {
+            const text = `${attemptId} ${what}`;
+            put(stream, { attemptId, text, isCompletion: what === "done" });
+          }
+        }
+      },
+    };
+  },
+};
+
+const streams = ["DMX_t_p_g0", "DMX_t_p_g1"];
+
+describe.each(Object.entries(forms))("%s", (_name, open) => {
+  test("a purge takes away what one attempt wrote, in the streams named, and nothing else", async () => {
+    const { admin, write } = await open();
+    expect(await admin.ensure([...streams, "DMX_t_other_g0"])).toHaveLength(3);
+    await write([...streams, "DMX_t_other_g0"], "a1");
+    await write(streams, "a1-e2");
+    await write(streams, "b1");
+    const messages = async () =>
+      Object.fromEntries((await admin.usage()).map((one) => [one.stream, one.messages]));
+    const before = { DMX_t_p_g0: 9, DMX_t_p_g1: 9, DMX_t_other_g0: 3 };
+    expect(await messages()).toEqual(before);
+    await admin.purge(streams, "a1");
+    const after = { DMX_t_p_g0: 6, DMX_t_p_g1: 6, DMX_t_other_g0: 3 };
+    expect(await messages()).toEqual(after);
+    expect(await admin.completions("DMX_t_p_g0")).toEqual(["a1-e2 done", "b1 done"]);
+    // Again, an attempt that never wrote, and a stream that is gone: all the same.
+    await admin.purge(streams, "a1");
+    await admin.purge([...streams, "DMX_t_never"], "nobody");
+    expect(await messages()).toEqual(after);
+  });
+
+  test("usage says how much each stream holds, also after a purge", async () => {
+    const { admin, write } = await open();
+    await admin.ensure(streams);
+    await write(streams, "a1");
+    const total = async () => (await admin.usage()).reduce((sum, { bytes }) => sum + bytes, 0);
+    const one = await total();
+    expect(one).toBeGreaterThan(0);
+    await write(streams, "a2");
+    expect(await total()).toBeGreaterThan(one);
+    await admin.purge(streams, "a2");
+    expect(await total()).toBe(one);
+    await admin.drop(streams);
+    expect(await admin.usage()).toEqual([]);
+  });
+});
+
+test("a reader under way when losers behind it are purged comes to its end with the winners", async () => {
+  const server = await startNats();
+  closers.push(() => server.stop());
+  const link = await connectNats({ servers: [server.url], name: "test", log: quietLog() });
+  closers.push(() => link.close());
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  const [stream = ""] = streams;
+  await admin.ensure([stream]);
+  const publish = (attemptId: string, n: number) => {
+    const options = { timeout: 5_000, headers: messageHeaders(n, "") };
+    return link.connection.request(dataSubject(stream, attemptId), attemptId, options);
+  };
+  for (let n = 0; n < 5; n++) await publish("winner", n);
+  for (let n = 0; n < 40; n++) await publish("loser", n);
+  const seen: string[] = [];
+  const signal = new AbortController().signal;
+  for await (const { body } of pullStream(link, stream, { signal, windowMessagesMax: 2 })) {
+    seen.push(Buffer.from(body).toString());
+    if (seen.length === 1) await admin.purge([stream], "loser");
+  }
+  expect(seen.filter((one) => one === "winner")).toHaveLength(5);
+  expect(seen.length).toBeLessThan(45);
+}, 20_000);
