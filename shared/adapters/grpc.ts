@@ -2,6 +2,7 @@
  * gRPC both ways: proto loading with fixed options, servers that cannot hang on stop, clients with deadlines.
  * The only importer of @grpc/* and grpc-health-check; everything else sees the shapes of grpc-types.ts.
  */
+import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import * as loader from "@grpc/proto-loader";
@@ -12,9 +13,9 @@ import { DaymillError, type Failure, fail, failure } from "../kernel/failure.ts"
 import { limits } from "../kernel/limits.ts";
 import type { Log } from "../ports.ts";
 import { failureTrailer, fromStatus, leaderTrailer, toStatus } from "./grpc-failure.ts";
+import { cancelOn, contextOf } from "./grpc-signals.ts";
 import { duplexOf, repliesOf } from "./grpc-streams.ts";
 import type {
-  CallContext,
   CoordinatorHandlers,
   Duplex,
   FromExecutor,
@@ -90,6 +91,8 @@ export async function createServer(options: {
 }): Promise<GrpcServer> {
   const server = new grpc.Server(channelOptions);
   const stopping = new AbortController();
+  // One listener for each open call and each executor's stream, removed with it: many are no leak.
+  setMaxListeners(0, stopping.signal);
   for (const service of options.services) {
     server.addService(serviceOf(service.name), service.bind(stopping.signal, options.log));
   }
@@ -198,17 +201,6 @@ function emitStatus(call: { emit(event: "error", error: unknown): boolean }, err
   call.emit("error", statusOf(error));
 }
 
-interface IncomingCall {
-  getPeer(): string;
-  on(event: "cancelled", listener: () => void): unknown;
-}
-
-function contextOf(call: IncomingCall, stopping: AbortSignal): CallContext {
-  const gone = new AbortController();
-  call.on("cancelled", () => gone.abort());
-  return { peer: call.getPeer(), signal: AbortSignal.any([gone.signal, stopping]) };
-}
-
 /** Only what is our own fault is logged here; refusals are the caller's news. */
 function note(error: unknown, log: Log): void {
   const code = error instanceof DaymillError ? error.failure.code : "internal";
@@ -223,23 +215,27 @@ function unary(handler: Handler<unknown, unknown>, stopping: AbortSignal, log: L
     call: grpc.ServerUnaryCall<unknown, unknown>,
     reply: grpc.sendUnaryData<unknown>,
   ): void => {
-    handler(call.request, contextOf(call, stopping)).then(
-      (value) => reply(null, value),
-      (error: unknown) => {
-        note(error, log);
-        reply(statusOf(error));
-      },
-    );
+    const { context, done } = contextOf(call, stopping);
+    handler(call.request, context)
+      .then(
+        (value) => reply(null, value),
+        (error: unknown) => {
+          note(error, log);
+          reply(statusOf(error));
+        },
+      )
+      .finally(done);
   };
 }
 
 function serverStream(handler: StreamHandler<unknown, unknown>, stopping: AbortSignal, log: Log) {
   return (call: grpc.ServerWritableStream<unknown, unknown>): void => {
-    const context = contextOf(call, stopping);
+    const { context, done } = contextOf(call, stopping);
     let over = false;
     const finish = (error?: unknown): void => {
       if (over) return;
       over = true;
+      done();
       if (error === undefined) call.end();
       else emitStatus(call, error);
     };
@@ -299,9 +295,13 @@ export function openChannel(address: string): GrpcChannel {
           responseDeserialize,
           request,
           { deadline },
-          (error, value) => (error === null ? resolve(value as never) : reject(translate(error))),
+          (error, value) => {
+            release();
+            if (error === null) resolve(value as never);
+            else reject(translate(error));
+          },
         );
-        cancelOn(options?.signal, call);
+        const release = cancelOn(options?.signal, call);
       }),
     async *stream(service, method, request, options) {
       const { path, requestSerialize, responseDeserialize } = methodOf(service, method);
@@ -313,12 +313,13 @@ export function openChannel(address: string): GrpcChannel {
         request,
         deadline,
       );
-      cancelOn(options?.signal, call);
+      const release = cancelOn(options?.signal, call);
       try {
         for await (const reply of call) yield reply as never;
       } catch (error) {
         throw translate(error);
       } finally {
+        release();
         call.cancel();
       }
     },
@@ -363,11 +364,6 @@ function methodOf(service: string, method: string): loader.MethodDefinition<obje
 
 function deadlineIn(deadlineMs: number): grpc.CallOptions {
   return { deadline: Date.now() + deadlineMs };
-}
-
-function cancelOn(signal: AbortSignal | undefined, call: { cancel(): void }): void {
-  if (signal?.aborted) call.cancel();
-  else signal?.addEventListener("abort", () => call.cancel(), { once: true });
 }
 
 function receivedError(error: unknown, address: string): DaymillError {

@@ -31,6 +31,18 @@ export const emptyRun: RunStatus = {
   warnings: [],
 };
 
+/** A leader of itself. */
+export const statusReply = {
+  stamp,
+  role: "leader",
+  leader: "127.0.0.1:1",
+  version: "0.1.0",
+  natsVersion: "2.9.10",
+  duckdbVersion: "v1.5.6",
+  storageRoot: "/data",
+  pid: 7,
+};
+
 async function refuse(): Promise<never> {
   throw fail("badRequest", "not expected in this test");
 }

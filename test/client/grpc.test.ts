@@ -1,15 +1,13 @@
 /**
  * The gRPC adapter on a real socket: failures keep their code, streams keep order and end once, stop cannot hang.
  */
+import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import {
   coordinatorService,
   createServer,
   executorHubService,
   type GrpcServer,
-  isServing,
-  messageType,
-  openChannel,
 } from "../../shared/adapters/grpc.ts";
 import { connectCoordinator, connectHub } from "../../shared/adapters/grpc-clients.ts";
 import type {
@@ -20,7 +18,7 @@ import type {
 import { createLog } from "../../shared/adapters/logger.ts";
 import { type Failure, fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { deferred, emptyRun, refusing, stage, stamp } from "./fake-coordinator.ts";
+import { deferred, emptyRun, refusing, stamp, statusReply } from "./fake-coordinator.ts";
 
 const log = createLog("silent", {});
 const cleanups: (() => unknown)[] = [];
@@ -49,17 +47,6 @@ async function failureOf(work: Promise<unknown>): Promise<Failure> {
   }
   throw new Error("it did not fail");
 }
-
-const statusReply = {
-  stamp,
-  role: "leader",
-  leader: "127.0.0.1:1",
-  version: "0.1.0",
-  natsVersion: "2.9.10",
-  duckdbVersion: "v1.5.6",
-  storageRoot: "/data",
-  pid: 7,
-};
 
 describe("single replies", () => {
   test("arrive as they were sent, 64-bit numbers and unset messages included", async () => {
@@ -171,6 +158,66 @@ describe("server streams", () => {
     await expect(left).resolves.toBeUndefined();
   });
 
+  test("one signal serves many calls: each takes its listener off when it is over", async () => {
+    const server = await serve({
+      getStatus: async () => statusReply,
+      watchRun: async (_request, replies) => {
+        await replies.write({ stamp, run: emptyRun });
+        throw fail("notLeader", "another one leads now");
+      },
+    });
+    const at = client(server.address);
+    const { signal } = new AbortController();
+    for (let i = 0; i < 3; i++) {
+      await at.getStatus({}, { signal });
+      const replies = at.watchRun({ runId: "a", minSequence: 0 }, { signal });
+      await replies.next();
+      expect(getEventListeners(signal, "abort")).toHaveLength(1);
+      expect((await failureOf(replies.next())).code).toBe("notLeader");
+    }
+    for await (const _ of at.watchRun({ runId: "a", minSequence: 0 }, { signal })) break;
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  });
+
+  test("an aborted signal ends a call that is open and one that begins later", async () => {
+    const server = await serve({
+      getStatus: () => new Promise(() => {}),
+      watchRun: async (_request, replies) => {
+        await replies.write({ stamp, run: emptyRun });
+        await new Promise(() => {});
+      },
+    });
+    const at = client(server.address);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const replies = at.watchRun({ runId: "a", minSequence: 0 }, { signal });
+    await replies.next();
+    const next = failureOf(replies.next());
+    controller.abort();
+    expect((await next).code).toBe("cancelled");
+    expect((await failureOf(at.getStatus({}, { signal }))).code).toBe("cancelled");
+  });
+
+  test("many open streams on one server warn nobody", async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error) => warnings.push(warning.message);
+    process.on("warning", warned);
+    cleanups.push(() => process.off("warning", warned));
+    const server = await serve({
+      watchRun: async (_request, replies) => {
+        await replies.write({ stamp, run: emptyRun });
+        await new Promise(() => {});
+      },
+    });
+    const at = client(server.address);
+    const open = Array.from({ length: 12 }, () => at.watchRun({ runId: "a", minSequence: 0 }));
+    for (const replies of open) await replies.next();
+    for (const replies of open) await replies.return();
+    // Warnings are told in a later turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  });
+
   test("stop ends open streams with `unavailable` instead of waiting for them", async () => {
     const server = await serve({
       watchRun: async (_request, replies) => {
@@ -264,47 +311,5 @@ describe("the executor's stream", () => {
     await gone.promise;
     await server.stop();
     expect(ends).toEqual(["peace"]);
-  });
-});
-
-describe("around the services", () => {
-  test("health follows setServing; nobody there is not serving", async () => {
-    const server = await serve({});
-    const before = await isServing(server.address);
-    server.setServing(true);
-    const during = await isServing(server.address);
-    server.setServing(false);
-    const after = await isServing(server.address);
-    await server.stop();
-    expect([before, during, after, await isServing(server.address)]).toEqual([
-      false,
-      true,
-      false,
-      false,
-    ]);
-  });
-
-  test("a taken port is a clear error", async () => {
-    const server = await serve({});
-    const second = createServer({ services: [], address: server.address, log });
-    expect((await failureOf(second)).message).toMatch(/cannot listen on 127.*--listen/);
-  });
-
-  test("the hand-written types name every field of the protos", () => {
-    const fields = (name: string, value: object) => {
-      const type = messageType(name);
-      const known = type.deserialize(type.serialize({}));
-      expect(Object.keys(value).sort(), name).toEqual(Object.keys(known).sort());
-    };
-    fields("RunStatus", emptyRun);
-    fields("Stamp", stamp);
-    fields("StageStatus", stage);
-    fields("GetStatusReply", statusReply);
-  });
-
-  test("a channel can be closed twice", () => {
-    const channel = openChannel("127.0.0.1:1");
-    channel.close();
-    expect(() => channel.close()).not.toThrow();
   });
 });
