@@ -94,7 +94,8 @@ export class LocalRunner {
       input.kind === "scan" ? splits + 1 : Math.max(...inputs.map((entry) => entry.groups));
     for (let task = 0; task < tasks; task += 1) {
       const made: { kind: string; name: string; sql: string }[] = [];
-      const table = (name: string, sql: string): number => made.push({ kind: "TABLE", name, sql });
+      // Views: in one database they hold the same rows as the worker's tables, and are made faster.
+      const table = (name: string, sql: string): number => made.push({ kind: "VIEW", name, sql });
       if (input.kind === "scan") {
         // The last split is empty, like a file without rows.
         const pick = task === splits ? "false" : `(rowid * 7 + rowid // 100) % ${splits} = ${task}`;

@@ -11,7 +11,7 @@ import { firstDifference, LocalRunner } from "./local-runner.ts";
 import { fillStatements, jobOf } from "./tables.ts";
 
 const corpus = readCorpus();
-const rows = 2_000;
+const rows = 1_200;
 let binder: Awaited<ReturnType<typeof openBinder>>;
 let runner: LocalRunner;
 
@@ -31,7 +31,7 @@ describe("runs and equals plain DuckDB at 1, 2, 7 and 64 partitions", () => {
       const plan = await planWithBinder(jobOf(entry.models), binder);
       const expected = await runner.reference(entry.models);
       for (const partitions of [1, 2, 7, 64]) {
-        const actual = await runner.run(plan, "result", { splits: 3, partitions });
+        const actual = await runner.run(plan, "result", { splits: 2, partitions });
         expect(firstDifference(actual, expected), `at ${partitions} partitions`).toBeUndefined();
       }
     });
