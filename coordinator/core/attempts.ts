@@ -9,6 +9,7 @@ import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts
 import type { Attempt, Run, Stage, Task } from "./durable.ts";
 import { purgeNow, purgeSoon } from "./losers.ts";
 import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
+import { foundFull } from "./space.ts";
 import { isComplete, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { backoffMs, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
@@ -121,6 +122,7 @@ function attemptFailed(turn: Turn, attemptId: string, place: Place, why: Failure
   if (!isBlameless) tellFailed(turn, place, attemptId, why);
   if (task.result !== undefined) return;
   if (why.code === "exchangeShort") shortExchange(turn, run, why);
+  if (why.code === "exchangeFull") foundFull(turn);
   const fatal = fatalFailure(turn, place, why);
   if (fatal !== undefined) {
     endRun(turn, run, fatal, false);

@@ -3,6 +3,7 @@
  * commit), move the view, remember it. Every step may be done twice; what is on storage wins over what we meant.
  */
 import { failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import type { ManifestDataset, RunManifest } from "../../shared/kernel/manifest.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { checkResults } from "./checks.ts";
@@ -11,6 +12,7 @@ import type { Fact } from "./facts.ts";
 import { keptWrites, purgeUnkept } from "./losers.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
 import { dropExpired } from "./retention.ts";
+import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { stagedFiles } from "./work-builder.ts";
 
@@ -228,4 +230,6 @@ function conclude(
     dropExpired(turn, run, job, fact.kind === "runCommitted" ? scopes : undefined);
   }
   purgeUnkept(turn, writes);
+  // Its attempts may still write for a moment: what they leave behind is found afterwards.
+  lookWithin(turn, limits.purgeAfterMs);
 }

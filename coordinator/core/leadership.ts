@@ -11,7 +11,13 @@ import { fold } from "./fold.ts";
 import { encodeFacts, readFacts } from "./journal-text.ts";
 import type { Answer } from "./protocol.ts";
 import { decodeSnapshot } from "./snapshot.ts";
-import { type Candidate, type CoordinatorState, emptyJournal, type Renewal } from "./state.ts";
+import {
+  type Candidate,
+  type CoordinatorState,
+  emptyJournal,
+  emptySpace,
+  type Renewal,
+} from "./state.ts";
 import { askNow, log, refuseNotLeader, type Turn, tellNow } from "./turn.ts";
 
 /** Spread of the moment at which standbys begin, so that they seldom race: 0 … candidateJitterMsMax. */
@@ -279,6 +285,7 @@ function toStandby(turn: Turn): void {
   state.reusing.clear();
   state.delays.clear();
   state.retries = [];
+  state.space = emptySpace();
   for (const to of waiting) refuseNotLeader(turn, to);
   tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
 }

@@ -186,6 +186,10 @@ export type Ask =
   | { readonly kind: "ensureStreams"; readonly id: AskId; readonly streams: readonly string[] }
   /** ExchangeAdmin.drop → `ok`. */
   | { readonly kind: "dropStreams"; readonly id: AskId; readonly streams: readonly string[] }
+  /** ExchangeAdmin.usage → `usage`. */
+  | { readonly kind: "readUsage"; readonly id: AskId }
+  /** Store.listStaging → `staging`. */
+  | { readonly kind: "listStaging"; readonly id: AskId }
   /** ExchangeAdmin.purge of each attempt → `ok`. */
   | {
       readonly kind: "purgeStreams";
@@ -259,6 +263,12 @@ export type Answer =
   /** Final paths in the order of `files`. */
   | { readonly kind: "arranged"; readonly paths: readonly string[] }
   | { readonly kind: "manifest"; readonly manifest: RunManifest }
+  /** All exchange streams that there are, also those of other clusters on the same servers. */
+  | {
+      readonly kind: "usage";
+      readonly streams: readonly { readonly stream: string; readonly bytes: number }[];
+    }
+  | { readonly kind: "staging"; readonly runs: readonly string[] }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface ListedSource {
@@ -357,6 +367,7 @@ export type EventKind =
   | "executor.lost"
   | "executor.drained"
   | "leader.changed"
+  | "exchange.evicted"
   | "dataset.committed";
 
 /** What a coordinator process is told at its start; see state.ts `initialState`. */

@@ -11,6 +11,7 @@ import { liveRuns, type Run, type Stage } from "./durable.ts";
 import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
 import { advanceRun, changed, jobOf } from "./run-flow.ts";
+import { waitsForRoom } from "./space.ts";
 import { isComplete, isReady } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { decide, epochOf, publish, type Turn, tell, tellNow } from "./turn.ts";
@@ -27,8 +28,10 @@ export function schedule(turn: Turn): void {
     if (run.state !== "running" && run.state !== "checking") continue;
     if (run.ending !== undefined || turn.state.streamsChecking.has(run.id)) continue;
     reuseKept(turn, run, budget);
+    const isHeld = waitsForRoom(turn, run);
     // Downstream first: what is nearly done frees memory and streams.
     for (let index = run.stages.length - 1; index >= 0; index--) {
+      if (isHeld && run.stages[index]?.kind === "scan") continue;
       if (isReady(run, index)) startTasks(turn, run, index, budget);
     }
   }

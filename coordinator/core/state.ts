@@ -49,6 +49,7 @@ export interface CoordinatorState {
   readonly reusing: Map<string, number>;
   /** Tasks that must not start before an instant, by `taskKey`. */
   readonly delays: Map<string, Instant>;
+  space: Space;
   nextAsk: AskId;
   /** Numbers the attempts of this leadership. */
   nextAttempt: number;
@@ -153,6 +154,15 @@ export interface Submission {
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
 
+/** What the leader knows of the room in exchange and staging. */
+export interface Space {
+  nextLookAt: Instant;
+  /** The last look found more than the budget, or a task found no room: backlog has to wait. */
+  isOver: boolean;
+  /** A task found no room since the last look. */
+  isFull: boolean;
+}
+
 /** What an unanswered question is for. */
 export type Purpose =
   | { readonly kind: "firstLook" }
@@ -164,6 +174,8 @@ export type Purpose =
   | { readonly kind: "submission"; readonly key: string }
   | { readonly kind: "run"; readonly run: string }
   | { readonly kind: "publish"; readonly run: string; readonly manifest: RunManifest }
+  /** A look at what exchange or staging hold. */
+  | { readonly kind: "space" }
   /** Housekeeping: nothing waits for it. */
   | { readonly kind: "background" };
 
@@ -200,10 +212,15 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     streamsChecking: new Set(),
     reusing: new Map(),
     delays: new Map(),
+    space: emptySpace(),
     nextAsk: 1,
     nextAttempt: 1,
     proceeding: false,
   };
+}
+
+export function emptySpace(): Space {
+  return { nextLookAt: 0, isOver: false, isFull: false };
 }
 
 export function emptyJournal(): JournalState {

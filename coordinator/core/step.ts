@@ -21,6 +21,7 @@ import {
 import { attached, executorSaid, membershipTick, refuseExecutor } from "./membership.ts";
 import type { Effect, Message } from "./protocol.ts";
 import { schedule } from "./scheduler.ts";
+import { spaceAnswered, spaceTick } from "./space.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { submissionAnswered } from "./submissions.ts";
 import { notLeading, takeOver } from "./takeover.ts";
@@ -82,6 +83,7 @@ function tick(turn: Turn): void {
   leadershipTick(turn);
   if (turn.state.role.kind !== "leader") return;
   membershipTick(turn);
+  spaceTick(turn);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
   }
@@ -155,6 +157,9 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
       return;
     case "publish":
       publishAnswered(turn, purpose.run, purpose.manifest, all);
+      return;
+    case "space":
+      spaceAnswered(turn, all);
       return;
     case "background":
       backgroundAnswered(turn, all);

@@ -155,6 +155,7 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.rebuildViews(epoch);
       return ok;
     },
+    listStaging: async () => ({ kind: "staging", runs: await store.listStaging() }),
     dropStaging: async ({ epoch, run }) => {
       await store.dropStaging(epoch, run);
       return ok;
@@ -183,6 +184,7 @@ function workCarriers({ inputs, exchange, planJob }: CoordinatorPorts) {
       await exchange.drop(streams);
       return ok;
     },
+    readUsage: async () => ({ kind: "usage", streams: await exchange.usage() }),
     purgeStreams: async ({ streams, attempts }) => {
       for (const attemptId of attempts) await exchange.purge(streams, attemptId);
       return ok;

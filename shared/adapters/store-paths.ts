@@ -24,6 +24,7 @@ export const places = {
   jobs: "control/jobs",
   snapshots: "control/snapshots",
   manifests: "manifests",
+  stagings: "staging",
   leader: (epoch: number) => `control/leaders/e${epoch}`,
   job: (job: string) => `control/jobs/${jobName(job)}.json`,
   snapshot: (epoch: number, sequence: number) => `control/snapshots/e${epoch}-s${sequence}.json`,

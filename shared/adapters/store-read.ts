@@ -5,6 +5,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fail } from "../kernel/failure.ts";
+import { parseRunId } from "../kernel/job.ts";
 import type { RunManifest } from "../kernel/manifest.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
 import { isDay } from "../kernel/time.ts";
@@ -58,6 +59,12 @@ export async function readStoredJobs(root: string): Promise<readonly StoredJob[]
   const names = (await listDir(folder)).filter((name) => name.endsWith(".json")).sort();
   const jobs = await Promise.all(names.map((name) => readJson<StoredJob>(join(folder, name))));
   return jobs.filter((job) => job !== undefined);
+}
+
+/** Runs that have a staging folder, in the order of their ids. Whatever else lies there is not ours. */
+export async function readStagedRuns(root: string): Promise<readonly string[]> {
+  const names = await listDir(join(root, places.stagings));
+  return names.filter((name) => parseRunId(name) !== undefined).sort();
 }
 
 /** Snapshot names, newest first: by leadership, then by journal sequence. */

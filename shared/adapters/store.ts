@@ -25,6 +25,7 @@ import {
   readAllManifests,
   readNewestSnapshot,
   readOne,
+  readStagedRuns,
   readStoredJobs,
   snapshotNames,
 } from "./store-read.ts";
@@ -179,6 +180,10 @@ class FileStore implements Store {
       await publishViews(this.#root, fence, manifest).catch((error) => problems.push(error));
     }
     if (problems.length > 0) throw problems[0];
+  }
+
+  listStaging(): Promise<readonly string[]> {
+    return readStagedRuns(this.#root);
   }
 
   async dropStaging(epoch: number, run: string): Promise<void> {

@@ -10,6 +10,13 @@ export function exchangePrefix(cluster: string): string {
   return `DMX_${cluster}_`;
 }
 
+/** Is this a stream of this cluster, and not of another one whose name begins alike? */
+export function isExchangeStream(cluster: string, stream: string): boolean {
+  const prefix = exchangePrefix(cluster);
+  const rest = stream.startsWith(prefix) ? stream.slice(prefix.length) : "";
+  return /^[0-9a-f]{20}_[A-Za-z0-9-]+_n\d+_g\d+$/.test(rest);
+}
+
 /** Stream names by group, in group order. `scope` may be any text; its hash stands for it. */
 export function exchangeStreams(name: {
   readonly cluster: string;

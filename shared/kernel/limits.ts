@@ -68,6 +68,12 @@ export const limits = {
   exchangeBytesBudget: 50 * 1024 * MiB,
   /** What an attempt wrote in vain is removed this long after it was told to stop: by then it has. */
   purgeAfterMs: 5_000,
+  /** How often the leader looks at what the exchange and the staging folders hold. */
+  spaceLookEveryMs: 15_000,
+  /** The same after a task found the exchange full. */
+  spaceLookWhenFullMs: 1_000,
+  /** Staging folders removed after one look; the next look finds the rest. */
+  stagingSweptMax: 100,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,

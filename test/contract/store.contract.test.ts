@@ -31,7 +31,11 @@ const forms: Record<string, () => Promise<Opened>> = {
   },
   "memory store": async () => {
     const disk = memoryDisk();
-    return { one: memoryStore(disk), other: memoryStore(disk), stage: async () => undefined };
+    return {
+      one: memoryStore(disk),
+      other: memoryStore(disk),
+      stage: async (path) => void disk.staging.add(path.split("/")[1] ?? ""),
+    };
   },
 };
 
@@ -129,6 +133,18 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       `${folder}/hits/r1-00001.parquet`,
     ]);
     expect(await one.arrange(1, run(1), files)).toEqual(paths);
+  });
+
+  test("staging folders are listed by run, and dropped one by one", async () => {
+    const { one, other, stage } = await open();
+    await one.claim(1);
+    expect(await one.listStaging()).toEqual([]);
+    const runs = ["daily.2026-01-15.r1", "daily.2026-01-15.r2", "hourly.2026-01-14.r1"];
+    for (const name of [...runs].reverse()) await stage(`staging/${name}/t0-a0/hits.parquet`);
+    expect(await other.listStaging()).toEqual(runs);
+    await one.dropStaging(1, runs[1] ?? "");
+    await one.dropStaging(1, "daily.2026-01-15.r9");
+    expect(await other.listStaging()).toEqual([runs[0], runs[2]]);
   });
 
   test("the first manifest of a revision is the commit; later ones learn what it says", async () => {

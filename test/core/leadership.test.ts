@@ -35,6 +35,8 @@ describe("to lead", () => {
       "readJournal",
       "append",
       "rebuildViews",
+      "readUsage",
+      "listStaging",
     ]);
   });
 

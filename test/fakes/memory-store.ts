@@ -14,6 +14,8 @@ export interface MemoryDisk {
   readonly manifests: Map<string, RunManifest>;
   /** Which revision a day shows. */
   readonly views: Map<string, RunManifest>;
+  /** Runs with a staging folder, as far as a test says so. */
+  readonly staging: Set<string>;
   readonly droppedStaging: Set<string>;
 }
 
@@ -24,6 +26,7 @@ export function memoryDisk(): MemoryDisk {
     snapshots: [],
     manifests: new Map(),
     views: new Map(),
+    staging: new Set(),
     droppedStaging: new Set(),
   };
 }
@@ -111,8 +114,12 @@ export function memoryStore(disk: MemoryDisk): Store {
       const all = [...disk.manifests.values()].sort((a, b) => a.revision - b.revision);
       for (const manifest of all) if (manifest.state === "committed") show(manifest);
     },
+    async listStaging() {
+      return [...disk.staging].sort();
+    },
     async dropStaging(epoch, run) {
       check(epoch);
+      disk.staging.delete(run);
       disk.droppedStaging.add(run);
     },
   };

@@ -2,9 +2,10 @@
  * What must never be seen, whatever happens, and what must be true in the end. Checked against plain facts of the
  * shared memory (who wrote what), never against the coordinators' own opinion of themselves alone.
  */
-import { emptyDurable } from "../../coordinator/core/durable.ts";
+import { emptyDurable, liveRuns } from "../../coordinator/core/durable.ts";
 import { fold } from "../../coordinator/core/fold.ts";
 import { readFacts } from "../../coordinator/core/journal-text.ts";
+import type { Effect } from "../../coordinator/core/protocol.ts";
 import { encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
@@ -40,6 +41,31 @@ export class Checkers {
     }
     this.#journalGoesUp();
     for (const manifest of this.#memory.manifests.values()) this.#rowsAreRight(manifest);
+  }
+
+  /** What is taken away is nobody's: no live run and no kept output of the one who asks stands on it. */
+  asked({ name, state }: SimCoordinator, effects: readonly Effect[]): void {
+    const { durable } = state;
+    const live = liveRuns(durable);
+    for (const effect of effects) {
+      if (effect.kind === "dropStaging") {
+        const isLive = live.some((run) => run.id === effect.run);
+        assert(!isLive, `${name} drops the staging folder of ${effect.run}, which is live`);
+      } else if (effect.kind === "dropStreams") {
+        const used = live.flatMap((run) => [...run.exchanges.values()]);
+        const inUse = used.flatMap((one) => one.streams).find((s) => effect.streams.includes(s));
+        assert(inUse === undefined, `${name} drops ${inUse}, which a live run uses`);
+      } else if (effect.kind === "purgeStreams") {
+        const won = [
+          ...live.flatMap((run) => run.stages.flatMap((stage) => stage.tasks)),
+          ...[...durable.kept.values()].flatMap((kept) =>
+            [...kept.outputs.values()].map((result) => ({ result })),
+          ),
+        ].map(({ result }) => result?.attemptId);
+        const winner = effect.attempts.find((attempt) => won.includes(attempt));
+        assert(winner === undefined, `${name} removes what ${winner} wrote, which has won`);
+      }
+    }
   }
 
   obeyed(executor: string, sent: ExecutorCommandSent): void {
@@ -107,6 +133,7 @@ export class Checkers {
       assert(run.ended !== undefined, `${run.id} is still ${run.state} after all this time`);
     }
     this.#viewsAreNewest();
+    this.#nothingIsLeftBehind(leader);
     if (!this.wasJournalLost) this.#replayIsLive(leader);
   }
 
@@ -122,6 +149,17 @@ export class Checkers {
         this.#memory.manifests.get(run)?.state === "committed",
         `${run} is seen, not committed`,
       );
+    }
+  }
+
+  /** Every run has ended: what is left is kept outputs, and nothing in staging. */
+  #nothingIsLeftBehind(leader: SimCoordinator): void {
+    const staged = this.#memory.stagedRuns();
+    assert(staged.length === 0, `staging still holds ${staged.join(", ")}`);
+    const kept = [...leader.state.durable.kept.values()].flatMap((one) => one.exchanges);
+    const wanted = new Set(kept.flatMap((exchange) => exchange.streams));
+    for (const stream of this.#memory.streams.keys()) {
+      assert(wanted.has(stream), `stream ${stream} is nobody's`);
     }
   }
 

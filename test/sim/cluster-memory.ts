@@ -29,7 +29,11 @@ export class ClusterMemory {
   readonly views = new Map<string, number>();
   /** Stream → attempt → what it wrote. */
   readonly streams = new Map<string, Map<string, readonly string[]>>();
-  /** Staged file → what is in it; kept after arranging (hard links). */
+  /** What a look finds in a stream … */
+  readonly streamBytes = new Map<string, number>();
+  /** … and where nothing is said. */
+  bytesPerStream = 0;
+  /** Staged or arranged file → what is in it; arranging copies (hard links). */
   readonly files = new Map<string, readonly string[]>();
   readonly droppedStaging: string[] = [];
   inputs: readonly FileFingerprint[] = [];
@@ -73,6 +77,10 @@ export class ClusterMemory {
       case "dropStreams":
         for (const stream of ask.streams) this.streams.delete(stream);
         return { kind: "ok" };
+      case "readUsage":
+        return { kind: "usage", streams: this.#usage() };
+      case "listStaging":
+        return { kind: "staging", runs: this.stagedRuns() };
       case "purgeStreams":
         for (const stream of ask.streams) {
           for (const attempt of ask.attempts) this.streams.get(stream)?.delete(attempt);
@@ -81,6 +89,19 @@ export class ClusterMemory {
       default:
         return this.#store(ask);
     }
+  }
+
+  /** Runs with files in staging. */
+  stagedRuns(): string[] {
+    const staged = [...this.files.keys()].filter((path) => path.startsWith("staging/"));
+    return [...new Set(staged.map((path) => path.split("/")[1] ?? ""))].sort();
+  }
+
+  #usage() {
+    return [...this.streams.keys()].map((stream) => ({
+      stream,
+      bytes: this.streamBytes.get(stream) ?? this.bytesPerStream,
+    }));
   }
 
   highestEpoch(): number {
@@ -130,6 +151,9 @@ export class ClusterMemory {
         return { kind: "ok" };
       case "dropStaging":
         this.droppedStaging.push(ask.run);
+        for (const path of this.files.keys()) {
+          if (path.startsWith(`staging/${ask.run}/`)) this.files.delete(path);
+        }
         return { kind: "ok" };
       default:
         return { kind: "ok" };

@@ -17,6 +17,7 @@ export interface Counts {
   failedTasks: number;
   lostExchanges: number;
   lostJournals: number;
+  shortages: number;
 }
 
 export class Faults {
@@ -33,6 +34,7 @@ export class Faults {
     failedTasks: 0,
     lostExchanges: 0,
     lostJournals: 0,
+    shortages: 0,
   };
   /** Share of port calls that go wrong. */
   readonly #badAsks: number;

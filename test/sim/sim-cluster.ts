@@ -3,6 +3,7 @@
  * the checkers look; at the end faults stop and everything that was promised must have come true.
  */
 import type { Message, Reply } from "../../coordinator/core/protocol.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import { Checkers } from "./checkers.ts";
 import { ClusterMemory } from "./cluster-memory.ts";
 import { Faults } from "./faults.ts";
@@ -56,6 +57,7 @@ export class SimCluster {
     const coordinator = new SimCoordinator(this.world, this.memory, this.faults, name);
     coordinator.observe = (message, effects) => {
       this.world.trace(`${name} ${message.kind} ${effects.map((one) => one.kind).join(",")}`);
+      this.checkers.asked(coordinator, effects);
       this.checkers.afterStep(this.coordinators);
     };
     coordinator.replied = (reply, result) => {
@@ -141,6 +143,12 @@ export class SimCluster {
       memory.epochs.clear();
       memory.streams.clear();
       this.checkers.journalLost();
+    }
+    if (memory.bytesPerStream === 0 && faults.strikes(0.01, "shortages")) {
+      memory.bytesPerStream = limits.exchangeBytesBudget / 3;
+      world.after(world.between(5_000, 25_000), () => {
+        memory.bytesPerStream = 0;
+      });
     }
     world.after(200, () => this.#trouble());
   }

@@ -1,0 +1,137 @@
+/**
+ * Room in the exchange and in staging. The leader looks every so often at what is there: what belongs to no live run and
+ * to no kept output is dropped; above the budget kept outputs go, oldest day first; while that is not enough, scans of
+ * older days wait for the newest one. Streams of a live run are never touched.
+ */
+import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { type Durable, liveRun, liveRuns, type Run } from "./durable.ts";
+import type { Answer } from "./protocol.ts";
+import type { Answered } from "./state.ts";
+import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
+
+const look = { kind: "space" } as const;
+const background = { kind: "background" } as const;
+
+type Usage = Extract<Answer, { kind: "usage" }>["streams"];
+
+/** One look at the clock of a leader. The first tick of a leadership looks at once. */
+export function spaceTick(turn: Turn): void {
+  const { space } = turn.state;
+  if (turn.at < space.nextLookAt) return;
+  space.nextLookAt = turn.at + limits.spaceLookEveryMs;
+  ask(turn, { kind: "readUsage" }, look);
+  ask(turn, { kind: "listStaging" }, look);
+}
+
+export function lookWithin(turn: Turn, ms: number): void {
+  const { space } = turn.state;
+  space.nextLookAt = Math.min(space.nextLookAt, turn.at + ms);
+}
+
+/** A task could not write: the server's own limit may be lower than our budget. */
+export function foundFull(turn: Turn): void {
+  turn.state.space.isFull = true;
+  lookWithin(turn, limits.spaceLookWhenFullMs);
+}
+
+/** Must the scans of this run wait? While space is short, those of the newest live day come first. */
+export function waitsForRoom(turn: Turn, run: Run): boolean {
+  if (!turn.state.space.isOver) return false;
+  return liveRuns(turn.state.durable).some(
+    (other) => other.day > run.day && other.ending === undefined && other.state !== "committing",
+  );
+}
+
+export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): void {
+  if (answer.kind === "usage") weighed(turn, answer.streams);
+  else if (answer.kind === "staging") sweepStaging(turn, answer.runs);
+  else if (answer.kind === "failed") {
+    const { code, message } = answer.failure;
+    log(turn, "warn", `${question.kind} failed, it is asked again: ${message}`, { code });
+  }
+}
+
+function sweepStaging(turn: Turn, staged: readonly string[]): void {
+  const { runs } = turn.state.durable;
+  const isLive = (id: string) => runs.has(id) && runs.get(id)?.ended === undefined;
+  for (const run of staged.filter((id) => !isLive(id)).slice(0, limits.stagingSweptMax)) {
+    ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run }, background);
+  }
+}
+
+function weighed(turn: Turn, usage: Usage): void {
+  const { durable, config } = turn.state;
+  const wanted = wantedStreams(durable);
+  const bytes = new Map<string, number>();
+  const unknown: string[] = [];
+  for (const one of usage) {
+    if (!isExchangeStream(config.cluster, one.stream)) continue;
+    if (wanted.has(one.stream)) bytes.set(one.stream, one.bytes);
+    else unknown.push(one.stream);
+  }
+  // Streams of a run that is being planned have no name yet: they might be among these.
+  const isPlanning = liveRuns(durable).some((run) => run.state === "planning");
+  if (unknown.length > 0 && !isPlanning) dropStreams(turn, [], unknown);
+  makeRoom(turn, bytes);
+}
+
+/** Streams that a live run or a kept output stands on. */
+function wantedStreams(durable: Durable): ReadonlySet<string> {
+  const exchanges = [
+    ...[...durable.kept.values()].flatMap((kept) => kept.exchanges),
+    ...liveRuns(durable).flatMap((run) => [...run.exchanges.values()]),
+  ];
+  return new Set(exchanges.flatMap((exchange) => exchange.streams));
+}
+
+function makeRoom(turn: Turn, bytes: ReadonlyMap<string, number>): void {
+  const { space } = turn.state;
+  let total = [...bytes.values()].reduce((sum, one) => sum + one, 0);
+  const budget = limits.exchangeBytesBudget;
+  const target = space.isFull ? Math.min(budget, Math.floor(total / 2)) : budget;
+  for (const one of evictable(turn.state.durable, bytes)) {
+    if (total <= target) break;
+    total -= one.bytes;
+    evict(turn, one);
+  }
+  const isOver = space.isFull || total > budget;
+  if (isOver && !space.isOver) {
+    log(turn, "warn", "the exchange is short of room: scans of older days wait", { bytes: total });
+  }
+  space.isOver = isOver;
+  space.isFull = false;
+}
+
+interface Evictable {
+  readonly scope: string;
+  readonly job: string;
+  readonly day: string;
+  readonly source: string;
+  readonly streams: readonly string[];
+  readonly bytes: number;
+}
+
+/** Kept outputs that no live run can stand on, oldest day first. Those that hold nothing are no help. */
+function evictable(durable: Durable, bytes: ReadonlyMap<string, number>): readonly Evictable[] {
+  const all = [...durable.kept].flatMap(([scope, { job, day, source, exchanges }]) => {
+    if (liveRun(durable, job, day) !== undefined) return [];
+    const streams = exchanges.flatMap((exchange) => exchange.streams);
+    const held = streams.reduce((sum, stream) => sum + (bytes.get(stream) ?? 0), 0);
+    return held === 0 ? [] : [{ scope, job, day, source, streams, bytes: held }];
+  });
+  return all.sort((a, b) => (a.day < b.day ? -1 : a.day > b.day ? 1 : 0));
+}
+
+function evict(turn: Turn, { scope, job, day, source, streams, bytes }: Evictable): void {
+  dropStreams(turn, [scope], streams);
+  const about = { source, bytes, streams: streams.length };
+  publish(turn, { job, day }, "exchange.evicted", about);
+  log(turn, "info", "kept outputs evicted: the exchange is short of room", { job, day, ...about });
+}
+
+/** The fact goes first, also without a scope: a leader that was replaced can't save it, and so drops nothing. */
+function dropStreams(turn: Turn, scopes: readonly string[], streams: readonly string[]): void {
+  decide(turn, { kind: "keptDropped", scopes });
+  ask(turn, { kind: "dropStreams", streams }, background);
+}
