@@ -33,6 +33,8 @@ export interface LocalClusterOptions {
   /** Name of the cluster, to keep clusters on one NATS apart; default `daymill`. */
   readonly cluster?: string;
   readonly logLevel?: string;
+  /** Ends the start early: what was started is stopped again, and the start fails with `cancelled`. */
+  readonly signal?: AbortSignal;
   /** Folder of the compiled programs; default: where this program was compiled to, else the project's dist. */
   readonly dist?: string;
 }
@@ -146,7 +148,7 @@ class Cluster implements LocalCluster {
     const port = firstPort === 0 ? 0 : firstPort + index;
     const args = ["--listen", `127.0.0.1:${port}`];
     const started = await this.#startRole("coordinator", id, args);
-    const ready = await started.ready(readyWithinMs);
+    const ready = await started.ready(readyWithinMs, this.#options.signal);
     const handle = { id, pid: started.pid, address: String(ready["address"]) };
     this.#coordinators.push(handle);
     return handle;
@@ -163,7 +165,7 @@ class Cluster implements LocalCluster {
     ].flat();
     mkdirSync(join(this.#work, "tmp", id), { recursive: true });
     const started = await this.#startRole("executor", id, args);
-    await started.ready(readyWithinMs);
+    await started.ready(readyWithinMs, this.#options.signal);
     const handle = { id, pid: started.pid };
     this.#executors.push(handle);
     return handle;

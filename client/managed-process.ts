@@ -24,8 +24,11 @@ export interface ManagedProcess {
   readonly logFile: string;
   /** Set once the process has ended. */
   exit(): { readonly code: number | null; readonly signal: string | null } | undefined;
-  /** Resolves with the ready line's fields. Ends or stays silent before that: `unavailable` with its last log lines. */
-  ready(withinMs: number): Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * Resolves with the ready line's fields. Ends or stays silent before that: `unavailable` with its last log lines;
+   * `cancelled` when the signal comes first.
+   */
+  ready(withinMs: number, signal?: AbortSignal): Promise<Readonly<Record<string, unknown>>>;
   /** Signals the whole group. Gone already: nothing happens. */
   signal(signal: NodeJS.Signals): void;
   /** Waits for the end of every process of the group; false when some still lives after `withinMs`. */
@@ -60,7 +63,7 @@ export async function launch(options: LaunchOptions): Promise<ManagedProcess> {
     command: [options.command, ...options.args].join(" "),
     logFile: options.logFile,
     exit: () => exit,
-    ready: (withinMs) => waitReady(options, withinMs, () => exit),
+    ready: (withinMs, signal) => waitReady(options, withinMs, () => exit, signal),
     signal: (signal) => signalGroup(pid, signal),
     ended: (withinMs) => waitUntil(() => exit !== undefined && !groupLives(pid), withinMs),
     release: () => child.unref(),
@@ -75,14 +78,20 @@ function environment(): NodeJS.ProcessEnv {
 
 type Exit = { readonly code: number | null; readonly signal: string | null } | undefined;
 
-async function waitReady(options: LaunchOptions, withinMs: number, exit: () => Exit) {
+async function waitReady(
+  options: LaunchOptions,
+  withinMs: number,
+  exit: () => Exit,
+  signal: AbortSignal | undefined,
+) {
   let line: Readonly<Record<string, unknown>> | undefined;
   const over = () => {
     line = readyLine(options.outFile);
-    return line !== undefined || exit() !== undefined;
+    return line !== undefined || exit() !== undefined || signal?.aborted === true;
   };
   await waitUntil(over, withinMs);
   if (line !== undefined) return line;
+  if (signal?.aborted) throw fail("cancelled", `interrupted while ${options.name} was starting`);
   const ended = exit();
   const how =
     ended === undefined

@@ -86,9 +86,11 @@ export function executorsTable(executors: readonly ExecutorStatus[]): readonly s
     "PEAK",
     "JOINED",
   ];
+  const byName = new Intl.Collator("en", { numeric: true });
+  const sorted = [...executors].sort((a, b) => byName.compare(a.executorId, b.executorId));
   return formatTable(
     header,
-    executors.map((entry) => [
+    sorted.map((entry) => [
       entry.executorId,
       entry.state,
       entry.host,

@@ -41,6 +41,7 @@ async function main(): Promise<number> {
     executors: options.executors,
     slots: options.slots,
     memoryBytes: options.memoryBytes,
+    signal: interrupt.signal,
     ...(threads === undefined ? {} : { threads }),
   });
   let keep = false;
@@ -94,7 +95,9 @@ async function day(
     say("");
     for (const line of summaryLines(summary, run)) say(line);
     if (!summary.ok) say(`logs: ${cluster.logs}`);
-    if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    const { natsUrl, coordinators } = cluster;
+    const reach = { coordinators: coordinators.map(({ address }) => address), natsUrl };
+    if (options.json) process.stdout.write(`${JSON.stringify({ ...summary, ...reach })}\n`);
     return summary.ok ? exitCodes.ok : exitCodes.runFailed;
   } finally {
     sampler.stop();

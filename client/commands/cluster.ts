@@ -66,6 +66,7 @@ async function up(options: UpOptions): Promise<number> {
     memoryBytes: memory(options.memory),
     firstPort: wholeNumber("--port", options.port, 0, 65_000),
     logLevel: options.log,
+    signal: interrupt.signal,
     ...(threads === undefined ? {} : { threads: wholeNumber("--threads", threads, 1, 1_024) }),
     ...(nats === undefined ? {} : { natsUrl: nats }),
     ...(root === undefined ? {} : { storageRoot: root }),

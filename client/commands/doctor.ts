@@ -12,7 +12,7 @@ import type { Command } from "commander";
 import { openEngine } from "../../shared/adapters/duckdb.ts";
 import { jetStreamFacts } from "../../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
-import { fromUnknown } from "../../shared/kernel/failure.ts";
+import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import { type CommonOptions, clusterCommand, finish, show } from "../command.ts";
 import { connect, connectCommand } from "../connect.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -57,7 +57,7 @@ async function examine(options: DoctorOptions): Promise<readonly Finding[]> {
   await check("DuckDB", duckdbVersion);
   await check("nats-server program", natsProgram);
   const { nats } = options;
-  if (nats !== undefined) await check("NATS", () => natsFacts(nats));
+  if (nats !== undefined && nats !== "") await check("NATS", () => natsFacts(nats));
   let storage = options.root;
   await check("leader", async () => {
     const { client, close } = await connect(options);
@@ -117,7 +117,13 @@ async function natsFacts(url: string): Promise<string> {
 
 async function writable(root: string): Promise<string> {
   const probe = join(root, `.daymill-doctor-${randomUUID()}`);
-  await writeFile(probe, "");
-  await rm(probe);
+  try {
+    await writeFile(probe, "");
+    await rm(probe);
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? String(error);
+    const way = "check that it is mounted here and that this user may write it";
+    throw fail("storageDenied", `${root} cannot be written (${errno}); ${way}`, { errno }, error);
+  }
   return `${root} can be written`;
 }

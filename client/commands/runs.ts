@@ -99,6 +99,9 @@ export function cancelCommand(): Command {
     .action((runId: string, options: CommonOptions & { reason: string }) =>
       withCluster(options, async ({ client }) => {
         const state = await client.cancel(runId, options.reason);
+        if (state === "committed" || state === "failed") {
+          throw fail("conflict", `${runId} is ${state} already: there is nothing left to cancel`);
+        }
         show(options, { runId, state }, () => [`${runId}: ${state}`]);
         return exitCodes.ok;
       }),
@@ -112,7 +115,7 @@ export function retryCommand(): Command {
     .action((runId: string, options: CommonOptions & { wait?: boolean }) =>
       withCluster(options, async ({ client }) => {
         const name = parseRunId(runId);
-        if (name === undefined) throw fail("badRequest", `${runId} is no run id; see daymill runs`);
+        if (name === undefined) throw fail("unknownRun", `${runId} is no run id; see daymill runs`);
         const { state } = await client.run(runId);
         if (state !== "failed" && state !== "cancelled") {
           const way = `daymill submit ${name.job} --day ${name.day} --rerun`;

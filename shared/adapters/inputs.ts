@@ -37,7 +37,7 @@ async function listSource(
   if (files.length === 0) {
     throw fail(
       "inputMissing",
-      `source ${source.name}: no file matches ${filled(source.path, day)} below the storage root`,
+      `source ${source.name}: no file matches ${filled(source.path, day)} below the storage root; deliver the day's files or correct the path`,
       { source: source.name, day },
     );
   }

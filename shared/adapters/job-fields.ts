@@ -63,6 +63,10 @@ export const dataPath = z.string().superRefine((path, context) => {
   if (problem !== undefined) {
     context.addIssue({ code: "custom", message: problem, params: { forbidden: true } });
   }
+  if (path.includes("**")) {
+    const message = "** is not supported: name each folder level, e.g. */*.csv";
+    context.addIssue({ code: "custom", message });
+  }
   const placeholder = /\{(?!day\})[^}]*\}?/.exec(path);
   if (placeholder !== null) {
     const message = `unknown placeholder ${placeholder[0]} (known: {day})`;

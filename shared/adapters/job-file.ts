@@ -80,7 +80,11 @@ function parseYaml(file: string, text: string): ParsedYaml {
   const error = document.errors[0];
   if (error !== undefined) {
     const line = lines.linePos(error.pos[0]).line;
-    const message = `${file}:${line}: not valid YAML: ${error.message}`;
+    // `{` opens a map in YAML: an unquoted `raw/{day}` inside `{ … }` is the usual slip.
+    const hint = text.split("\n")[line - 1]?.includes("{day}")
+      ? "; put a path that holds {day} in quotes"
+      : "";
+    const message = `${file}:${line}: not valid YAML: ${error.message}${hint}`;
     throw fail("jobInvalid", message, { file, line });
   }
   // A bare `null:` is the key "null" here, not YAML's null.
@@ -150,11 +154,22 @@ function textOf(issue: z.core.$ZodIssue): string {
       return `one of ${issue.values.map(String).join(", ")} is expected`;
     case "invalid_type":
       return issue.input === undefined && issue.message.endsWith("undefined")
-        ? `is missing (${issue.expected} expected)`
-        : issue.message.replace("Invalid input: ", "");
+        ? `is missing (${plain(issue.expected)} expected)`
+        : plain(issue.message.replace("Invalid input: ", ""));
     default:
       return issue.message;
   }
+}
+
+/** The schema's kinds in YAML's words. */
+function plain(text: string): string {
+  return text
+    .replace(/\b(object|record)\b/g, "a map of keys")
+    .replace(/\barray\b/g, "a list")
+    .replace(/\b(string)\b/g, "a text")
+    .replace(/\b(number|boolean)\b/g, "a $1")
+    .replace("received undefined", "nothing is there")
+    .replace("received", "found");
 }
 
 /** Tolerant of everything else that may be wrong: the schema speaks about that. */
@@ -176,6 +191,12 @@ async function readText(path: string, what: string, bytesMax: number): Promise<s
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code;
     if (errno === undefined) throw error;
-    throw fail("jobInvalid", `${what} cannot be read (${errno})`, { file: path, errno }, error);
+    const how =
+      errno === "ENOENT"
+        ? "does not exist; check the path"
+        : errno === "EISDIR"
+          ? "is a folder; name a file"
+          : `cannot be read (${errno})`;
+    throw fail("jobInvalid", `${what} ${how}`, { file: path, errno }, error);
   }
 }

@@ -168,7 +168,21 @@ test("retry is for runs that failed", async () => {
   const { code, err } = await daymill("retry", done.runId, at);
   expect(code).toBe(3);
   expect(err).toContain("--rerun");
-  expect((await daymill("retry", "what", at)).code).toBe(2);
+  expect((await daymill("retry", "what", at)).code).toBe(3);
+});
+
+test("cancel says when there is nothing left to end", async () => {
+  const at = await cluster({
+    cancel: async ({ runId }) => ({
+      stamp,
+      state: runId === done.runId ? "committed" : "cancelled",
+    }),
+  });
+  const late = await daymill("cancel", done.runId, at);
+  expect([late.code, late.out]).toEqual([3, ""]);
+  expect(late.err).toContain(`${done.runId} is committed already`);
+  const other = await daymill("cancel", "usage.2026-01-15.r1", at);
+  expect([other.code, other.out]).toEqual([0, "usage.2026-01-15.r1: cancelled\n"]);
 });
 
 test("generate makes files and says what is in them", async () => {

@@ -69,6 +69,18 @@ describe("one process", () => {
     expect(got?.message).toMatch(/probe ended with code 69 before it was ready.*\nno disk$/);
   });
 
+  test("that is no longer waited for once the signal says so", async () => {
+    const probe = await start(folder(), forever);
+    cleanups.push(() => probe.signal("SIGKILL"));
+    const controller = new AbortController();
+    const waiting = probe.ready(60_000, controller.signal).then(() => undefined, fromUnknown);
+    controller.abort();
+    expect(await waiting).toMatchObject({
+      code: "cancelled",
+      message: "interrupted while probe was starting",
+    });
+  });
+
   test("that cannot be started is an error", async () => {
     const work = folder();
     const files = { outFile: join(work, "o"), logFile: join(work, "l") };

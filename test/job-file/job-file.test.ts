@@ -159,11 +159,21 @@ describe("refused, with file, line, field and a way out", () => {
       good.replace("columns:", "colums: {}\n    columns:"),
       /^job\.yaml:6: sources\.sales\.colums: unknown key; did you mean columns\? \(allowed: path/,
     ],
-    ["nothing", "", /the file: .*object/],
+    ["nothing", "", /^job\.yaml:1: the file: expected a map of keys, found null/],
+    [
+      "a path with {day} that needs quotes",
+      "name: a\nsources: { s: { path: raw/{day}/x.csv, format: csv } }\n",
+      /^job\.yaml:2: not valid YAML: .*; put a path that holds \{day\} in quotes/,
+    ],
+    [
+      "folders of any depth",
+      good.replace("{day}/", "{day}/**/"),
+      /^job\.yaml:4: sources\.sales\.path: \*\* is not supported: name each folder level/,
+    ],
     [
       "a missing name",
       good.replace("name: sales-daily\n", ""),
-      /name: is missing \(string expected\)/,
+      /name: is missing \(a text expected\)/,
     ],
     ["a bad job name", good.replace("sales-daily", "Sales"), /^job\.yaml:1: name: a job's name is/],
     [
@@ -293,13 +303,13 @@ describe("reading a job with its SQL", () => {
     const got = await reading(write({ "job.yaml": good }));
     expect(got.code).toBe("jobInvalid");
     expect(got.message).toMatch(
-      /job\.yaml:8: models\.totals\.sql: models\/totals\.sql cannot be read \(ENOENT\)/,
+      /job\.yaml:8: models\.totals\.sql: models\/totals\.sql does not exist; check the path/,
     );
   });
 
   test("a missing job file", async () => {
     expect((await reading(write({}))).message).toMatch(
-      /job file .*job\.yaml cannot be read \(ENOENT\)/,
+      /job file .*job\.yaml does not exist; check the path/,
     );
   });
 
