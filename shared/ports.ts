@@ -114,6 +114,8 @@ export interface Store {
   publish(epoch: number, manifest: RunManifest): Promise<void>;
   /** After a takeover: every view points at the highest committed revision of its day. */
   rebuildViews(epoch: number): Promise<void>;
+  /** `conflict` when readers see one of these datasets of the day from another job, which it names. */
+  checkViews(job: string, day: string, datasets: readonly string[]): Promise<void>;
   /** Ids of the runs that have a folder in `staging`, in order. */
   listStaging(): Promise<readonly string[]>;
   /** Removes `staging/<run>`. */

@@ -166,6 +166,14 @@ export type Ask =
   | { readonly kind: "trimJournal"; readonly id: AskId; readonly sequence: number }
   /** SQL to stages (planWithBinder) → `planned`. Touches no input file. */
   | { readonly kind: "planJob"; readonly id: AskId; readonly job: JobSpec }
+  /** Store.checkViews → `ok`, or the failure `conflict`. */
+  | {
+      readonly kind: "checkViews";
+      readonly id: AskId;
+      readonly job: string;
+      readonly day: Day;
+      readonly datasets: readonly string[];
+    }
   /** Store.saveJob → `ok`. */
   | {
       readonly kind: "saveJob";

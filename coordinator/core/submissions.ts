@@ -111,20 +111,63 @@ function closedDay(
   return undefined;
 }
 
-/** The plan of a submission, or that its job is saved. */
-export function submissionAnswered(turn: Turn, key: string, { answer }: Answered): void {
+/** The plan of a submission, that its datasets are free, or that its job is saved. */
+export function submissionAnswered(turn: Turn, key: string, answered: Answered): void {
+  const { ask: question, answer } = answered;
   const { submissions } = turn.state;
   const submission = submissions.get(key);
   if (submission === undefined) return;
   if (answer.kind === "planned") {
     submission.plan = answer.plan;
+    checkDatasets(turn, key, submission);
+  } else if (answer.kind === "ok" && question.kind === "checkViews") {
     saveOrCreate(turn, key, submission);
   } else if (answer.kind === "ok") {
     create(turn, key, submission);
   } else if (answer.kind === "failed") {
-    submissions.delete(key);
-    for (const { reply: to } of submission.waiters) refuse(turn, to, answer.failure);
+    refuseAll(turn, key, submission, answer.failure);
   }
+}
+
+function refuseAll(turn: Turn, key: string, { waiters }: Submission, why: Failure): void {
+  turn.state.submissions.delete(key);
+  for (const { reply: to } of waiters) refuse(turn, to, why);
+}
+
+/** A dataset's day belongs to one job. Refused here, not after hours of work when the files are arranged. */
+function checkDatasets(turn: Turn, key: string, submission: Submission): void {
+  const taken = takenDataset(turn.state.durable, submission);
+  if (taken !== undefined) {
+    refuseAll(turn, key, submission, taken);
+    return;
+  }
+  const { job, day } = submission;
+  const datasets = datasetsOf(submission);
+  const purpose = { kind: "submission", key } as const;
+  ask(turn, { kind: "checkViews", job: job.name, day, datasets }, purpose);
+}
+
+function datasetsOf({ plan }: Submission): readonly string[] {
+  return plan?.datasets.map((dataset) => dataset.model) ?? [];
+}
+
+/** What committed runs show is seen on storage; what live ones will show only here. */
+function takenDataset(durable: Durable, submission: Submission): Failure | undefined {
+  const { job, day } = submission;
+  const wanted = datasetsOf(submission);
+  for (const run of liveRuns(durable)) {
+    if (run.job === job.name || run.day !== day) continue;
+    const shared = run.plan.datasets.find(({ model }) => wanted.includes(model));
+    if (shared === undefined) continue;
+    const dataset = shared.model;
+    return failure(
+      "conflict",
+      `dataset ${dataset} of ${day} is being made by job ${run.job} (run ${run.id}): rename the model ` +
+        `${dataset} of job ${job.name}, or cancel that run`,
+      { job: job.name, owner: run.job, dataset, day },
+    );
+  }
+  return undefined;
 }
 
 /** A job is on storage before anybody is told that it was taken: the journal alone may be lost. */
@@ -144,6 +187,12 @@ function create(turn: Turn, key: string, submission: Submission): void {
   const [first, ...others] = waiters;
   state.submissions.delete(key);
   if (first === undefined || plan === undefined) return;
+  // Another job's run may have been created while this one was being checked.
+  const taken = takenDataset(state.durable, submission);
+  if (taken !== undefined) {
+    refuseAll(turn, key, submission, taken);
+    return;
+  }
   if (state.durable.names.get(job.name) !== digest) {
     decide(turn, { kind: "jobSaved", digest, spec: job });
   }

@@ -155,6 +155,10 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.rebuildViews(epoch);
       return ok;
     },
+    checkViews: async ({ job, day, datasets }) => {
+      await store.checkViews(job, day, datasets);
+      return ok;
+    },
     listStaging: async () => ({ kind: "staging", runs: await store.listStaging() }),
     dropStaging: async ({ epoch, run }) => {
       await store.dropStaging(epoch, run);

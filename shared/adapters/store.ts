@@ -182,6 +182,10 @@ class FileStore implements Store {
     if (problems.length > 0) throw problems[0];
   }
 
+  async checkViews(job: string, day: string, datasets: readonly string[]): Promise<void> {
+    for (const dataset of datasets) await checkOwnView(this.#root, job, day, dataset);
+  }
+
   listStaging(): Promise<readonly string[]> {
     return readStagedRuns(this.#root);
   }

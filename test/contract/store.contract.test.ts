@@ -168,6 +168,15 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     const files = [{ dataset: "hits", staged: staged(1) }];
     expect(await code(one.arrange(1, run(1), files))).toBe("conflict");
     expect(await code(one.publish(1, manifest(run(1), 1, { hits: [] })))).toBe("conflict");
+    const check = (job: string, day: string, ...datasets: string[]) =>
+      one.checkViews(job, day, datasets).then(
+        () => "free",
+        (error: unknown) => String(error),
+      );
+    expect(await check("daily", "2026-01-15", "tops", "hits")).toContain("job another");
+    expect(await check("daily", "2026-01-15", "tops")).toBe("free");
+    expect(await check("daily", "2026-01-16", "hits")).toBe("free");
+    expect(await check("another", "2026-01-15", "hits")).toBe("free");
     const otherDay = run(1, "2026-01-16");
     expect(await code(one.arrange(1, otherDay, files))).toBe("no error");
     const otherData = [{ dataset: "tops", staged: staged(2) }];

@@ -114,6 +114,9 @@ export function memoryStore(disk: MemoryDisk): Store {
       const all = [...disk.manifests.values()].sort((a, b) => a.revision - b.revision);
       for (const manifest of all) if (manifest.state === "committed") show(manifest);
     },
+    async checkViews(job, day, datasets) {
+      for (const dataset of datasets) checkOwner(job, day, dataset);
+    },
     async listStaging() {
       return [...disk.staging].sort();
     },

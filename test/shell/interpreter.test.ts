@@ -140,6 +140,15 @@ describe("asks", () => {
     expect(await ask({ kind: "commit", epoch: 1, manifest: commit })).toEqual(committed);
     expect(await ask({ kind: "publish", epoch: 1, manifest: commit })).toEqual({ kind: "ok" });
     expect(await ask({ kind: "rebuildViews", epoch: 1 })).toEqual({ kind: "ok" });
+    const views = { kind: "checkViews", day: commit.day, datasets: ["hits"] } as const;
+    expect(await ask({ ...views, job: "daily" })).toEqual({ kind: "ok" });
+    expect(await ask({ ...views, job: "other" })).toMatchObject({
+      kind: "failed",
+      failure: { code: "conflict" },
+    });
+    disk.staging.add("daily.2026-01-15.r1");
+    const staging = { kind: "staging", runs: ["daily.2026-01-15.r1"] };
+    expect(await ask({ kind: "listStaging" })).toEqual(staging);
     const drop = { kind: "dropStaging", epoch: 1, run: commit.run } as const;
     expect(await ask(drop)).toEqual({ kind: "ok" });
     expect([...disk.droppedStaging]).toEqual([commit.run]);
@@ -186,6 +195,8 @@ describe("asks", () => {
     const purge = { kind: "purgeStreams", streams: ["x0", "x1"], attempts: ["a1", "a3"] } as const;
     expect(await ask(purge)).toEqual({ kind: "ok" });
     expect(await exchange.admin.completions("x1")).toEqual(["a2"]);
+    const usage = await ask({ kind: "readUsage" });
+    expect(usage).toMatchObject({ kind: "usage", streams: [{ stream: "x0" }, { bytes: 2 }] });
     expect(await ask({ kind: "dropStreams", streams: ["x0"] })).toEqual({ kind: "ok" });
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0"] });
     // A defect in an adapter is an answer too, and the log has its stack.

@@ -77,6 +77,8 @@ export class ClusterMemory {
       case "dropStreams":
         for (const stream of ask.streams) this.streams.delete(stream);
         return { kind: "ok" };
+      case "checkViews":
+        return this.#checkViews(ask);
       case "readUsage":
         return { kind: "usage", streams: this.#usage() };
       case "listStaging":
@@ -158,6 +160,16 @@ export class ClusterMemory {
       default:
         return { kind: "ok" };
     }
+  }
+
+  #checkViews({ job, day, datasets }: Extract<Ask, { kind: "checkViews" }>): Answer {
+    for (const manifest of this.manifests.values()) {
+      const isOther = manifest.job !== job && manifest.day === day;
+      if (!isOther || this.views.get(`${manifest.job}|${day}`) !== manifest.revision) continue;
+      if (!manifest.datasets.some((one) => datasets.includes(one.dataset))) continue;
+      return failed("conflict", `the view belongs to job ${manifest.job}`);
+    }
+    return { kind: "ok" };
   }
 
   #arrange(ask: Extract<Ask, { kind: "arrange" }>): Answer {
