@@ -3,7 +3,7 @@
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
-import type { RunManifest } from "./kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "./kernel/manifest.ts";
 import type { SqlAnswer, SqlQuestion } from "./kernel/sql-question.ts";
 import type { Instant } from "./kernel/time.ts";
 import type { FileFingerprint } from "./kernel/work.ts";
@@ -94,6 +94,11 @@ export interface Store {
   claim(epoch: number): Promise<boolean>;
   saveJob(epoch: number, job: StoredJob): Promise<void>;
   readJobs(): Promise<readonly StoredJob[]>;
+  /** By run; on storage before the run is promised to anybody. */
+  saveRequest(epoch: number, request: RunRequest): Promise<void>;
+  readRequests(): Promise<readonly RunRequest[]>;
+  /** The run has its manifest. None there is fine. */
+  dropRequest(epoch: number, run: string): Promise<void>;
   saveSnapshot(epoch: number, snapshot: Snapshot): Promise<void>;
   /** The newest snapshot whose checksum holds. */
   readSnapshot(): Promise<Snapshot | undefined>;

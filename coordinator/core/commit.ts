@@ -224,6 +224,7 @@ function conclude(
   const writes = keptWrites(turn.state.durable, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;
+  ask(turn, { kind: "dropRequest", epoch: epochOf(turn), run: run.id }, background);
   ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run: run.id }, background);
   if (streams.length > 0) ask(turn, { kind: "dropStreams", streams }, background);
   if (job !== undefined) {

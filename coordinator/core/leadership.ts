@@ -86,6 +86,7 @@ function beginCandidacy(turn: Turn): void {
     renewal: undefined,
     sentAt: turn.at,
     jobs: [],
+    requests: [],
     manifests: [],
     snapshot: undefined,
     from: 1,
@@ -166,6 +167,7 @@ function taken(turn: Turn, role: Candidate, isOurs: boolean): void {
 
 function stored(turn: Turn, role: Candidate, answer: Extract<Answer, { kind: "stored" }>): void {
   role.jobs = answer.jobs;
+  role.requests = answer.requests;
   role.manifests = answer.manifests;
   role.snapshot = answer.snapshot;
   startFold(turn, role, (answer.snapshot?.sequence ?? 0) + 1);

@@ -6,7 +6,7 @@
  */
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
-import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { ExecutorStatus, RunStatus, Stamp } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
@@ -130,7 +130,7 @@ export type Ask =
   | { readonly kind: "takeEpoch"; readonly id: AskId; readonly epoch: number }
   /** Store.claim → `taken`. */
   | { readonly kind: "claimStorage"; readonly id: AskId; readonly epoch: number }
-  /** Store.readJobs, readManifests, readSnapshot → `stored`. */
+  /** Store.readJobs, readRequests, readManifests, readSnapshot → `stored`. */
   | { readonly kind: "readStorage"; readonly id: AskId; readonly epoch: number }
   /** Journal.lastSequence first, then at most `recordsMax` records of Journal.read(from) → `records`. */
   | {
@@ -181,6 +181,20 @@ export type Ask =
       readonly epoch: number;
       readonly job: JobSpec;
       readonly digest: string;
+    }
+  /** Store.saveRequest → `ok`. */
+  | {
+      readonly kind: "saveRequest";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly request: RunRequest;
+    }
+  /** Store.dropRequest → `ok`. */
+  | {
+      readonly kind: "dropRequest";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: string;
     }
   /** Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each → `listed`. */
   | {
@@ -248,6 +262,7 @@ export type Answer =
   | {
       readonly kind: "stored";
       readonly jobs: readonly { readonly spec: JobSpec; readonly digest: string }[];
+      readonly requests: readonly RunRequest[];
       readonly manifests: readonly RunManifest[];
       readonly snapshot?: { readonly sequence: number; readonly text: string };
     }
@@ -377,14 +392,3 @@ export type EventKind =
   | "leader.changed"
   | "exchange.evicted"
   | "dataset.committed";
-
-/** What a coordinator process is told at its start; see state.ts `initialState`. */
-export interface CoordinatorConfig {
-  readonly coordinator: string;
-  /** gRPC `host:port` that others reach us at. */
-  readonly address: string;
-  /** Prefix of stream names: two clusters may share one NATS. */
-  readonly cluster: string;
-  /** DuckDB version of our own binder; executors must have the same. */
-  readonly duckdb: string;
-}

@@ -5,21 +5,24 @@
  */
 import { assert } from "../../shared/kernel/assert.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import { type Durable, emptyDurable } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import type { FactReader } from "./journal-text.ts";
-import type {
-  Answer,
-  Ask,
-  AskId,
-  ConnectionId,
-  CoordinatorConfig,
-  Effect,
-  ReplyId,
-} from "./protocol.ts";
+import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
+
+/** What a coordinator process is told at its start. */
+export interface CoordinatorConfig {
+  readonly coordinator: string;
+  /** gRPC `host:port` that others reach us at. */
+  readonly address: string;
+  /** Prefix of stream names: two clusters may share one NATS. */
+  readonly cluster: string;
+  /** DuckDB version of our own binder; executors must have the same. */
+  readonly duckdb: string;
+}
 
 export interface CoordinatorState {
   readonly config: CoordinatorConfig;
@@ -77,6 +80,7 @@ export interface Candidate {
   /** Epoch taking began here: the first sign of life counts from before it was sent. */
   sentAt: Instant;
   jobs: readonly { readonly spec: JobSpec; readonly digest: string }[];
+  requests: readonly RunRequest[];
   manifests: readonly RunManifest[];
   snapshot: { readonly sequence: number; readonly text: string } | undefined;
   /** Next record to fold. */
@@ -151,6 +155,10 @@ export interface Submission {
   readonly digest: string;
   readonly day: Day;
   plan: JobPlan | undefined;
+  /** What the run will be asked for by; that of the first waiter, or of a run that is restored. */
+  readonly requestId: string;
+  /** Promised under a journal that is lost; nobody waits, unless somebody submits the same day again. */
+  readonly isRestored: boolean;
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
 

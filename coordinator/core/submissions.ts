@@ -3,16 +3,27 @@
  * before all of that is known. The same request gives the same run, and a live (job, day) gives the live run.
  */
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
-import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
 import { type Durable, dayKey, liveRun, liveRuns } from "./durable.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
 import type { Answered, Submission } from "./state.ts";
-import { ask, decide, epochOf, publish, refuse, reply, type Turn } from "./turn.ts";
+import {
+  ask,
+  decide,
+  epochOf,
+  log,
+  publish,
+  refuse,
+  reply,
+  retryLater,
+  type Turn,
+} from "./turn.ts";
 
 type Submit = Extract<ClientMessage, { kind: "submit" }>;
 
@@ -58,9 +69,29 @@ export function submit(turn: Turn, message: Submit): void {
     digest: jobDigest(job),
     day: message.day,
     plan: undefined,
+    requestId: message.requestId,
+    isRestored: false,
     waiters: [waiter],
   });
   ask(turn, { kind: "planJob", job }, { kind: "submission", key });
+}
+
+/** A run that was promised under a journal that is lost: the same again, though nobody waits for the answer. */
+export function restore(turn: Turn, { spec, digest, day, run, requestId }: RunRequest): void {
+  const key = dayKey(spec.name, day);
+  const { submissions, durable } = turn.state;
+  if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return;
+  log(turn, "warn", "the journal does not know a run that was promised; it starts again", { run });
+  submissions.set(key, {
+    job: spec,
+    digest,
+    day,
+    plan: undefined,
+    requestId,
+    isRestored: true,
+    waiters: [],
+  });
+  ask(turn, { kind: "planJob", job: spec }, { kind: "submission", key });
 }
 
 /** Names a job's content. */
@@ -119,26 +150,45 @@ export function submissionAnswered(turn: Turn, key: string, answered: Answered):
   if (submission === undefined) return;
   if (answer.kind === "planned") {
     submission.plan = answer.plan;
-    checkDatasets(turn, key, submission);
+    checkDatasets(turn, key, submission, answered);
   } else if (answer.kind === "ok" && question.kind === "checkViews") {
     saveOrCreate(turn, key, submission);
+  } else if (answer.kind === "ok" && question.kind === "saveJob") {
+    saveRequest(turn, key, submission);
   } else if (answer.kind === "ok") {
-    create(turn, key, submission);
+    create(turn, key, submission, answered);
   } else if (answer.kind === "failed") {
-    refuseAll(turn, key, submission, answer.failure);
+    submissionFailed(turn, key, answered, answer.failure);
   }
 }
 
-function refuseAll(turn: Turn, key: string, { waiters }: Submission, why: Failure): void {
-  turn.state.submissions.delete(key);
-  for (const { reply: to } of waiters) refuse(turn, to, why);
+/** Callers are told and may come again. A restored run was promised: it is tried until it can't be. */
+function submissionFailed(turn: Turn, key: string, answered: Answered, why: Failure): void {
+  const { submissions } = turn.state;
+  const submission = submissions.get(key);
+  if (submission === undefined) return;
+  const { isRestored, waiters, job, day } = submission;
+  for (const { reply: to } of waiters.splice(0)) refuse(turn, to, why);
+  if (isRestored && classOf(why.code).retryable) {
+    retryLater(turn, answered);
+    return;
+  }
+  submissions.delete(key);
+  if (isRestored) {
+    const fields = { job: job.name, day, code: why.code };
+    log(turn, "error", `a promised run can't be started again: ${why.message}`, fields);
+  }
+  const { kind } = answered.ask;
+  if (!isRestored && kind !== "saveRequest") return;
+  const { run } = namedRun(turn.state.durable, key, submission);
+  ask(turn, { kind: "dropRequest", epoch: epochOf(turn), run }, { kind: "background" });
 }
 
 /** A dataset's day belongs to one job. Refused here, not after hours of work when the files are arranged. */
-function checkDatasets(turn: Turn, key: string, submission: Submission): void {
+function checkDatasets(turn: Turn, key: string, submission: Submission, answered: Answered): void {
   const taken = takenDataset(turn.state.durable, submission);
   if (taken !== undefined) {
-    refuseAll(turn, key, submission, taken);
+    submissionFailed(turn, key, answered, taken);
     return;
   }
   const { job, day } = submission;
@@ -172,49 +222,71 @@ function takenDataset(durable: Durable, submission: Submission): Failure | undef
 
 /** A job is on storage before anybody is told that it was taken: the journal alone may be lost. */
 function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
-  const { job, digest } = submission;
-  if (turn.state.durable.names.get(job.name) === digest) {
-    create(turn, key, submission);
+  const { job, digest, isRestored } = submission;
+  // A restored run's job is on storage, perhaps in a newer form.
+  if (isRestored || turn.state.durable.names.get(job.name) === digest) {
+    saveRequest(turn, key, submission);
     return;
   }
   const purpose = { kind: "submission", key } as const;
   ask(turn, { kind: "saveJob", epoch: epochOf(turn), job, digest }, purpose);
 }
 
-function create(turn: Turn, key: string, submission: Submission): void {
+/** What the run is, on storage as well: a leader that finds no journal starts it again by itself. */
+function saveRequest(turn: Turn, key: string, submission: Submission): void {
+  const { job: spec, digest, day, requestId } = submission;
+  const named = namedRun(turn.state.durable, key, submission);
+  const request: RunRequest = { ...named, spec, digest, day, requestId };
+  const purpose = { kind: "submission", key } as const;
+  ask(turn, { kind: "saveRequest", epoch: epochOf(turn), request }, purpose);
+}
+
+/** The next revision of the day: it stays so while the submission is under way, for a day has one at a time. */
+function namedRun(durable: Durable, key: string, { job, day }: Submission) {
+  const revision = (durable.days.get(key)?.highest ?? 0) + 1;
+  return { run: formatRunId(job.name, day, revision), revision };
+}
+
+function create(turn: Turn, key: string, submission: Submission, answered: Answered): void {
   const { state, wall } = turn;
-  const { job, digest, day, plan, waiters } = submission;
-  const [first, ...others] = waiters;
-  state.submissions.delete(key);
-  if (first === undefined || plan === undefined) return;
+  const { job, digest, day, plan, requestId, waiters } = submission;
+  if (plan === undefined) return;
   // Another job's run may have been created while this one was being checked.
   const taken = takenDataset(state.durable, submission);
   if (taken !== undefined) {
-    refuseAll(turn, key, submission, taken);
+    submissionFailed(turn, key, answered, taken);
     return;
   }
-  if (state.durable.names.get(job.name) !== digest) {
+  state.submissions.delete(key);
+  const newest = state.durable.names.get(job.name) ?? digest;
+  const newestJob = state.durable.jobs.get(newest);
+  if (newest !== digest || newestJob === undefined) {
     decide(turn, { kind: "jobSaved", digest, spec: job });
   }
-  const revision = (state.durable.days.get(key)?.highest ?? 0) + 1;
-  const run = formatRunId(job.name, day, revision);
+  const { run, revision } = namedRun(state.durable, key, submission);
   decide(turn, {
     kind: "runCreated",
     run,
     job: job.name,
     day,
     revision,
-    requestId: first.requestId,
+    requestId,
     jobDigest: digest,
     plan,
     duckdb: state.config.duckdb,
     wallMs: wall,
   });
-  reply(turn, first.reply, { kind: "submitted", run, created: true });
-  for (const other of others) {
-    decide(turn, { kind: "requestAnswered", requestId: other.requestId, run });
-    reply(turn, other.reply, { kind: "submitted", run, created: false });
+  if (submission.isRestored && newest !== digest && newestJob !== undefined) {
+    // The run needs its own form of the job; whoever names the job means the newest.
+    decide(turn, { kind: "jobSaved", digest: newest, spec: newestJob });
   }
+  waiters.forEach((waiter, index) => {
+    const created = index === 0 && waiter.requestId === requestId;
+    if (waiter.requestId !== requestId) {
+      decide(turn, { kind: "requestAnswered", requestId: waiter.requestId, run });
+    }
+    reply(turn, waiter.reply, { kind: "submitted", run, created });
+  });
   publish(turn, { job: job.name, day }, "run.created", { run, revision });
   listInputs(turn, run);
 }

@@ -3,12 +3,13 @@
  * Nothing that was committed runs again, and every live run goes on where it was.
  */
 import { failure } from "../../shared/kernel/failure.ts";
-import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import { adoptManifest } from "./commit.ts";
 import { dayKey, liveRuns } from "./durable.ts";
 import { awaitExecutor } from "./membership.ts";
 import { resumeRun } from "./run-flow.ts";
 import type { Candidate } from "./state.ts";
+import { restore } from "./submissions.ts";
 import { ask, clusterWide, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 
 export function takeOver(turn: Turn, candidate: Candidate): void {
@@ -30,6 +31,7 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
     if (manifest === undefined) resumeRun(turn, run);
     else adoptManifest(turn, run, manifest);
   }
+  restoreRuns(turn, candidate.requests);
   publish(turn, clusterWide, "leader.changed", { epoch, coordinator });
 }
 
@@ -55,6 +57,22 @@ function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
     if (!isNews || (run !== undefined && run.ended === undefined)) continue;
     const datasets = manifest.datasets.map((dataset) => dataset.dataset);
     decide(turn, { kind: "revisionFound", job, day, revision, state, datasets });
+  }
+}
+
+/** Runs that were promised and that the journal does not know: it was lost with them. They start from the beginning. */
+function restoreRuns(turn: Turn, requests: readonly RunRequest[]): void {
+  const { durable } = turn.state;
+  for (const request of requests) {
+    const run = durable.runs.get(request.run);
+    const highest = durable.days.get(dayKey(request.spec.name, request.day))?.highest ?? 0;
+    const isOver = run === undefined ? request.revision <= highest : run.ended !== undefined;
+    if (isOver) {
+      const drop = { kind: "dropRequest", epoch: epochOf(turn), run: request.run } as const;
+      ask(turn, drop, { kind: "background" });
+    } else if (run === undefined) {
+      restore(turn, request);
+    }
   }
 }
 

@@ -17,13 +17,13 @@ import type {
 import type {
   Answer,
   Ask,
-  CoordinatorConfig,
   Effect,
   ListedSource,
   Message,
   RoleName,
   Tell,
 } from "../core/protocol.ts";
+import type { CoordinatorConfig } from "../core/state.ts";
 import type { Calls } from "./calls.ts";
 import type { ExecutorHub } from "./grpc-hub.ts";
 import type { RunChanges } from "./run-changes.ts";
@@ -126,12 +126,14 @@ function leadershipCarriers(ports: CoordinatorPorts, config: CoordinatorConfig) 
 function storageCarriers({ store }: CoordinatorPorts) {
   return {
     readStorage: async () => {
-      const [jobs, manifests, snapshot] = await Promise.all([
+      const [jobs, requests, manifests, snapshot] = await Promise.all([
         store.readJobs(),
+        store.readRequests(),
         store.readManifests(),
         store.readSnapshot(),
       ]);
-      return { kind: "stored", jobs, manifests, ...(snapshot === undefined ? {} : { snapshot }) };
+      const found = { jobs, requests, manifests, ...(snapshot === undefined ? {} : { snapshot }) };
+      return { kind: "stored", ...found };
     },
     saveSnapshot: async ({ epoch, sequence, text }) => {
       await store.saveSnapshot(epoch, { sequence, text });
@@ -139,6 +141,14 @@ function storageCarriers({ store }: CoordinatorPorts) {
     },
     saveJob: async ({ epoch, job, digest }) => {
       await store.saveJob(epoch, { spec: job, digest });
+      return ok;
+    },
+    saveRequest: async ({ epoch, request }) => {
+      await store.saveRequest(epoch, request);
+      return ok;
+    },
+    dropRequest: async ({ epoch, run }) => {
+      await store.dropRequest(epoch, run);
       return ok;
     },
     arrange: async ({ epoch, run, files }) => {

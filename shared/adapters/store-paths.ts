@@ -22,6 +22,7 @@ export const places = {
   leaders: "control/leaders",
   retired: "control/retired",
   jobs: "control/jobs",
+  requests: "control/requests",
   snapshots: "control/snapshots",
   manifests: "manifests",
   stagings: "staging",
@@ -33,10 +34,8 @@ export const places = {
     `revisions/${jobName(run.job)}/${dayName(run.day)}/r${revision(run.revision)}-e${epoch}`,
   current: (job: string, day: string) => `current/${jobName(job)}/${dayName(day)}`,
   view: (dataset: string, day: string) => `out/${datasetName(dataset)}/day=${dayName(day)}`,
-  staging: (run: string) => {
-    if (parseRunId(run) === undefined) throw badName("run", run);
-    return `staging/${run}`;
-  },
+  request: (run: string) => `control/requests/${runName(run)}.json`,
+  staging: (run: string) => `staging/${runName(run)}`,
 } as const;
 
 /** Target of `current/<job>/<day>`, as stored in the link. */
@@ -123,6 +122,11 @@ export function baseName(path: string): string {
 function jobName(job: string): string {
   if (/^[a-z][a-z0-9-]{0,62}$/.test(job)) return job;
   throw badName("job", job);
+}
+
+function runName(run: string): string {
+  if (parseRunId(run) !== undefined) return run;
+  throw badName("run", run);
 }
 
 function datasetName(dataset: string): string {

@@ -6,7 +6,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
-import type { RunManifest } from "../kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../kernel/manifest.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
 import { isDay } from "../kernel/time.ts";
 import type { Snapshot, StoredJob } from "../ports.ts";
@@ -55,10 +55,18 @@ export async function readOne(
 }
 
 export async function readStoredJobs(root: string): Promise<readonly StoredJob[]> {
-  const folder = join(root, places.jobs);
+  return readFolder<StoredJob>(join(root, places.jobs));
+}
+
+/** In the order of run ids. */
+export async function readRunRequests(root: string): Promise<readonly RunRequest[]> {
+  return readFolder<RunRequest>(join(root, places.requests));
+}
+
+async function readFolder<T>(folder: string): Promise<readonly T[]> {
   const names = (await listDir(folder)).filter((name) => name.endsWith(".json")).sort();
-  const jobs = await Promise.all(names.map((name) => readJson<StoredJob>(join(folder, name))));
-  return jobs.filter((job) => job !== undefined);
+  const values = await Promise.all(names.map((name) => readJson<T>(join(folder, name))));
+  return values.filter((value) => value !== undefined);
 }
 
 /** Runs that have a staging folder, in the order of their ids. Whatever else lies there is not ours. */

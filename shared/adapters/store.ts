@@ -7,7 +7,7 @@ import { chmod, link, mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
-import type { RunManifest } from "../kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../kernel/manifest.ts";
 import type { Snapshot, Store, StoredJob } from "../ports.ts";
 import { ensureDir, errnoOf, exists, Fence, storageFailure, syncDir } from "./store-files.ts";
 import {
@@ -25,6 +25,7 @@ import {
   readAllManifests,
   readNewestSnapshot,
   readOne,
+  readRunRequests,
   readStagedRuns,
   readStoredJobs,
   snapshotNames,
@@ -101,6 +102,19 @@ class FileStore implements Store {
 
   readJobs(): Promise<readonly StoredJob[]> {
     return readStoredJobs(this.#root);
+  }
+
+  async saveRequest(epoch: number, request: RunRequest): Promise<void> {
+    const path = this.#path(places.request(request.run));
+    await this.#fence(epoch).writeFile(path, JSON.stringify(request), "replace");
+  }
+
+  readRequests(): Promise<readonly RunRequest[]> {
+    return readRunRequests(this.#root);
+  }
+
+  async dropRequest(epoch: number, run: string): Promise<void> {
+    await this.#fence(epoch).remove(this.#path(places.request(run)));
   }
 
   async saveSnapshot(epoch: number, snapshot: Snapshot): Promise<void> {

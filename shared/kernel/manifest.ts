@@ -4,7 +4,7 @@
  */
 
 import type { Failure } from "./failure.ts";
-import type { Column } from "./job.ts";
+import type { Column, JobSpec } from "./job.ts";
 
 export interface ManifestFile {
   /** Relative to the storage root. */
@@ -30,6 +30,16 @@ export interface ManifestSource {
   readonly blank: number;
   /** SHA-256 over the fingerprints of all files, in order. */
   readonly inputDigest: string;
+}
+
+/** A run that was promised and has no manifest yet: what starts it again when the journal is lost. */
+export interface RunRequest {
+  readonly run: string;
+  readonly spec: JobSpec;
+  readonly digest: string;
+  readonly day: string;
+  readonly revision: number;
+  readonly requestId: string;
 }
 
 export interface RunManifest {

@@ -89,6 +89,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
         store.publish(epoch, manifest(run(1), epoch, {})),
         store.rebuildViews(epoch),
         store.dropStaging(epoch, "daily.2026-01-15.r1"),
+        store.dropRequest(epoch, "daily.2026-01-15.r1"),
       ];
       expect(await Promise.all(writes.map(code))).toEqual(writes.map(() => "storageFenced"));
     }
@@ -104,6 +105,24 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     await one.saveJob(1, job("another", "b"));
     await one.saveJob(1, job("daily", "c"));
     expect(await other.readJobs()).toEqual([job("another", "b"), job("daily", "c")]);
+  });
+
+  test("requests of runs are kept until they are dropped", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    const request = (revision: number, requestId: string) => ({
+      run: `daily.2026-01-15.r${revision}`,
+      ...job("daily", "a"),
+      day: "2026-01-15",
+      revision,
+      requestId,
+    });
+    for (const n of [2, 1]) await one.saveRequest(1, request(n, `q${n}`));
+    await one.saveRequest(1, request(2, "again"));
+    expect(await other.readRequests()).toEqual([request(1, "q1"), request(2, "again")]);
+    await one.dropRequest(1, "daily.2026-01-15.r1");
+    await one.dropRequest(1, "daily.2026-01-15.r7");
+    expect(await other.readRequests()).toEqual([request(2, "again")]);
   });
 
   test("the newest snapshot is that of the newest leadership", async () => {

@@ -3,13 +3,14 @@
  * Like the real one it refuses every write of an epoch that a later claim has replaced.
  */
 import { fail } from "../../shared/kernel/failure.ts";
-import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { Snapshot, Store, StoredJob } from "../../shared/ports.ts";
 
 /** What the disk holds. Keys are `job/day` or `job/day/revision`. */
 export interface MemoryDisk {
   owner: number;
   readonly jobs: Map<string, StoredJob>;
+  readonly requests: Map<string, RunRequest>;
   readonly snapshots: { readonly epoch: number; readonly snapshot: Snapshot }[];
   readonly manifests: Map<string, RunManifest>;
   /** Which revision a day shows. */
@@ -23,6 +24,7 @@ export function memoryDisk(): MemoryDisk {
   return {
     owner: 0,
     jobs: new Map(),
+    requests: new Map(),
     snapshots: [],
     manifests: new Map(),
     views: new Map(),
@@ -65,6 +67,17 @@ export function memoryStore(disk: MemoryDisk): Store {
     },
     async readJobs() {
       return [...disk.jobs.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, job]) => job);
+    },
+    async saveRequest(epoch, request) {
+      check(epoch);
+      disk.requests.set(request.run, request);
+    },
+    async readRequests() {
+      return [...disk.requests.values()].sort((a, b) => (a.run < b.run ? -1 : 1));
+    },
+    async dropRequest(epoch, run) {
+      check(epoch);
+      disk.requests.delete(run);
     },
     async saveSnapshot(epoch, snapshot) {
       check(epoch);

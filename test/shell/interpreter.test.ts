@@ -127,6 +127,14 @@ describe("asks", () => {
     await ask({ kind: "claimStorage", epoch: 1 });
     const job = { name: "daily" } as JobSpec;
     expect(await ask({ kind: "saveJob", epoch: 1, job, digest: "d" })).toEqual({ kind: "ok" });
+    const request = { run: "daily.2026-01-15.r1", spec: job, digest: "d", day, revision: 1 };
+    const requests = [{ ...request, requestId: "q" }] as const;
+    for (const n of [1, 2]) {
+      const saved = { ...requests[0], run: `daily.2026-01-15.r${n}` };
+      expect(await ask({ kind: "saveRequest", epoch: 1, request: saved })).toEqual({ kind: "ok" });
+    }
+    const dropped = { kind: "dropRequest", epoch: 1, run: "daily.2026-01-15.r2" } as const;
+    expect(await ask(dropped)).toEqual({ kind: "ok" });
     const snapshot = { kind: "saveSnapshot", epoch: 1, sequence: 5, text: "state" } as const;
     expect(await ask(snapshot)).toEqual({ kind: "ok" });
     const files = [{ dataset: "hits", staged: "staging/daily.2026-01-15.r1/t0/a.parquet" }];
@@ -155,6 +163,7 @@ describe("asks", () => {
     expect(await ask({ kind: "readStorage", epoch: 1 })).toEqual({
       kind: "stored",
       jobs: [{ spec: job, digest: "d" }],
+      requests,
       manifests: [commit],
       snapshot: { sequence: 5, text: "state" },
     });

@@ -120,13 +120,11 @@ export class Checkers {
     for (const [request, run] of promised) {
       if (run === "done before") continue;
       const state = this.#memory.manifests.get(run)?.state;
-      // A run that a lost journal took with it is submitted again by its user: nothing else may be missing.
-      if (state === undefined && this.wasJournalLost) continue;
       const mayBeCancelled = cancelled.has(run) && !request.startsWith("once-more");
       if (state === "aborted" && mayBeCancelled) continue;
       assert(state === "committed", `${request} was promised ${run}, which is ${state}`);
     }
-    for (const day of this.wasJournalLost ? [] : simDays) {
+    for (const day of simDays) {
       assert(promised.has(`first-${day}`), `nobody took day ${day}`);
     }
     for (const run of durable.runs.values()) {
@@ -155,6 +153,8 @@ export class Checkers {
   /** Every run has ended: what is left is kept outputs, and nothing in staging. */
   #nothingIsLeftBehind(leader: SimCoordinator): void {
     const staged = this.#memory.stagedRuns();
+    const requests = [...this.#memory.requests.keys()];
+    assert(requests.length === 0, `requests are still there: ${requests.join(", ")}`);
     assert(staged.length === 0, `staging still holds ${staged.join(", ")}`);
     const kept = [...leader.state.durable.kept.values()].flatMap((one) => one.exchanges);
     const wanted = new Set(kept.flatMap((exchange) => exchange.streams));

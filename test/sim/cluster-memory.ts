@@ -5,7 +5,7 @@
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 import { samplePlan } from "./sample-job.ts";
 
@@ -23,6 +23,7 @@ export class ClusterMemory {
   journalLast = 0;
   claimed = 0;
   readonly jobs = new Map<string, { readonly spec: JobSpec; readonly digest: string }>();
+  readonly requests = new Map<string, RunRequest>();
   readonly manifests = new Map<string, RunManifest>();
   snapshot: { readonly sequence: number; readonly text: string } | undefined;
   /** job|day → revision that readers see. */
@@ -135,6 +136,7 @@ export class ClusterMemory {
         return {
           kind: "stored",
           jobs: [...this.jobs.values()],
+          requests: [...this.requests.values()],
           manifests: [...this.manifests.values()],
           ...(this.snapshot === undefined ? {} : { snapshot: this.snapshot }),
         };
@@ -143,6 +145,12 @@ export class ClusterMemory {
         return { kind: "ok" };
       case "saveJob":
         this.jobs.set(ask.job.name, { spec: ask.job, digest: ask.digest });
+        return { kind: "ok" };
+      case "saveRequest":
+        this.requests.set(ask.request.run, ask.request);
+        return { kind: "ok" };
+      case "dropRequest":
+        this.requests.delete(ask.run);
         return { kind: "ok" };
       case "arrange":
         return this.#arrange(ask);

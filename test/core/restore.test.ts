@@ -1,0 +1,143 @@
+/** A run that was promised is started again when NATS lost everything, by whoever leads next. */
+import { describe, expect, test } from "vitest";
+import { jobDigest } from "../../coordinator/core/submissions.ts";
+import { failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { ClusterMemory } from "../sim/cluster-memory.ts";
+import { sampleJob } from "../sim/sample-job.ts";
+import { Bench, day } from "./bench.ts";
+
+const run = `usage.${day}.r1`;
+
+function leader(): Bench {
+  const bench = new Bench().lead();
+  bench.attach(1);
+  return bench;
+}
+
+function loseNats(memory: ClusterMemory): void {
+  memory.journal = [];
+  memory.journalLast = 0;
+  memory.epochs.clear();
+  memory.streams.clear();
+}
+
+/** A coordinator that starts after `old` is gone; it leads when it returns unless told otherwise. */
+function successor(old: Bench): Bench {
+  const next = new Bench(old.memory, "c2");
+  next.at = old.at;
+  return next;
+}
+
+describe("a live run whose journal is lost", () => {
+  test("is started again as the same run, and its request is answered with it", () => {
+    const old = leader();
+    old.submit(sampleJob(), { requestId: "mine" });
+    for (const task of old.takeTasks()) old.finish(task);
+    loseNats(old.memory);
+    const next = successor(old).lead();
+    next.attach(1, { incarnation: 2 });
+    const again = next.submit("usage", { requestId: "mine" });
+    expect(next.replyTo(again)).toEqual({ kind: "submitted", run, created: false });
+    next.work();
+    expect(next.run()).toMatchObject({ runId: run, state: "committed", revision: 1 });
+    expect(next.memory.requests.size).toBe(0);
+  });
+
+  test("is not started again once it has ended, however it did", () => {
+    const old = leader();
+    old.override = (ask) => (ask.kind === "dropRequest" ? { kind: "ok" } : undefined);
+    old.submit();
+    old.work();
+    old.submit("usage", { rerun: true });
+    old.cancel(`usage.${day}.r2`);
+    expect([...old.memory.requests.keys()]).toEqual([run, `usage.${day}.r2`]);
+    loseNats(old.memory);
+    const next = successor(old).lead();
+    expect(next.state.durable.runs.size).toBe(0);
+    expect(next.state.submissions.size).toBe(0);
+    expect(next.memory.requests.size).toBe(0);
+  });
+
+  test("keeps its own form of the job, and whoever names the job gets the newest", () => {
+    const old = leader();
+    const newer = sampleJob({ backlogDays: 9 });
+    old.submit();
+    const later = { reply: 900, requestId: "later", job: newer, day: "2026-01-16" };
+    old.post({ kind: "submit", rerun: false, ...later });
+    loseNats(old.memory);
+    const next = successor(old).lead();
+    const { runs, names, jobs } = next.state.durable;
+    expect([...runs.keys()]).toEqual([run, "usage.2026-01-16.r1"]);
+    expect(runs.get(run)?.jobDigest).toBe(jobDigest(sampleJob()));
+    expect(jobs.size).toBe(2);
+    expect(names.get("usage")).toBe(jobDigest(newer));
+    expect(next.memory.jobs.get("usage")?.spec).toEqual(newer);
+  });
+});
+
+describe("a promise", () => {
+  test("is made after the request is on storage", () => {
+    const bench = leader();
+    bench.hold = (ask) => ask.kind === "saveRequest";
+    const reply = bench.submit();
+    expect(bench.replyTo(reply)).toBeUndefined();
+    expect(bench.state.durable.runs.size).toBe(0);
+    bench.hold = () => false;
+    bench.release();
+    expect(bench.replyTo(reply)).toMatchObject({ kind: "submitted", run });
+    expect(bench.memory.requests.get(run)).toMatchObject({ day, revision: 1 });
+  });
+
+  test("that could not be stored is not made, and leaves nothing behind", () => {
+    const bench = leader();
+    const why = failure("storageFull", "no room");
+    bench.override = (ask) => {
+      if (ask.kind !== "saveRequest") return undefined;
+      bench.memory.requests.set(run, ask.request);
+      return { kind: "failed", failure: why };
+    };
+    const reply = bench.submit();
+    expect(bench.replyTo(reply)).toMatchObject({ kind: "failed", failure: why });
+    expect(bench.memory.requests.size).toBe(0);
+  });
+
+  test("that was stored and never journaled is kept by the next leader", () => {
+    const old = leader();
+    old.hold = (ask) => ask.kind === "append";
+    const reply = old.submit(sampleJob(), { requestId: "mine" });
+    expect(old.replyTo(reply)).toBeUndefined();
+    const next = successor(old).lead();
+    const again = next.submit("usage", { requestId: "mine" });
+    expect(next.replyTo(again)).toEqual({ kind: "submitted", run, created: false });
+  });
+});
+
+describe("a restored run that can't be planned", () => {
+  function restoring(code: "unavailable" | "sqlRefused", fails: { count: number }): Bench {
+    const old = leader();
+    old.submit();
+    loseNats(old.memory);
+    const next = successor(old);
+    next.override = (ask) => {
+      if (ask.kind !== "planJob" || fails.count-- <= 0) return undefined;
+      return { kind: "failed", failure: failure(code, "no plan") };
+    };
+    return next.lead();
+  }
+
+  test("is tried again while that may help; who asks meanwhile is told", () => {
+    const bench = restoring("unavailable", { count: 2 });
+    expect(bench.state.submissions.size).toBe(1);
+    bench.pass(2 * limits.retryBackoffMsMax);
+    expect(bench.run()).toMatchObject({ runId: run });
+  });
+
+  test("is given up when it never will", () => {
+    const bench = restoring("sqlRefused", { count: 1 });
+    expect(bench.state.submissions.size).toBe(0);
+    expect(bench.memory.requests.size).toBe(0);
+    const errors = bench.effects.filter((one) => one.kind === "log" && one.level === "error");
+    expect(errors).toHaveLength(1);
+  });
+});
