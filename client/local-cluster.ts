@@ -107,7 +107,7 @@ class Cluster implements LocalCluster {
     this.logs = join(this.#work, "logs");
     this.storageRoot = resolve(options.storageRoot ?? join(this.#work, "storage"));
     for (const folder of [this.logs, this.storageRoot, join(this.#work, "nats")]) {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
     }
   }
 
@@ -163,7 +163,7 @@ class Cluster implements LocalCluster {
       ["--work-dir", join(this.#work, "tmp", id)],
       threads === undefined ? [] : ["--threads", String(threads)],
     ].flat();
-    mkdirSync(join(this.#work, "tmp", id), { recursive: true });
+    makeFolder(join(this.#work, "tmp", id));
     const started = await this.#startRole("executor", id, args);
     await started.ready(readyWithinMs, this.#options.signal);
     const handle = { id, pid: started.pid };
@@ -269,6 +269,16 @@ export async function natsServer(): Promise<string> {
   } catch (error) {
     const said = String((error as { stderr?: unknown }).stderr ?? error).trim();
     throw fail("unavailable", `no nats-server to start: ${said}`, {}, error);
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? String(error);
+    const text = `folder ${folder} cannot be made (${errno}); choose another folder`;
+    throw fail("storageDenied", text, { errno }, error);
   }
 }
 

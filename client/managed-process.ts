@@ -3,7 +3,7 @@
  * It knows nothing of roles; local-cluster.ts does.
  */
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { fail } from "../shared/kernel/failure.ts";
 
 export interface LaunchOptions {
@@ -41,6 +41,7 @@ export interface ManagedProcess {
 export async function launch(options: LaunchOptions): Promise<ManagedProcess> {
   const out = openSync(options.outFile, "w");
   const log = openSync(options.logFile, "a");
+  const logStart = fstatSync(log).size;
   const child = spawn(options.command, [...options.args], {
     detached: true,
     stdio: ["ignore", out, log],
@@ -63,7 +64,7 @@ export async function launch(options: LaunchOptions): Promise<ManagedProcess> {
     command: [options.command, ...options.args].join(" "),
     logFile: options.logFile,
     exit: () => exit,
-    ready: (withinMs, signal) => waitReady(options, withinMs, () => exit, signal),
+    ready: (withinMs, signal) => waitReady({ ...options, logStart }, withinMs, () => exit, signal),
     signal: (signal) => signalGroup(pid, signal),
     ended: (withinMs) => waitUntil(() => exit !== undefined && !groupLives(pid), withinMs),
     release: () => child.unref(),
@@ -79,7 +80,7 @@ function environment(): NodeJS.ProcessEnv {
 type Exit = { readonly code: number | null; readonly signal: string | null } | undefined;
 
 async function waitReady(
-  options: LaunchOptions,
+  options: LaunchOptions & { readonly logStart: number },
   withinMs: number,
   exit: () => Exit,
   signal: AbortSignal | undefined,
@@ -97,7 +98,7 @@ async function waitReady(
     ended === undefined
       ? `did not become ready within ${withinMs} ms`
       : `ended with ${ended.signal ?? `code ${ended.code}`} before it was ready`;
-  const log = lastLines(options.logFile, 5);
+  const log = lastWords(options.logFile, options.logStart);
   throw fail("unavailable", `${options.name} ${how}; see ${options.logFile}\n${log}`, {
     log: options.logFile,
   });
@@ -115,8 +116,11 @@ function readyLine(outFile: string): Readonly<Record<string, unknown>> | undefin
   return undefined;
 }
 
-function lastLines(file: string, count: number): string {
-  return readFileSync(file, "utf8").trimEnd().split("\n").slice(-count).join("\n");
+/** Its own errors where it has told any, else the last lines; never those of an earlier process in the same file. */
+function lastWords(file: string, fromByte: number): string {
+  const lines = readFileSync(file).subarray(fromByte).toString("utf8").trimEnd().split("\n");
+  const first = lines.findIndex((line) => line.startsWith("error: "));
+  return (first < 0 ? lines.slice(-5) : lines.slice(first).slice(0, 8)).join("\n");
 }
 
 /** Asks every 25 ms; false when the time is over first. */

@@ -3,7 +3,7 @@
  */
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { parseBytes } from "../../shared/adapters/config.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -43,7 +43,11 @@ export function upCommand(): Command {
     .option("--threads <n>", "DuckDB threads of one worker")
     .option("--port <n>", "port of the first coordinator; 0 for any", String(firstCoordinatorPort))
     .option("--nats <url>", "use this NATS instead of starting one")
-    .option("--log <level>", "debug, info, warn or error", "info")
+    .addOption(
+      new Option("--log <level>", "of its processes")
+        .choices(["debug", "info", "warn", "error"])
+        .default("info"),
+    )
     .action((options: UpOptions) => finish(() => up(options)));
 }
 

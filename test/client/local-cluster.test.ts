@@ -81,6 +81,19 @@ describe("one process", () => {
     });
   });
 
+  test("speaks for itself: errors before the log around them, no words of an earlier one", async () => {
+    const work = folder();
+    const first = await start(work, 'console.error("old news"); process.exit(1)');
+    await first.ready(20_000).catch(() => undefined);
+    const words =
+      'console.error("{}\\nerror: port taken\\n       choose another"); process.exit(69)';
+    const got = await (await start(work, words)).ready(20_000).then(() => undefined, fromUnknown);
+    expect(got?.message.split("\n").slice(1)).toEqual([
+      "error: port taken",
+      "       choose another",
+    ]);
+  });
+
   test("that cannot be started is an error", async () => {
     const work = folder();
     const files = { outFile: join(work, "o"), logFile: join(work, "l") };
