@@ -121,7 +121,8 @@ function attemptFailed(turn: Turn, attemptId: string, place: Place, why: Failure
   const isBlameless = why.code === "executorLost" || why.code === "drained";
   if (!isBlameless) tellFailed(turn, place, attemptId, why);
   if (task.result !== undefined) return;
-  if (why.code === "exchangeShort") shortExchange(turn, run, why);
+  const isUnreachable = why.code === "unavailable" && why.detail?.["stream"] !== undefined;
+  if (why.code === "exchangeShort" || isUnreachable) shortExchange(turn, run, why);
   if (why.code === "exchangeFull") foundFull(turn);
   const fatal = fatalFailure(turn, place, why);
   if (fatal !== undefined) {

@@ -221,6 +221,7 @@ function conclude(
   const planned = [...run.exchanges.values()];
   const streams = planned.flatMap((one) => (one.scope === undefined ? one.streams : []));
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
+  turn.state.outages.delete(run.id);
   const writes = keptWrites(turn.state.durable, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;

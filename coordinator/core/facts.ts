@@ -110,6 +110,13 @@ export type Fact =
     }
   /** The streams of an exchange were found missing: every output in it is void. */
   | { readonly kind: "exchangeLost"; readonly run: string; readonly exchange: string }
+  /** The streams of an exchange can't be reached: every output in it is void, and these take their place. */
+  | {
+      readonly kind: "exchangeMoved";
+      readonly run: string;
+      readonly exchange: string;
+      readonly streams: readonly string[];
+    }
   | { readonly kind: "checksStarted"; readonly run: string; readonly wallMs: number }
   | {
       readonly kind: "commitStarted";

@@ -117,6 +117,20 @@ export function foldExchangeLost(durable: Durable, run: Run, exchange: string): 
   }
 }
 
+/** Whoever still writes to the old streams must not win: nobody will look for its rows there. */
+export function foldExchangeMoved(durable: Durable, run: Run, fact: Of<"exchangeMoved">): void {
+  const former = run.exchanges.get(fact.exchange);
+  if (former === undefined) return;
+  for (const stage of producersOf(run, fact.exchange)) voidAttempts(durable, run, stage);
+  foldExchangeLost(durable, run, fact.exchange);
+  const moved = { ...former, streams: fact.streams };
+  run.exchanges.set(fact.exchange, moved);
+  const kept = durable.kept.get(former.scope ?? "");
+  if (kept === undefined || former.scope === undefined) return;
+  const exchanges = kept.exchanges.map((one) => (one.exchange === fact.exchange ? moved : one));
+  durable.kept.set(former.scope, { ...kept, exchanges });
+}
+
 /** Back to waiting; what its rows summed to is remembered, for consumers may have read them. */
 function dropResult(durable: Durable, stage: Stage, index: number): void {
   const task = stage.tasks[index];

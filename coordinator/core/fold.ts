@@ -19,6 +19,7 @@ import {
   foldAttemptFailed,
   foldAttemptStarted,
   foldExchangeLost,
+  foldExchangeMoved,
   foldOutputDropped,
   foldTaskReused,
 } from "./fold-task.ts";
@@ -89,6 +90,9 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       return;
     case "exchangeLost":
       foldExchangeLost(durable, run, fact.exchange);
+      return;
+    case "exchangeMoved":
+      foldExchangeMoved(durable, run, fact);
       return;
     case "checksStarted":
       foldChecksStarted(durable, run, fact.wallMs);

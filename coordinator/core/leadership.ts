@@ -284,6 +284,7 @@ function toStandby(turn: Turn): void {
   state.submissions.clear();
   state.asked.clear();
   state.streamsChecking.clear();
+  state.outages.clear();
   state.reusing.clear();
   state.delays.clear();
   state.retries = [];

@@ -8,7 +8,7 @@ import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
-import type { DayRecord, Run } from "./durable.ts";
+import type { DayRecord, Kept, Run } from "./durable.ts";
 import type { Fact, PlannedExchange, PlannedScan } from "./facts.ts";
 import type { Answer } from "./protocol.ts";
 import { cutSource } from "./splits.ts";
@@ -19,6 +19,8 @@ export interface PlanningInput {
   readonly job: JobSpec;
   readonly run: Run;
   readonly day: DayRecord | undefined;
+  /** Outputs of earlier runs, by scope. */
+  readonly kept: ReadonlyMap<string, Kept>;
   readonly listed: Extract<Answer, { kind: "listed" }>;
   readonly cluster: string;
   readonly slots: number;
@@ -59,6 +61,9 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
   }));
   const exchanges = run.plan.exchanges.map((plan): PlannedExchange => {
     const scope = scans.find((scan) => writes(run.plan, scan.stage, plan.id))?.scope;
+    // Kept outputs are where they are, perhaps in a later generation.
+    const kept = input.kept.get(scope ?? "")?.exchanges.find((one) => one.exchange === plan.id);
+    if (kept !== undefined) return kept;
     const { cluster } = input;
     const name = { cluster, exchange: plan.id, generation: 1, groups: plan.groups };
     const streams = exchangeStreams({ ...name, scope: scope ?? run.id });

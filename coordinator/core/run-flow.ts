@@ -57,6 +57,7 @@ export function inputsListed(
     job,
     run,
     day: durable.days.get(dayKey(run.job, run.day)),
+    kept: durable.kept,
     listed,
     cluster: config.cluster,
     slots: clusterSlots(turn),
@@ -93,6 +94,7 @@ export function ensureStreams(turn: Turn, run: Run): void {
 /** Outputs in streams that had gone are void; then the run may start, or go on. */
 export function streamsEnsured(turn: Turn, run: Run, created: readonly string[]): void {
   turn.state.streamsChecking.delete(run.id);
+  turn.state.outages.delete(run.id);
   const isNew = new Set(created);
   for (const exchange of run.exchanges.values()) {
     if (!exchange.streams.some((stream) => isNew.has(stream))) continue;

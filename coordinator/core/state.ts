@@ -48,6 +48,8 @@ export interface CoordinatorState {
   retries: Retry[];
   /** Runs whose streams are being looked at; none of their tasks starts meanwhile. */
   readonly streamsChecking: Set<string>;
+  /** Runs some of whose streams can't be reached. */
+  readonly outages: Map<string, Outage>;
   /** Stages whose tasks are being compared with kept outputs: `run|stage index` → next task. */
   readonly reusing: Map<string, number>;
   /** Tasks that must not start before an instant, by `taskKey`. */
@@ -162,6 +164,12 @@ export interface Submission {
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
 
+export interface Outage {
+  since: Instant;
+  /** Exchanges that were given new streams since then. */
+  readonly moved: Set<string>;
+}
+
 /** What the leader knows of the room in exchange and staging. */
 export interface Space {
   nextLookAt: Instant;
@@ -218,6 +226,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     asked: new Map(),
     retries: [],
     streamsChecking: new Set(),
+    outages: new Map(),
     reusing: new Map(),
     delays: new Map(),
     space: emptySpace(),

@@ -67,7 +67,8 @@ async function ensureStream(
     await manager.streams.info(stream);
     return false;
   } catch (error) {
-    if (!isStreamGone(error)) throw natsFailure(error, `look at the exchange stream ${stream}`);
+    if (!isStreamGone(error))
+      throw natsFailure(error, `look at the exchange stream ${stream}`, { stream });
   }
   try {
     await manager.streams.add({
@@ -83,7 +84,7 @@ async function ensureStream(
     });
     return true;
   } catch (error) {
-    throw natsFailure(error, `make the exchange stream ${stream}`);
+    throw natsFailure(error, `make the exchange stream ${stream}`, { stream });
   }
 }
 

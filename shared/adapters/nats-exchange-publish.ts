@@ -84,7 +84,7 @@ async function publish(
       await client.publish(subject, body, { headers, retries: 0 });
       return;
     } catch (error) {
-      const problem = natsFailure(error, `publish to the exchange stream ${stream}`);
+      const problem = natsFailure(error, `publish to the exchange stream ${stream}`, { stream });
       const late = performance.now() >= until;
       if (problem.failure.code !== "unavailable" || late) throw problem;
       log.warn("exchange message not acknowledged; it is sent again", { stream, tries });

@@ -59,7 +59,7 @@ export async function* pullStream(
       if (isStreamGone(error)) {
         throw new DaymillError(exchangeShort(stream, undefined, "the stream is gone"), error);
       }
-      const problem = natsFailure(error, `read the exchange stream ${stream}`);
+      const problem = natsFailure(error, `read the exchange stream ${stream}`, { stream });
       if (reached > before) stalledSince = performance.now();
       const stalled = performance.now() - stalledSince >= limits.readStallMs;
       if (problem.failure.code !== "unavailable" || stalled) throw problem;

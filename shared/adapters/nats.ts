@@ -122,12 +122,16 @@ export function isStreamGone(error: unknown): boolean {
  * Any error of the NATS libraries as ours; `doing` says what was tried and where ("append to the journal X").
  * `unavailable` means that it is not known whether the server did it.
  */
-export function natsFailure(error: unknown, doing: string): DaymillError {
+export function natsFailure(
+  error: unknown,
+  doing: string,
+  about: Readonly<Record<string, string | number>> = {},
+): DaymillError {
   if (error instanceof DaymillError) return error;
   const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   if (error instanceof JetStreamApiError) {
     const code = apiCodes[error.code] ?? (error.status >= 500 ? "unavailable" : "internal");
-    const detail = { natsCode: error.code };
+    const detail = { ...about, natsCode: error.code };
     return fail(code, `could not ${doing}: ${error.message} (NATS ${error.code})`, detail, error);
   }
   if (/max_payload|maximum payload/i.test(reason)) {
@@ -135,7 +139,7 @@ export function natsFailure(error: unknown, doing: string): DaymillError {
   }
   if (isConnectionTrouble(error)) {
     const hint = "is nats-server up, with JetStream (-js)?";
-    return fail("unavailable", `could not ${doing}: ${reason}; ${hint}`, undefined, error);
+    return fail("unavailable", `could not ${doing}: ${reason}; ${hint}`, about, error);
   }
   return fail("internal", `could not ${doing}: ${reason}`, undefined, error);
 }

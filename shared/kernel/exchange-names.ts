@@ -17,6 +17,15 @@ export function isExchangeStream(cluster: string, stream: string): boolean {
   return /^[0-9a-f]{20}_[A-Za-z0-9-]+_n\d+_g\d+$/.test(rest);
 }
 
+/** The same streams one generation later: other names, so another place and nothing in them. */
+export function nextGeneration(streams: readonly string[]): readonly string[] {
+  return streams.map((stream) =>
+    stream.replace(/_n(\d+)_g(\d+)$/, (_, generation: string, group: string) => {
+      return `_n${Number(generation) + 1}_g${group}`;
+    }),
+  );
+}
+
 /** Stream names by group, in group order. `scope` may be any text; its hash stands for it. */
 export function exchangeStreams(name: {
   readonly cluster: string;

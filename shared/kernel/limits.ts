@@ -65,7 +65,11 @@ export const limits = {
   readWindowMessagesMax: 16,
   partitionsMax: 4_096,
   groupsMax: 64,
+  /** Small exchanges that one stage reads together: a task holds its group of each. */
+  mergedExchangesMax: 8,
   exchangeBytesBudget: 50 * 1024 * MiB,
+  /** An exchange whose streams can't be reached for this long, while NATS itself answers, is made anew. */
+  exchangeUnreachableMs: 120_000,
   /** What an attempt wrote in vain is removed this long after it was told to stop: by then it has. */
   purgeAfterMs: 5_000,
   /** How often the leader looks at what the exchange and the staging folders hold. */

@@ -12,6 +12,7 @@ import type { ExchangeAdmin } from "../../shared/ports.ts";
 import { startNats } from "../contract/nats-fixture.ts";
 import { memoryExchange } from "../fakes/memory-exchange.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { failureOf } from "./kit.ts";
 
 interface Opened {
   readonly admin: ExchangeAdmin;
@@ -122,3 +123,15 @@ test("a reader under way when losers behind it are purged comes to its end with 
   expect(seen.filter((one) => one === "winner")).toHaveLength(5);
   expect(seen.length).toBeLessThan(45);
 }, 20_000);
+
+test("a look at streams that nobody answers names the stream", async () => {
+  const server = await startNats();
+  const link = await connectNats({ servers: [server.url], name: "test", log: quietLog() });
+  closers.push(() => link.close());
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  const [stream = ""] = streams;
+  await admin.ensure([stream]);
+  await server.stop();
+  const failed = await failureOf(admin.ensure([stream]));
+  expect(failed).toMatchObject({ code: "unavailable", detail: { stream } });
+}, 30_000);

@@ -1,0 +1,44 @@
+/**
+ * Streams that can't be reached although NATS answers: the node that holds the only copy is gone. After a while their
+ * exchange is given new streams under the next generation's names, and its producers run again into those.
+ * That NATS answers needs no proof here: a leader that can't renew steps down and forgets all of this.
+ */
+import { nextGeneration } from "../../shared/kernel/exchange-names.ts";
+import type { Failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { Run } from "./durable.ts";
+import { changed, ensureStreams } from "./run-flow.ts";
+import { decide, log, type Turn } from "./turn.ts";
+
+/**
+ * A look at the run's streams failed. True when the exchange was moved and looked at again; false: the same question
+ * is worth asking again.
+ */
+export function movedAway(turn: Turn, run: Run, why: Failure): boolean {
+  const { outages } = turn.state;
+  if (why.code !== "unavailable" || run.ending !== undefined) return false;
+  const outage = outages.get(run.id) ?? { since: turn.at, moved: new Set() };
+  outages.set(run.id, outage);
+  if (turn.at - outage.since < limits.exchangeUnreachableMs) return false;
+  const stream = String(why.detail?.["stream"] ?? "");
+  const found = [...run.exchanges.values()].find((one) => one.streams.includes(stream));
+  if (found === undefined) return false;
+  const { exchange } = found;
+  if (outage.moved.has(exchange)) {
+    // The new place is no better: as much patience again before the next one.
+    outage.since = turn.at;
+    outage.moved.clear();
+    return false;
+  }
+  outage.moved.add(exchange);
+  const streams = nextGeneration(found.streams);
+  decide(turn, { kind: "exchangeMoved", run: run.id, exchange, streams });
+  log(turn, "warn", "an exchange can't be reached; it is made anew", {
+    run: run.id,
+    exchange,
+    stream,
+  });
+  changed(turn, run);
+  ensureStreams(turn, run);
+  return true;
+}
