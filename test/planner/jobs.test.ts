@@ -116,4 +116,9 @@ test("the IPDR job sends each record once, by subscriber, and only small partial
   const raw = plan.stages[0]?.outputs.filter((output) => / FROM ipdr AS t$/.test(output.sql));
   expect(raw).toHaveLength(1);
   expect(plan.exchanges.filter((exchange) => exchange.keys.includes("msisdn"))).toHaveLength(1);
+  expect(
+    shapeOf(plan)
+      .slice(1)
+      .map((line) => line.replace(/ →.*/, "")),
+  ).toEqual(["x0", "x1 + x2 + x3 + x4 + x5", "x6"]);
 });

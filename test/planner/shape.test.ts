@@ -3,6 +3,7 @@
  * rows that somebody reads.
  */
 import { describe, expect, test } from "vitest";
+import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import { planOf, shapeOf } from "./planning.ts";
 
@@ -23,8 +24,7 @@ describe("sharing", () => {
     expect(shapeOf(plan)).toEqual([
       "scan events → x0 by user_id",
       "x0 → x1 by CAST(g0 AS BIGINT); x2 by CAST(g0 AS BIGINT); usage; profile",
-      "x1 → by_app",
-      "x2 → by_cell",
+      "x1 + x2 → by_app; by_cell",
     ]);
     expect(exchange(plan, "x0").columns.map((column) => column.name)).toEqual([
       "user_id",
@@ -90,6 +90,70 @@ describe("sharing", () => {
     expect(last?.tables.filter((table) => table.materialize).map((table) => table.name)).toEqual([
       "u",
     ]);
+  });
+});
+
+describe("stages that are read at the same time", () => {
+  const spread = "SELECT user_id, median(score) AS m FROM events GROUP BY user_id";
+  const perKey = (key: string) => `SELECT ${key} AS k, count(*) AS n FROM events GROUP BY 1`;
+
+  test("small results are combined by the same tasks, and a report over files joins them", async () => {
+    const plan = await planOf({
+      spread,
+      by_app: perKey("app_id"),
+      by_day: perKey("day"),
+      best: "SELECT k, n FROM by_app ORDER BY n DESC LIMIT 3",
+      total: "SELECT count(*) AS n FROM by_day",
+      feeds: "SELECT file, sum(rejects) AS r FROM events_files GROUP BY file",
+      bytes: "SELECT sum(bytes) AS b FROM events_files",
+    });
+    expect(shapeOf(plan)).toEqual([
+      "scan events → x0 by user_id; x3 by g0; x6 by one",
+      "x0 → x1 by CAST(g0 AS BIGINT); x2 by g0; spread",
+      "x1 + x2 + x3 → x4 by one; x5 by one; by_app; by_day; feeds",
+      "x4 + x5 + x6 → best; total; bytes",
+    ]);
+  });
+
+  test("rows of the source, and what a scan makes of them, have a stage to themselves", async () => {
+    const raw = await planOf({
+      spread,
+      other: "SELECT cell, median(score) AS m FROM events GROUP BY cell",
+    });
+    expect(shapeOf(raw).slice(1)).toEqual(["x0 → spread", "x1 → other"]);
+    const partial = await planOf({ by_app: perKey("app_id"), by_day: perKey("day") });
+    expect(shapeOf(partial).slice(1)).toEqual(["x0 → by_app", "x1 → by_day"]);
+  });
+
+  test("whole results that are brought together anew have one, too", async () => {
+    const plan = await planOf({
+      spread,
+      usage: "SELECT user_id, app_id, sum(bytes) AS b FROM events GROUP BY ALL",
+      middle: "SELECT app_id, median(b) AS m FROM usage GROUP BY app_id",
+      by_day: perKey("day"),
+      by_cell: perKey("cell"),
+    });
+    expect(shapeOf(plan).slice(1)).toEqual([
+      "x0 → x1 by CAST(g1 AS BIGINT); x2 by g0; x3 by CAST(g0 AS BIGINT); spread; usage",
+      "x1 → middle",
+      "x2 + x3 → by_day; by_cell",
+    ]);
+  });
+
+  test("a stage reads a bounded number of exchanges, each of its own table", async () => {
+    const keys = Array.from({ length: 11 }, (_, index) => `cell % ${index + 2}`);
+    const plan = await planOf({
+      spread,
+      ...Object.fromEntries(keys.map((key, index) => [`m${index}`, perKey(key)])),
+    });
+    const reads = plan.stages.map(({ input }) =>
+      input.kind === "exchange" ? input.exchanges.length : 0,
+    );
+    expect(reads.sort()).toEqual([0, 1, 3, limits.mergedExchangesMax]);
+    for (const { tables } of plan.stages) {
+      const names = tables.map((table) => table.name);
+      expect(new Set(names).size).toBe(names.length);
+    }
   });
 });
 

@@ -30,7 +30,7 @@ function splitAggregate(
 ): void {
   const { kinds } = placement.demands.spreading(relation, body);
   const steps = twoStep(body, kinds, placement.typing.columnsOf(relation.name));
-  const partial = placement.addRelation(relation, [...body.keys, ...steps.partial], {
+  const partial = placement.addPartial(relation, [...body.keys, ...steps.partial], {
     kind: "aggregate",
     input: body.input,
     keys: body.keys,
@@ -66,7 +66,7 @@ function splitAggregate(
 
 function splitDistinct(placement: Placement, relation: Relation, place: Place): void {
   const select = relation.columns.map((name) => ({ name, expr: column("t", name) }));
-  const partial = placement.addRelation(relation, select, relation.body);
+  const partial = placement.addPartial(relation, select, relation.body);
   placement.typing.noteKeys(partial, relation.name, select);
   placement.settle(partial, place);
   const target = exchangePartial(placement, relation.name, partial, relation.columns);
@@ -86,7 +86,7 @@ function splitLimit(
   }
   const select = relation.columns.map((name) => ({ name, expr: column("t", name) }));
   const limit = constant("BIGINT", rows);
-  const partial = placement.addRelation(relation, select, { ...body, limit, offset: undefined });
+  const partial = placement.addPartial(relation, select, { ...body, limit, offset: undefined });
   placement.settle(partial, place);
   const target = exchangePartial(placement, relation.name, partial, []);
   placement.relations.add({ ...relation, body: { ...body, input: partial } });

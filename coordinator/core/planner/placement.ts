@@ -31,6 +31,7 @@ export class Placement {
   readonly lineage: Lineage;
   readonly demands: Demands;
   readonly typing: Typing;
+  private readonly partials = new Set<string>();
   private readonly chosen = new Map<string, readonly KeySet[]>();
   private all: readonly Demand[] = [];
 
@@ -229,6 +230,11 @@ export class Placement {
     this.places.settle(name, place.id, this.derivedCut(name, place));
   }
 
+  /** Was the relation added to hold what tasks make of their own rows, before these are combined? */
+  isPartial(name: string): boolean {
+    return this.partials.has(name);
+  }
+
   /** Is the anchor much smaller than a source (grouped, cut to a top-n, or one row a file)? */
   isReduced(anchor: string): boolean {
     const { body } = this.relations.get(anchor);
@@ -272,6 +278,13 @@ export class Placement {
       set.exprs.every((expr) => names.includes(columnRef(expr)?.name ?? ""));
     const [best] = chooseKeySets(mine, this.demands, { allowed: within });
     return best ?? keySet(names.map((entry) => column("t", entry)));
+  }
+
+  /** A relation whose rows are combined into those of `like`. */
+  addPartial(like: Relation, columns: readonly { name: string }[], body: Body): string {
+    const name = this.addRelation(like, columns, body);
+    this.partials.add(name);
+    return name;
   }
 
   addRelation(like: Relation, columns: readonly { name: string }[], body: Body): string {

@@ -111,7 +111,7 @@ class PlanText {
   }
 
   private stage(draft: DraftStage, id: string): StagePlan {
-    const { source } = draft.place;
+    const { source } = draft;
     const outputs: StageOutput[] = [
       ...draft.sends.map((send) => ({
         kind: "exchange" as const,
@@ -149,9 +149,10 @@ class PlanText {
   ): readonly StagePlan[] {
     const sends = drafts.flatMap((draft) => draft.sends);
     return stages.map((stage, index) => {
-      const place = drafts[index]?.place;
+      const places = drafts[index]?.places ?? [];
       if (stage.input.kind === "scan") return stage;
-      const exchanges = sends.filter((send) => send.place === place).map((send) => send.id);
+      const read = sends.filter((send) => places.includes(send.place));
+      const exchanges = read.map((send) => send.id);
       exchanges.sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
       return { ...stage, input: { kind: "exchange", exchanges } };
     });

@@ -12,6 +12,7 @@ import { addNeeds, type Needs, noteInputs } from "./pruning.ts";
 import { pushedFilter } from "./pushdown.ts";
 import { inModel } from "./refusal.ts";
 import { inputsOf, type Relation } from "./relation.ts";
+import { type Siblings, siblingPlaces } from "./siblings.ts";
 import { cast, column, columnRefs, type Item, mapColumns, type Tree } from "./tree.ts";
 
 /** A model as it is written. */
@@ -40,7 +41,9 @@ export interface DraftExchange {
 }
 
 export interface DraftStage {
-  readonly place: Place;
+  readonly places: Siblings;
+  /** The scanned source; undefined for a stage fed by exchanges. */
+  readonly source: string | undefined;
   readonly tables: readonly DraftTable[];
   readonly sends: readonly DraftExchange[];
   readonly writes: readonly {
@@ -64,52 +67,53 @@ export function draftStages(
   written: readonly Written[],
   exchangeId: (number: number) => string,
 ): readonly DraftStage[] {
-  const order = runningOrder(placement.places.list, placement);
+  const order = siblingPlaces(placement);
   const ids = new Map<Exchange, string>();
-  for (const exchange of order.flatMap((place) => place.exchanges))
-    ids.set(exchange, exchangeId(ids.size));
+  for (const exchange of order.flatMap(exchangesOf)) ids.set(exchange, exchangeId(ids.size));
   const sent = new Map<Exchange, Sent>();
   const stages: DraftStage[] = [];
-  for (const place of [...order].reverse()) {
-    const outgoing = order.flatMap((target) =>
-      target.exchanges
-        .filter((entry) => entry.from === place.id && sent.has(entry))
-        .map((exchange) => ({ exchange, target })),
-    );
-    const mine = written.filter((entry) => homeOf(placement, entry.relation) === place);
+  for (const places of [...order].reverse()) {
+    const outgoing = order
+      .flat()
+      .flatMap((target) =>
+        target.exchanges
+          .filter((entry) => isHere(places, entry.from) && sent.has(entry))
+          .map((exchange) => ({ exchange, target })),
+      );
+    const mine = written.filter((entry) => isHere(places, homeOf(placement, entry.relation)));
     if (outgoing.length === 0 && mine.length === 0) continue;
-    stages.unshift(new StageDraft(placement, place, ids).draft(outgoing, mine, sent));
+    stages.unshift(new StageDraft(placement, places, ids).draft(outgoing, mine, sent));
   }
   return stages;
 }
 
-function homeOf(placement: Placement, relation: string): Place {
-  return placement.places.get(placement.places.homeOf(placement.anchor(relation)));
+function exchangesOf(places: Siblings): readonly Exchange[] {
+  return places.flatMap((place) => place.exchanges);
 }
 
-/** Places with every sender before its readers, otherwise in the order they were opened. */
-function runningOrder(places: readonly Place[], placement: Placement): readonly Place[] {
-  const done: Place[] = [];
-  const visit = (place: Place): void => {
-    if (done.includes(place)) return;
-    for (const exchange of place.exchanges) visit(placement.places.get(exchange.from));
-    done.push(place);
-  };
-  for (const place of places) visit(place);
-  return done;
+function isHere(places: Siblings, id: number): boolean {
+  return places.some((place) => place.id === id);
+}
+
+function homeOf(placement: Placement, relation: string): number {
+  return placement.places.homeOf(placement.anchor(relation));
 }
 
 class StageDraft {
   private readonly placement: Placement;
-  private readonly place: Place;
+  private readonly places: Siblings;
+  private readonly source: string | undefined;
+  private readonly exchanges: readonly Exchange[];
   private readonly ids: ReadonlyMap<Exchange, string>;
   private readonly needs: Needs = new Map();
   private readonly readers = new Map<string, number>();
   private readonly slim = new Map<string, Relation>();
 
-  constructor(placement: Placement, place: Place, ids: ReadonlyMap<Exchange, string>) {
+  constructor(placement: Placement, places: Siblings, ids: ReadonlyMap<Exchange, string>) {
     this.placement = placement;
-    this.place = place;
+    this.places = places;
+    this.source = places[0]?.source;
+    this.exchanges = exchangesOf(places);
     this.ids = ids;
   }
 
@@ -140,12 +144,13 @@ class StageDraft {
     for (const name of [...order].reverse()) {
       if (!this.isTable(name)) this.noteInputsOf(name);
     }
-    for (const exchange of this.place.exchanges) {
+    for (const exchange of this.exchanges) {
       if (this.needs.has(exchange.anchor))
         sent.set(exchange, this.sentColumns(exchange, filters.get(exchange) ?? []));
     }
     return {
-      place: this.place,
+      places: this.places,
+      source: this.source,
       tables: this.tables(order, sent),
       sends: outgoing.map(({ exchange, target }) =>
         this.send(exchange, target, must(sent.get(exchange), "drafted")),
@@ -170,7 +175,7 @@ class StageDraft {
   }
 
   private incoming(name: string): Exchange | undefined {
-    return this.place.exchanges.find((entry) => entry.anchor === name);
+    return this.exchanges.find((entry) => entry.anchor === name);
   }
 
   /** Is the relation there as a table, rather than computed in this stage? */
@@ -200,7 +205,7 @@ class StageDraft {
   /** Filters that every reader of an exchange has are applied by the sender and dropped here. */
   private slimReaders(order: readonly string[]): Map<Exchange, readonly Tree[]> {
     const filters = new Map<Exchange, readonly Tree[]>();
-    for (const exchange of this.place.exchanges) {
+    for (const exchange of this.exchanges) {
       const readers = order
         .filter((name) => !this.isTable(name))
         .map((name) => this.relation(name))
@@ -249,7 +254,7 @@ class StageDraft {
       }
       const base = this.baseKind(name);
       if (base !== undefined) {
-        const here = base === "dimension" || this.place.source === this.placement.sourceOf(name);
+        const here = base === "dimension" || this.source === this.placement.sourceOf(name);
         assert(here, `${name} is read where it is scanned`);
         return [];
       }
@@ -330,7 +335,7 @@ class StageDraft {
   }
 
   private scanned(order: readonly string[]): Pick<DraftStage, "keep" | "files"> {
-    const { source } = this.place;
+    const { source } = this;
     const files = order.some((name) => this.baseKind(name) === "files");
     if (source === undefined) return { keep: [], files: false };
     const declared = this.placement.relations.get(source).columns;
