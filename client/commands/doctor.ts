@@ -99,7 +99,10 @@ async function duckdbVersion(): Promise<string> {
 
 async function natsProgram(): Promise<string> {
   const script = join(projectRoot(), "scripts/nats-server");
-  const { stdout } = await promisify(execFile)(script, ["--offline"]);
+  const { stdout } = await promisify(execFile)(script, ["--offline"]).catch((error: unknown) => {
+    const said = String((error as { stderr?: unknown }).stderr ?? error).trim();
+    throw fail("unavailable", `${said}; get one with: scripts/nats-server`, {}, error);
+  });
   const path = stdout.trim();
   const version = await promisify(execFile)(path, ["--version"]);
   return `${path} (${version.stdout.trim()})`;

@@ -2,8 +2,12 @@
  * `daymill generate`: a day of made-up records with its truth, for trying things out. The work is scripts/generate.
  */
 import type { Command } from "commander";
-import { generate } from "../../scripts/generate/generate.ts";
-import { fail } from "../../shared/kernel/failure.ts";
+import {
+  type GenerateOptions,
+  type GenerateSummary,
+  generate,
+} from "../../scripts/generate/generate.ts";
+import { DaymillError, fail } from "../../shared/kernel/failure.ts";
 import { checkDay, finish, printing, show, wholeNumber } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { formatBytes, formatCount } from "../format.ts";
@@ -46,6 +50,18 @@ export function generateCommand(): Command {
     .action((options: GenerateCommandOptions) => finish(() => run(options)));
 }
 
+/** Folders that cannot be made and disks that are full are the user's news, not a defect. */
+async function writing(root: string, asked: GenerateOptions): Promise<GenerateSummary> {
+  try {
+    return await generate(asked);
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code;
+    if (error instanceof DaymillError || errno === undefined) throw error;
+    const text = `files cannot be written under ${root} (${errno}); check --root and its disk`;
+    throw fail("storageFailed", text, { errno }, error);
+  }
+}
+
 async function run(options: GenerateCommandOptions): Promise<number> {
   const whole = (option: string, text: string | undefined) =>
     text === undefined ? undefined : wholeNumber(option, text, 0, Number.MAX_SAFE_INTEGER);
@@ -57,7 +73,7 @@ async function run(options: GenerateCommandOptions): Promise<number> {
   if (!(malformedShare >= 0 && malformedShare <= 1)) {
     throw fail("badRequest", `--malformed ${options.malformed}: a share from 0 to 1 is expected`);
   }
-  const made = await generate({
+  const made = await writing(options.root, {
     root: options.root,
     day: checkDay(options.day),
     rows: wholeNumber("--rows", options.rows, 1, Number.MAX_SAFE_INTEGER),

@@ -194,6 +194,17 @@ test("generate makes files and says what is in them", async () => {
   expect(JSON.parse(out)).toMatchObject({ day: "2026-01-15", lines: 1_000 });
 });
 
+test("a root that cannot be written is told as such", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "daymill-generate-"));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  const root = join(folder, "file");
+  writeFileSync(root, "");
+  const args = ["generate", "--root", root, "--day", "2026-01-15", "--rows", "1000"];
+  const { code, err } = await daymill(...args);
+  expect(code).toBe(69);
+  expect(err).toMatch(/^error: files cannot be written under .* \(ENOTDIR\); check --root/);
+});
+
 test("down says when there is nothing to stop, and never touches a process that is not ours", async () => {
   const work = mkdtempSync(join(tmpdir(), "daymill-down-"));
   cleanups.push(() => rmSync(work, { recursive: true, force: true }));
