@@ -6,11 +6,17 @@ import type { RunStatus, StageStatus } from "../shared/adapters/grpc-types.ts";
 import { formatBytes, formatDuration, formatShort } from "./format.ts";
 
 const barWidth = 24;
+/** On a terminal of fewer columns than this the bar is short, so that the figures fit. */
+const roomyWidth = 100;
+const shortBarWidth = 10;
 
 /** The whole picture of a run for a terminal of `width` columns; `wallMs` is now. */
 export function progressLines(run: RunStatus, wallMs: number, width: number): readonly string[] {
   const labelWidth = Math.max(8, ...run.stages.map((stage) => stage.label.length));
-  return [headline(run, wallMs), ...run.stages.map((stage) => stageLine(stage, labelWidth, wallMs))]
+  return [
+    headline(run, wallMs),
+    ...run.stages.map((stage) => stageLine(stage, labelWidth, width, wallMs)),
+  ]
     .concat(run.warnings.map((warning) => `  ! ${warning}`))
     .map((line) => (line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`));
 }
@@ -20,11 +26,11 @@ function headline(run: RunStatus, wallMs: number): string {
   return `${run.runId}  ${run.state}  ${formatDuration(end - run.createdMs)}`;
 }
 
-function stageLine(stage: StageStatus, labelWidth: number, wallMs: number): string {
+function stageLine(stage: StageStatus, labelWidth: number, width: number, wallMs: number): string {
   const share = stage.tasks === 0 ? 0 : stage.done / stage.tasks;
-  const tasks = `${stage.done}/${stage.tasks}`.padStart(9);
+  const tasks = `${stage.done}/${stage.tasks}`.padStart(7);
   const parts = [
-    `  ${stage.label.padEnd(labelWidth)} ${bar(share)} ${tasks}`,
+    `  ${stage.label.padEnd(labelWidth)} ${bar(share, width < roomyWidth ? shortBarWidth : barWidth)} ${tasks}`,
     ...facts(stage, wallMs),
   ];
   return parts.join("  ");
@@ -45,10 +51,10 @@ function facts(stage: StageStatus, wallMs: number): readonly string[] {
   return found;
 }
 
-/** `0` to `1` as a bar of fixed width; full only when all is done. */
-export function bar(share: number): string {
-  const full = Math.min(barWidth, Math.floor(Math.max(0, share) * barWidth));
-  return "█".repeat(full) + "░".repeat(barWidth - full);
+/** `0` to `1` as a bar of so many columns; full only when all is done. */
+export function bar(share: number, columns = barWidth): string {
+  const full = Math.min(columns, Math.floor(Math.max(0, share) * columns));
+  return "█".repeat(full) + "░".repeat(columns - full);
 }
 
 /** Plain lines for what changed between two statuses (`before` undefined: from nothing). */

@@ -34,7 +34,8 @@ async function main(): Promise<number> {
   }
   prepareWork(options.work);
   const say = (line: string) => (options.json ? process.stderr : process.stdout).write(`${line}\n`);
-  say(`starting a cluster of 2 coordinators and ${options.executors} executors in ${options.work}`);
+  const executors = options.executors === 1 ? "1 executor" : `${options.executors} executors`;
+  say(`starting a cluster of 2 coordinators and ${executors} in ${options.work}`);
   const { threads } = options;
   const cluster = await startLocalCluster({
     work: options.work,

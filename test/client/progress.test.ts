@@ -30,9 +30,16 @@ const run: RunStatus = { ...emptyRun, createdMs: 1_000, stages: [scan, reduce] }
 test("bars per stage on a terminal", () => {
   expect(progressLines(run, 3_000, 120)).toEqual([
     "ipdr-daily.2026-01-15.r1  running  2.0 s",
-    "  scan ipdr ██████░░░░░░░░░░░░░░░░░░      4/16  2 running  1.23 M rows  286 MiB  617 k rows/s  1 failed attempts",
-    "  reduce x0 ░░░░░░░░░░░░░░░░░░░░░░░░       0/8",
+    "  scan ipdr ██████░░░░░░░░░░░░░░░░░░    4/16  2 running  1.23 M rows  286 MiB  617 k rows/s  1 failed attempts",
+    "  reduce x0 ░░░░░░░░░░░░░░░░░░░░░░░░     0/8",
   ]);
+});
+
+test("on 80 columns the bar gives way, not the figures", () => {
+  const stage = { ...scan, label: "reduce x1+x2+x3+x4+x5", running: 0, failedAttempts: 0 };
+  expect(progressLines({ ...run, stages: [stage] }, 3_000, 80)[1]).toBe(
+    "  reduce x1+x2+x3+x4+x5 ██░░░░░░░░    4/16  1.23 M rows  286 MiB  617 k rows/s",
+  );
 });
 
 test("lines never wrap on a narrow terminal", () => {
