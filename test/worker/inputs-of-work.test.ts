@@ -91,6 +91,12 @@ describe("input of a map task", () => {
     ]);
   });
 
+  test("a folder called like a column does not replace what the file says", async () => {
+    const done = await run(root.write("raw/c=7/a.csv", "1,x,2\n"));
+    const path = join(root.path, done.files[0]?.path ?? "");
+    expect(await query(`SELECT c FROM read_parquet('${path}')`)).toEqual([["2"]]);
+  });
+
   test("several files keep their own accounts", async () => {
     const files = [
       root.write("raw/a.csv", "1,x,2\n\n"),

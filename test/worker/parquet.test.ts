@@ -83,3 +83,10 @@ test("a missing column, fewer rows than planned and a cut file are named", async
     failure: { code: "inputMalformed", message: expect.stringContaining("raw/c.parquet") },
   });
 });
+
+test("a folder called like a column does not replace what the file says", async () => {
+  const file = await parquet("raw/s=other/p.parquet", "SELECT 1::BIGINT AS a, 'mine' AS s");
+  const done = await runWork(copyWork(spec, [file]), delivery(), context(root));
+  const path = join(root.path, done.files[0]?.path ?? "");
+  expect(await query(`SELECT s FROM read_parquet('${path}')`)).toEqual([["mine"]]);
+});

@@ -29,6 +29,8 @@ export function csvTable(
     `escape = ${sqlText(csv.escape)}`,
     `nullstr = ${sqlText(csv.nullString)}`,
     "compression = 'none'",
+    // Folders like gw=3 would replace a declared column of that name.
+    "hive_partitioning = false",
     `max_line_size = ${limits.lineBytesMax}`,
     `buffer_size = ${limits.scanBufferBytes}`,
     // A quoted line feed may lie where two threads would divide the file.

@@ -19,7 +19,7 @@ export async function runCheck(attempt: Attempt, work: CheckWork): Promise<WorkR
   for (const file of files) paths.push(await insideRoot(context.root, file));
   const rows =
     files.length > 0
-      ? `SELECT ${castColumns(columns)} FROM read_parquet([${paths.map(sqlText).join(", ")}])`
+      ? `SELECT ${castColumns(columns)} FROM read_parquet([${paths.map(sqlText).join(", ")}], hive_partitioning = false)`
       : `SELECT ${nulls(work)} WHERE false`;
   await engine.run(`CREATE VIEW ${sqlName(check.model)} AS ${rows}`, what);
   const result = await engine.rows(`SELECT COLUMNS(*)::VARCHAR FROM (${check.sql}) LIMIT 2`, what);

@@ -102,7 +102,10 @@ async function rowsIn(scan: ParquetScan, path: string): Promise<number> {
 /** Declared columns whose type in the file is another one. Errors: `inputMalformed` for a missing column. */
 async function misfits(scan: ParquetScan, path: string): Promise<readonly Column[]> {
   const described = await reading(scan, () =>
-    scan.engine.rows(`DESCRIBE SELECT * FROM read_parquet(${sqlText(path)})`, scan.file.path),
+    scan.engine.rows(
+      `DESCRIBE SELECT * FROM read_parquet(${sqlText(path)}, hive_partitioning = false)`,
+      scan.file.path,
+    ),
   );
   const types = new Map(described.map((row) => [row[0]?.toLowerCase(), row[1]]));
   return scan.columns.filter(({ name, type }) => {
@@ -119,7 +122,7 @@ async function misfits(scan: ParquetScan, path: string): Promise<readonly Column
 }
 
 function rangeOf(scan: ParquetScan, path: string): string {
-  const rows = `read_parquet(${sqlText(path)}, file_row_number = true)`;
+  const rows = `read_parquet(${sqlText(path)}, file_row_number = true, hive_partitioning = false)`;
   if (scan.rows === undefined) return rows;
   const { from, to } = scan.rows;
   return `(SELECT * FROM ${rows} WHERE file_row_number >= ${from} AND file_row_number < ${to})`;
