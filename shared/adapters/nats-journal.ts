@@ -90,6 +90,8 @@ class NatsJournal implements Journal {
       const most = `at most ${limits.journalMessageBytesMax} fit one record`;
       throw fail("messageTooLarge", `could not ${doing}: ${bytes} bytes, ${most}`);
     }
+    // Nothing was found in it: the servers may have lost the stream itself since we made it.
+    if (expected === 0) await this.make();
     try {
       const expect = { streamName: this.#name, lastSequence: expected };
       return (await this.#client.publish(this.#subject, text, { expect, ...request })).seq;
