@@ -124,6 +124,9 @@ export const limits = {
   plainFileBytesMax: 64 * 1024 * MiB,
   /** Read buffer of a CSV scan; DuckDB's own default is 16 lines of the largest size, twice per thread. */
   scanBufferBytes: 8_000_000,
+  /** Files that one scan reads together, and their plain bytes: opening a query costs as much as 0.5 MB of lines. */
+  scanBatchFilesMax: 100,
+  scanBatchBytesMax: 64 * MiB,
   /** Share of a worker's memory that its engine may use; the rest is for exchange buffers. */
   engineMemoryShare: 0.75,
   // --- workers

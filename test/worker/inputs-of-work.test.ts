@@ -74,7 +74,7 @@ describe("input of a map task", () => {
     expect(changedAt).toBeGreaterThan(0);
   });
 
-  const reading = (name: string) => existsSync(join(root.temp, name, "plain.csv"));
+  const reading = (name: string) => existsSync(join(root.temp, name, "plain-0.csv"));
 
   test("a wrong column count in every line is all rejects, nothing is lost", async () => {
     const done = await run(root.write("raw/a.csv", "1,2\n3,4\n5,6\n"));

@@ -75,7 +75,7 @@ async function countBad(request: BadLinesRequest, block: Block): Promise<number>
   const { engine, columns } = request;
   return await withBlock(request, block, async (path, csv) => {
     const rows = await engine.rows(
-      `SELECT count(*)::VARCHAR FROM ${csvTable(csv, columns, path, "skip")} WHERE ${readsAll(columns)}`,
+      `SELECT count(*)::VARCHAR FROM ${csvTable(csv, columns, [path], "skip")} WHERE ${readsAll(columns)}`,
       `file ${request.file}`,
     );
     const header = csv.header ? 1 : 0;
@@ -91,7 +91,7 @@ async function noteBad(request: BadLinesRequest, block: Block): Promise<number> 
   const known = await noteShort(request, short.lines);
   return await withBlock(request, { ...block, bytes: short.bytes }, async (path, csv) => {
     await engine.rows(
-      `SELECT count(*) FROM ${csvTable(csv, columns, path, "note")} WHERE ${readsAll(columns)}`,
+      `SELECT count(*) FROM ${csvTable(csv, columns, [path], "note")} WHERE ${readsAll(columns)}`,
       `file ${file}`,
     );
     const found = await collectRejects(engine, { file, before: block.before, defectsPath });

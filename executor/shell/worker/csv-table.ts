@@ -12,11 +12,11 @@ export type BadLines = "skip" | "note";
 /** Tables that a reading with `note` leaves behind. */
 export const noteTables = ["__errors", "__scans"] as const;
 
-/** `read_csv(…)` with all declared columns. */
+/** `read_csv(…)` with all declared columns; `file_index` counts the paths from 0. */
 export function csvTable(
   csv: CsvOptions,
   columns: readonly Column[],
-  path: string,
+  paths: readonly string[],
   badLines: BadLines,
 ): string {
   const declared = columns.map(({ name, type }) => `${sqlText(name)}: ${sqlText(type)}`);
@@ -42,7 +42,7 @@ export function csvTable(
   if (csv.decimalSeparator !== "") {
     options.push(`decimal_separator = ${sqlText(csv.decimalSeparator)}`);
   }
-  return `read_csv(${sqlText(path)}, ${options.join(", ")})`;
+  return `read_csv([${paths.map(sqlText).join(", ")}], ${options.join(", ")})`;
 }
 
 const noteOptions = [

@@ -35,17 +35,20 @@ async function load(attempt: Attempt, { spec, file }: DimensionInput): Promise<v
   const common = {
     engine,
     root: context.root,
-    file,
     columns: spec.columns,
     table: spec.name,
-    select: spec.columns.map(({ name }) => sqlName(name)),
     signal: context.signal,
   };
-  const account =
-    spec.format === "parquet"
-      ? await scanParquet(common)
-      : await scanCsv({ ...common, folder, gzip: spec.format === "csv.gz", csv: spec.csv });
-  if (account.rejects > 0) throw await refused(attempt, spec.name, account);
+  const select = spec.columns.map(({ name }) => sqlName(name));
+  const { csv, format } = spec;
+  const one = { select: () => select, numberColumn: undefined };
+  const accounts =
+    format === "parquet"
+      ? [await scanParquet({ ...common, file, select })]
+      : await scanCsv({ ...common, ...one, folder, gzip: format === "csv.gz", csv }, [file]);
+  for (const account of accounts) {
+    if (account.rejects > 0) throw await refused(attempt, spec.name, account);
+  }
 }
 
 async function refused(attempt: Attempt, name: string, account: FileAccount): Promise<Error> {

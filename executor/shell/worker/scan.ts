@@ -1,6 +1,6 @@
 /**
  * The files of a split as a relation named like their source: kept columns only, rejects taken out, event-time rule
- * applied. Files are read one after the other, so that every count belongs to one file.
+ * applied. Every row is numbered by its file where a count needs it, so that every count belongs to one file.
  */
 import { join } from "node:path";
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
@@ -16,6 +16,8 @@ import { scanCsv } from "./scan-csv.ts";
 import { scanParquet } from "./scan-parquet.ts";
 
 const scanTable = "__scan";
+/** Holds the index of the row's file in the split. */
+const fileColumn = "__file";
 
 export interface Scanned {
   readonly accounts: readonly FileAccount[];
@@ -32,6 +34,8 @@ interface ScanShape {
   readonly inFile: EventSql | undefined;
   /** Over the columns of the scan table. */
   readonly inTable: EventSql | undefined;
+  /** Does the scan table tell rows of different files apart? */
+  readonly numbered: boolean;
   /** The event-time column, where the stage does not keep it anyway. */
   readonly time: Column | undefined;
 }
@@ -42,15 +46,12 @@ export async function scanSplit(attempt: Attempt, work: MapWork): Promise<Scanne
   if (stage.input.kind !== "scan") throw fail("internal", `stage ${stage.id} is no scan`);
   const shape = shapeOf(work, stage.input.keep);
   await createScanTable(attempt, shape);
-  const read: FileAccount[] = [];
   let [rows, bytes] = [0, 0];
-  for (const [index, file] of split.files.entries()) {
-    const account = await scanFile(attempt, work, file, selectList(shape, index));
-    read.push(account);
+  const read = await scanFiles(attempt, work, shape, (account) => {
     rows += account.lines;
-    bytes += Math.min(account.plainBytes, file.size);
+    bytes += Math.min(account.plainBytes, account.file.size);
     attempt.context.progress(rows, bytes);
-  }
+  });
   const found =
     shape.inTable === undefined ? new Map() : await eventsByFile(attempt, shape.inTable);
   const accounts = read.map((account, index) => withEvents(account, found.get(index), shape.rule));
@@ -66,7 +67,14 @@ function shapeOf(work: MapWork, names: readonly string[]): ScanShape {
   const name = source.eventTime?.column;
   const inFile = name === undefined ? undefined : eventSql(source, day, sqlName(name));
   if (name === undefined || inFile === undefined) {
-    return { source, keep, rule: "keep", inFile: undefined, inTable: undefined, time: undefined };
+    const numbered = source.format !== "parquet" && work.split.files.length > 1;
+    const untimed = {
+      rule: "keep",
+      inFile: undefined,
+      inTable: undefined,
+      time: undefined,
+    } as const;
+    return { source, keep, numbered, ...untimed };
   }
   const kept = names.includes(name);
   return {
@@ -74,6 +82,7 @@ function shapeOf(work: MapWork, names: readonly string[]): ScanShape {
     keep,
     rule: source.eventTime?.outside ?? "keep",
     inFile,
+    numbered: true,
     inTable: kept ? inFile : eventSql(source, day, "__time"),
     time: kept ? undefined : declared(source, name),
   };
@@ -86,13 +95,13 @@ function declared(source: SourceSpec, name: string): Column {
 }
 
 /**
- * Beside the kept columns: `__file` and `__time` for the accounts of event time, `__outside` for rows that leave,
+ * Beside the kept columns: `__file` for what is counted by file, `__time` for event times, `__outside` for rows that leave,
  * `__row` so that a table of no columns still has rows.
  */
 async function createScanTable(attempt: Attempt, shape: ScanShape): Promise<void> {
   const { source, keep, rule, time } = shape;
   const list = keep.map(({ name, type }) => `${sqlName(name)} ${type}`);
-  if (shape.inTable !== undefined) list.push("__file INTEGER");
+  if (shape.numbered) list.push(`${fileColumn} INTEGER`);
   if (time !== undefined) list.push(`__time ${time.type}`);
   if (rule === "reject") list.push("__outside VARCHAR");
   if (rule === "late_table") {
@@ -106,10 +115,11 @@ async function createScanTable(attempt: Attempt, shape: ScanShape): Promise<void
   );
 }
 
-function selectList(shape: ScanShape, index: number): readonly string[] {
-  const { source, keep, rule, time, inFile } = shape;
+/** `file`: SQL for the index of the row's file. */
+function selectList(shape: ScanShape, file: string): readonly string[] {
+  const { source, keep, rule, time, inFile, numbered } = shape;
   const list = keep.map(({ name }) => sqlName(name));
-  if (inFile !== undefined) list.push(String(index));
+  if (numbered) list.push(file);
   if (time !== undefined) list.push(sqlName(time.name));
   const all = source.columns.map(({ name }) => sqlName(name));
   if (inFile !== undefined && rule === "reject") {
@@ -124,30 +134,37 @@ function selectList(shape: ScanShape, index: number): readonly string[] {
   return list.length === 0 ? ["true"] : list;
 }
 
-async function scanFile(
+/** `done` is told every account as soon as it is there. */
+async function scanFiles(
   attempt: Attempt,
   work: MapWork,
-  file: FileFingerprint,
-  select: readonly string[],
-): Promise<FileAccount> {
+  shape: ScanShape,
+  done: (account: FileAccount) => void,
+): Promise<readonly FileAccount[]> {
   const { source, split } = work;
   const { engine, context, folder } = attempt;
-  const common = {
-    engine,
-    root: context.root,
-    file,
-    columns: source.columns,
-    table: scanTable,
-    select,
-    signal: context.signal,
-  };
-  if (source.format === "parquet") {
-    return await scanParquet(split.rows === undefined ? common : { ...common, rows: split.rows });
+  const { csv, columns } = source;
+  const { root, signal } = context;
+  const common = { engine, root, columns, table: scanTable, signal };
+  if (source.format !== "parquet") {
+    if (split.rows !== undefined) {
+      throw fail("internal", `source ${source.name}: a row range needs Parquet files`);
+    }
+    const select = (file: string): readonly string[] => selectList(shape, file);
+    const numberColumn = shape.numbered ? fileColumn : undefined;
+    const gzip = source.format === "csv.gz";
+    const scan = { ...common, folder, gzip, csv, select, numberColumn };
+    return await scanCsv(scan, split.files, done);
   }
-  if (split.rows !== undefined) {
-    throw fail("internal", `source ${source.name}: a row range needs Parquet files`);
+  const rows = split.rows === undefined ? {} : { rows: split.rows };
+  const accounts: FileAccount[] = [];
+  for (const [index, file] of split.files.entries()) {
+    const select = selectList(shape, String(index));
+    const account = await scanParquet({ ...common, ...rows, file, select });
+    accounts.push(account);
+    done(account);
   }
-  return await scanCsv({ ...common, folder, gzip: source.format === "csv.gz", csv: source.csv });
+  return accounts;
 }
 
 async function eventsByFile(attempt: Attempt, events: EventSql): Promise<Map<number, FileEvents>> {
