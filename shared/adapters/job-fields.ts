@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Column } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import { nearestName } from "../kernel/nearest.ts";
-import { isWireType, partitionColumn, wireTypes } from "../kernel/plan.ts";
+import { isWireType, wireTypes } from "../kernel/plan.ts";
 
 /** An object whose unknown keys are refused by name, with the nearest known one. */
 export function object<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
@@ -152,6 +152,12 @@ export function canonicalType(text: string): string | undefined {
   return isWireType(name) ? name : undefined;
 }
 
+/** Names that the workers give columns of their own, and DuckDB's virtual columns of files. */
+function isReservedColumn(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower.startsWith("__") || ["file_row_number", "filename", "file_index"].includes(lower);
+}
+
 /** A map `name: TYPE` or a list of `{name, type}`, in file order → columns with canonical types. */
 export const columns = z.unknown().transform((value, context): readonly Column[] => {
   const refuse = (message: string, path: (string | number)[] = []) =>
@@ -170,7 +176,7 @@ export const columns = z.unknown().transform((value, context): readonly Column[]
     const canonical = typeof type === "string" ? canonicalType(type) : undefined;
     if (typeof name !== "string" || !/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(name)) {
       refuse("a column's name is [A-Za-z_][A-Za-z0-9_]*", path);
-    } else if (name.toLowerCase() === partitionColumn || seen.has(name.toLowerCase())) {
+    } else if (isReservedColumn(name) || seen.has(name.toLowerCase())) {
       refuse(`the column name ${name} is reserved or used twice (case does not matter)`, path);
     } else if (canonical === undefined) {
       refuse(typeProblem(type), path);

@@ -203,6 +203,16 @@ describe("refused, with file, line, field and a way out", () => {
       good.replace("note:", "ID:"),
       /columns\.ID: the column name ID is reserved or used twice/,
     ],
+    [
+      "a column that the workers add themselves",
+      good.replace("note: text", "__file: text"),
+      /the column name __file is reserved/,
+    ],
+    [
+      "a column that DuckDB adds to files",
+      good.replace("note: text", "file_row_number: bigint"),
+      /the column name file_row_number is reserved/,
+    ],
     ["no columns", good.replace(/columns:.*/, "columns: {}"), /columns: columns are a map/],
     ["an unknown format", good.replace("format: csv", "format: json"), /^job\.yaml:5: .*format/],
     ["a path without day", good.replace("{day}", "all"), /path: a source's path holds \{day\}/],
