@@ -3,9 +3,9 @@
  * rows of a group meet? Also the canonical form of calls whose answer would follow the order of rows.
  */
 import type { Column } from "../../../shared/kernel/job.ts";
-import { anyRowAggregates, orderedAggregates } from "./functions.ts";
+import { aggregateNames, anyRowAggregates, orderedAggregates } from "./functions.ts";
 import { type Body, orderExpr } from "./relation.ts";
-import { type Item, keyOf, listOf, order, type Tree, textOf } from "./tree.ts";
+import { classOf, type Item, keyOf, listOf, order, type Tree, textOf } from "./tree.ts";
 
 export type CallKind =
   /** Partial results of any cut of the rows combine into the answer. */
@@ -103,4 +103,14 @@ export function spreadingOf(
     distinctArgument: one && !holistic ? first.argument : undefined,
     kinds,
   };
+}
+
+/** Is the expression itself a call of an aggregate, or GROUPING()? */
+export function isAggregateCall(expr: Tree): boolean {
+  const grouping = textOf(expr, "type") === "GROUPING_FUNCTION";
+  return (
+    grouping ||
+    (classOf(expr) === "FUNCTION" &&
+      aggregateNames.has(textOf(expr, "function_name").toLowerCase()))
+  );
 }

@@ -91,6 +91,10 @@ const session = [
   ..."txid_current in_search_path version pg_postmaster_start_time stats".split(" "),
   ..."add_parquet_key write_log sleep_ms query query_table json_execute_serialized_sql".split(" "),
 ];
+const aggregateMacros =
+  "geomean geometric_mean wavg weighted_avg json_group_array json_group_object json_group_structure".split(
+    " ",
+  );
 const environment = "getenv getvariable current_setting".split(" ");
 
 /** Why a function may not be called: clause-ready text with a way out; undefined when it may. */
@@ -100,6 +104,9 @@ export function forbiddenFunction(name: string): string | undefined {
   }
   if (approximate.includes(name)) {
     return "is approximate and depends on how rows are spread over tasks; use the exact count(DISTINCT …), quantile_cont(…) or GROUP BY with LIMIT";
+  }
+  if (aggregateMacros.includes(name)) {
+    return "is a macro over aggregates; write them out, e.g. exp(avg(ln(x))), sum(x * w) / sum(w), string_agg(…)";
   }
   if (timeNow.includes(name)) {
     return "has no meaning for a day's run; use now() or current_date, which are the run's logical time";

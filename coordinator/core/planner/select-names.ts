@@ -3,8 +3,8 @@
  * replaced by what they stand for, subqueries turned into relations.
  */
 
+import { isAggregateCall } from "./aggregates.ts";
 import { type Ctes, type Reading, readFrom } from "./from-clause.ts";
-import { aggregateNames } from "./functions.ts";
 import { freshItemName } from "./join-split.ts";
 import { ordinalOf } from "./modifiers.ts";
 import { Refusal } from "./refusal.ts";
@@ -183,15 +183,6 @@ function groupingSets(node: Tree): readonly (readonly number[])[] | undefined {
     Array.isArray(set) ? set.filter((entry) => typeof entry === "number") : [],
   );
   return list.length === 1 ? undefined : list;
-}
-
-export function isAggregateCall(expr: Tree): boolean {
-  const grouping = textOf(expr, "type") === "GROUPING_FUNCTION";
-  return (
-    grouping ||
-    (classOf(expr) === "FUNCTION" &&
-      aggregateNames.has(textOf(expr, "function_name").toLowerCase()))
-  );
 }
 
 function hasAggregate(expr: Tree): boolean {

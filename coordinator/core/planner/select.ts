@@ -3,13 +3,13 @@
  * output → DISTINCT → top-n. Names are resolved once, at the start; later steps only compare expressions.
  */
 
-import { orderCall } from "./aggregates.ts";
+import { isAggregateCall, orderCall } from "./aggregates.ts";
 import { type Ctes, type Reading, uniqueAlias } from "./from-clause.ts";
 import { freshItemName, splitJoins } from "./join-split.ts";
 import { addDistinct, addLimit, items } from "./modifiers.ts";
 import { Refusal } from "./refusal.ts";
 import { leavesOf, orderExpr, orderLike } from "./relation.ts";
-import { isAggregateCall, joinSingles, type Parts, resolveParts } from "./select-names.ts";
+import { joinSingles, type Parts, resolveParts } from "./select-names.ts";
 import {
   call,
   classOf,

@@ -2,8 +2,10 @@
  * Subqueries in expressions. Over dimensions alone they stay where they are. Over spread data, IN and EXISTS of a WHERE
  * become semi- or anti-joins and a scalar becomes a one-row join; anything else is refused by name.
  */
+import { isAggregateCall } from "./aggregates.ts";
 import { type Ctes, leaf, type Reading, readFrom } from "./from-clause.ts";
 import { freshItemName, splitJoins } from "./join-split.ts";
+import { ordinalOf } from "./modifiers.ts";
 import { Refusal } from "./refusal.ts";
 import type { From } from "./relation.ts";
 import { type Resolver, resolveNames, type Scope } from "./scope.ts";
@@ -19,6 +21,7 @@ import {
   isTree,
   listOf,
   mapColumns,
+  some,
   type Tree,
   textOf,
 } from "./tree.ts";
@@ -132,6 +135,31 @@ export function takePredicate(
   return takeExists(subject, (kind === "EXISTS") !== negated, ctes, growing, outer.scope, reading);
 }
 
+// They give several rows or none for one.
+const rowMakers = new Set(["unnest", "unlist", "generate_subscripts", "regexp_split_to_table"]);
+
+/** Has a SELECT rows exactly where its FROM and WHERE have some? Then EXISTS may ignore the rest of it. */
+function hasRowPerRow(node: Tree): boolean {
+  const changesRows = (expr: Tree): boolean =>
+    isAggregateCall(expr) || rowMakers.has(textOf(expr, "function_name").toLowerCase());
+  const sets = node["group_sets"];
+  return (
+    textOf(node, "aggregate_handling") !== "FORCE_AGGREGATES" &&
+    listOf(node, "group_expressions").length === 0 &&
+    (!Array.isArray(sets) || sets.length === 0) &&
+    !["having", "qualify", "sample"].some((clause) => isTree(node[clause])) &&
+    !listOf(node, "select_list").some((expr) => some(expr, changesRows)) &&
+    listOf(node, "modifiers").every(keepsSomeRow)
+  );
+}
+
+function keepsSomeRow(modifier: Tree): boolean {
+  const type = textOf(modifier, "type");
+  if (type !== "LIMIT_MODIFIER") return type === "ORDER_MODIFIER" || type === "DISTINCT_MODIFIER";
+  const limit = childOf(modifier, "limit");
+  return !isTree(modifier["offset"]) && limit !== undefined && (ordinalOf(limit) ?? 0) > 0;
+}
+
 function takeExists(
   subject: Tree,
   positive: boolean,
@@ -141,13 +169,8 @@ function takeExists(
   reading: Reading,
 ): boolean {
   const node = innerNode(subject);
-  const plain =
-    textOf(node, "type") === "SELECT_NODE" &&
-    listOf(node, "modifiers").length === 0 &&
-    listOf(node, "group_expressions").length === 0 &&
-    !isTree(node["having"]) &&
-    listOf(childOf(node, "cte_map") ?? {}, "map").length === 0;
-  if (!plain) return false;
+  if (textOf(node, "type") !== "SELECT_NODE") return false;
+  if (listOf(childOf(node, "cte_map") ?? {}, "map").length > 0) return false;
   const clause = readFrom(childOf(node, "from_table"), ctes, reading);
   const own = new Set(
     clause.scope.tables
@@ -167,6 +190,12 @@ function takeExists(
   );
   const correlated = parts.filter((part) => columnRefs(part).some((ref) => !own.has(ref.table)));
   if (correlated.length === 0) return false;
+  if (!hasRowPerRow(node)) {
+    throw new Refusal(
+      "EXISTS",
+      "that reads the query around it must be plain: SELECT … FROM … WHERE, without aggregates, unnest, GROUP BY, HAVING, QUALIFY, OFFSET or LIMIT 0; join with a subquery that has them instead",
+    );
+  }
   const split = splitJoins(
     clause.from,
     parts.filter((part) => !correlated.includes(part)),
