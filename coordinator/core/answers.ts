@@ -8,7 +8,7 @@ import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import { adoptManifest, runArranged, runPublished } from "./commit.ts";
 import type { Run } from "./durable.ts";
 import { movedAway } from "./outages.ts";
-import { endRun, inputsListed, streamsEnsured } from "./run-flow.ts";
+import { endRun, hasReadAll, inputsListed, streamsEnsured } from "./run-flow.ts";
 import type { Answered } from "./state.ts";
 import { log, retryLater, type Turn } from "./turn.ts";
 
@@ -42,6 +42,10 @@ export function answeredForRun(turn: Turn, id: string, answered: Answered): void
 function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): void {
   const { ask, tries } = answered;
   warn(turn, answered, why, run.id);
+  if (ask.kind === "ensureStreams" && hasReadAll(run)) {
+    streamsEnsured(turn, run, []);
+    return;
+  }
   if (ask.kind === "ensureStreams" && movedAway(turn, run, why)) return;
   const isCommit = ask.kind === "commit";
   const { retryable, counts } = classOf(why.code);

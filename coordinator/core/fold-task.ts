@@ -6,7 +6,7 @@ import { classOf } from "../../shared/kernel/failure.ts";
 import type { AttemptSuccess } from "../../shared/kernel/work.ts";
 import type { Attempt, Durable, Run, Stage, Task, TaskResult } from "./durable.ts";
 import type { Fact } from "./facts.ts";
-import { consumersOf, producersOf } from "./stage-graph.ts";
+import { consumersOf, isComplete, producersOf, readersOf, writesDataset } from "./stage-graph.ts";
 
 type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
 
@@ -104,17 +104,15 @@ export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused"
 export function foldOutputDropped(durable: Durable, run: Run, fact: Of<"outputDropped">): void {
   const found = locate(run, fact.stage, fact.task);
   if (found?.task.result?.attemptId !== fact.attemptId) return;
-  dropResult(durable, found.stage, fact.task);
+  dropResult(durable, run, found.stage, fact.task);
 }
 
+/** Rows that everybody has read are not made again: their producers' results stay. */
 export function foldExchangeLost(durable: Durable, run: Run, exchange: string): void {
   const scope = run.exchanges.get(exchange)?.scope;
   if (scope !== undefined) durable.kept.get(scope)?.outputs.clear();
-  for (const stage of producersOf(run, exchange)) {
-    stage.tasks.forEach((task, index) => {
-      if (task.result !== undefined) dropResult(durable, stage, index);
-    });
-  }
+  if (readersOf(run, exchange).every(isComplete)) return;
+  for (const stage of producersOf(run, exchange)) dropResults(durable, run, stage);
 }
 
 /** Whoever still writes to the old streams must not win: nobody will look for its rows there. */
@@ -131,8 +129,14 @@ export function foldExchangeMoved(durable: Durable, run: Run, fact: Of<"exchange
   durable.kept.set(former.scope, { ...kept, exchanges });
 }
 
+function dropResults(durable: Durable, run: Run, stage: Stage): void {
+  stage.tasks.forEach((task, index) => {
+    if (task.result !== undefined) dropResult(durable, run, stage, index);
+  });
+}
+
 /** Back to waiting; what its rows summed to is remembered, for consumers may have read them. */
-function dropResult(durable: Durable, stage: Stage, index: number): void {
+function dropResult(durable: Durable, run: Run, stage: Stage, index: number): void {
   const task = stage.tasks[index];
   const result = task?.result;
   if (task === undefined || result === undefined) return;
@@ -145,6 +149,15 @@ function dropResult(durable: Durable, stage: Stage, index: number): void {
   if (result.executor === "") stage.reused--;
   addSums(stage, result, -1);
   if (task.running.length === 0) stage.waiting.add(index);
+  if (writesDataset(run, stage)) voidChecks(durable, run);
+}
+
+/** What the checks saw is not what will be committed: they look again when the day is whole. */
+function voidChecks(durable: Durable, run: Run): void {
+  const checks = run.stages.find((stage) => stage.kind === "check");
+  if (checks === undefined || checks.waiting.size === checks.tasks.length) return;
+  voidAttempts(durable, run, checks);
+  dropResults(durable, run, checks);
 }
 
 /** A producer gave other rows than the ones that were read: whoever read the old ones runs again. */
@@ -154,7 +167,7 @@ function restartConsumers(durable: Durable, run: Run, producer: Stage): void {
     voidAttempts(durable, run, consumer);
     consumer.tasks.forEach((task, index) => {
       if (task.result === undefined) return;
-      dropResult(durable, consumer, index);
+      dropResult(durable, run, consumer, index);
       restarted = true;
     });
     if (restarted) restartConsumers(durable, run, consumer);

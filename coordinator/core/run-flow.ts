@@ -8,11 +8,12 @@ import { limits } from "../../shared/kernel/limits.ts";
 import { failedChecks } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
 import { dayKey, type Run } from "./durable.ts";
+import type { PlannedExchange } from "./facts.ts";
 import { keptWrites, purgeUnfinished } from "./losers.ts";
 import { joinedDimensions, planRun, scannedSources } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
-import { isComplete } from "./stage-graph.ts";
+import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, decide, publish, type Turn, tell } from "./turn.ts";
 
 /** The job that a run was created from. Kept for as long as a live run needs it. */
@@ -25,7 +26,13 @@ export function resumeRun(turn: Turn, run: Run): void {
   if (run.ending !== undefined) commitAborted(turn, run);
   else if (run.state === "planning") listInputs(turn, run.id);
   else if (run.state === "committing") arrangeRun(turn, run);
+  else if (hasReadAll(run)) advanceRun(turn, run);
   else ensureStreams(turn, run);
+}
+
+/** Checks read files only: a run that has come to them needs no stream any more. */
+export function hasReadAll(run: Run): boolean {
+  return run.stages.every((stage) => stage.kind === "check" || isComplete(stage));
 }
 
 export function listInputs(turn: Turn, id: string): void {
@@ -96,7 +103,8 @@ export function streamsEnsured(turn: Turn, run: Run, created: readonly string[])
   turn.state.streamsChecking.delete(run.id);
   turn.state.outages.delete(run.id);
   const isNew = new Set(created);
-  for (const exchange of run.exchanges.values()) {
+  // Later exchanges first: whoever has to fill one again has to read the earlier ones again.
+  for (const exchange of latestFirst(run)) {
     if (!exchange.streams.some((stream) => isNew.has(stream))) continue;
     if (!holdsOutputs(turn, run, exchange.exchange)) continue;
     decide(turn, { kind: "exchangeLost", run: run.id, exchange: exchange.exchange });
@@ -112,6 +120,12 @@ export function streamsEnsured(turn: Turn, run: Run, created: readonly string[])
   }
   changed(turn, run);
   advanceRun(turn, run);
+}
+
+function latestFirst(run: Run): PlannedExchange[] {
+  const depth = ({ exchange }: PlannedExchange) =>
+    Math.max(-1, ...producersOf(run, exchange).map((stage) => run.stages.indexOf(stage)));
+  return [...run.exchanges.values()].sort((a, b) => depth(b) - depth(a));
 }
 
 function holdsOutputs(turn: Turn, run: Run, exchange: string): boolean {

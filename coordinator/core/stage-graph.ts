@@ -10,6 +10,12 @@ export function outputsOf(plan: StagePlan): readonly string[] {
   return plan.outputs.flatMap((output) => (output.kind === "exchange" ? [output.exchange] : []));
 }
 
+/** Does the stage write files that checks look at? */
+export function writesDataset(run: Run, stage: Stage): boolean {
+  const plan = run.plan.stages[run.stages.indexOf(stage)];
+  return plan?.outputs.some((output) => output.kind === "dataset") ?? false;
+}
+
 /** Exchanges that a stage reads; none for a scan. */
 export function inputsOf(plan: StagePlan): readonly string[] {
   return plan.input.kind === "exchange" ? plan.input.exchanges : [];
@@ -20,6 +26,14 @@ export function producersOf(run: Run, exchange: string): readonly Stage[] {
   return run.stages.filter((_, index) => {
     const plan = run.plan.stages[index];
     return plan !== undefined && outputsOf(plan).includes(exchange);
+  });
+}
+
+/** Stages of the run that read the exchange. */
+export function readersOf(run: Run, exchange: string): readonly Stage[] {
+  return run.stages.filter((_, index) => {
+    const plan = run.plan.stages[index];
+    return plan !== undefined && inputsOf(plan).includes(exchange);
   });
 }
 
@@ -37,7 +51,9 @@ export function consumersOf(run: Run, producer: Stage): readonly Stage[] {
 export function isReady(run: Run, index: number): boolean {
   const stage = run.stages[index];
   if (stage === undefined) return false;
-  if (stage.kind === "check") return run.state === "checking";
+  if (stage.kind === "check") {
+    return run.state === "checking" && run.stages.every((one) => one === stage || isComplete(one));
+  }
   const plan = run.plan.stages[index];
   if (plan === undefined) return false;
   return inputsOf(plan).every((exchange) => producersOf(run, exchange).every(isComplete));
