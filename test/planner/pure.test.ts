@@ -35,6 +35,16 @@ describe("trees", () => {
     expect(printTree(parseTree(text))).toBe(text);
   });
 
+  test("numbers keep the engine's spelling, and no text is taken for one", () => {
+    const texts = [
+      '{"a":1000000000.0,"b":1.5,"c":1e300,"d":-2.5e-7,"e":[0.0,7]}',
+      '{"a":Infinity}',
+      `{"a":${JSON.stringify("\u0001number:5.0")},"b":${JSON.stringify("\u0001text:\u0001")}}`,
+      `{"a":${JSON.stringify('x"\u0001number:5"')},"b":${JSON.stringify('y"\u0001int:5')}}`,
+    ];
+    for (const text of texts) expect(printTree(parseTree(text))).toBe(text);
+  });
+
   test("source positions are dropped unless asked for", () => {
     const text = '{"class":"CONSTANT","query_location":7}';
     expect(parseTree(text)).toEqual({ class: "CONSTANT" });

@@ -5,7 +5,16 @@
 import type { Json } from "../../../shared/kernel/canonical.ts";
 import { forbiddenFunction } from "./functions.ts";
 import { Refusal } from "./refusal.ts";
-import { childOf, classOf, isTree, listOf, type Tree, textOf, textsOf } from "./tree.ts";
+import {
+  childOf,
+  classOf,
+  isOverflown,
+  isTree,
+  listOf,
+  type Tree,
+  textOf,
+  textsOf,
+} from "./tree.ts";
 
 export const pivotWay = "write one aggregate with FILTER (WHERE …) per output column";
 export const unpivotWay = "write one SELECT per column and UNION ALL them";
@@ -75,6 +84,17 @@ function checkExpression(expr: Tree): void {
       }
       return;
     }
+    case "CONSTANT":
+      if (isOverflown(expr)) {
+        throw new Refusal(
+          "number",
+          "is too large for a DOUBLE; write 'inf'::DOUBLE if you mean it",
+          {
+            position,
+          },
+        );
+      }
+      return;
     case "PARAMETER":
       throw new Refusal("parameter", "models have no parameters; write the value", { position });
     case "POSITIONAL_REFERENCE":

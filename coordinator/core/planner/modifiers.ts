@@ -17,7 +17,10 @@ export function addDistinct(input: string, reading: Reading): string {
 /** A bare integer constant: a position in the select list. */
 export function ordinalOf(expr: Tree): number | undefined {
   if (expr["class"] !== "CONSTANT") return undefined;
-  const value = childOf(expr, "value")?.["value"];
+  const constant = childOf(expr, "value") ?? {};
+  // 2.5 is DECIMAL(2,1) with the value 25.
+  if (textOf(childOf(constant, "type") ?? {}, "id") === "DECIMAL") return undefined;
+  const value = constant["value"];
   return typeof value === "number" && Number.isInteger(value) ? value : undefined;
 }
 

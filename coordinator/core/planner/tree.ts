@@ -15,14 +15,23 @@ export interface Item {
   readonly expr: Tree;
 }
 
-// An integer that a double cannot hold becomes a text that starts with a control character no user's text has.
-const numberOrText = /"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g;
+// A number that JavaScript would not print as the engine wrote it (beyond 2^53; 1e9 as 1000000000, an integer to the
+// engine; Infinity, no JSON at all) is kept as text: a mark and the engine's own token. Texts of the query that begin
+// with the mark's control character get a mark of their own, so neither is taken for the other.
+const textOrNumber = /"(?:[^"\\]|\\.)*"|-?(?:Infinity|NaN)|-?\d[\d.eE+-]*/g;
+const numberMark = "\u0001number:";
+const textMark = "\u0001text:";
+const printedNumberMark = JSON.stringify(numberMark).slice(0, -1);
+const printedTextMark = JSON.stringify(textMark).slice(0, -1);
+const plainInteger = /^-?\d{1,15}$/;
 
 /** JSON text of the engine → tree; source positions only when asked for (the canonical form has none). */
 export function parseTree(jsonText: string, keepPositions = false): Tree {
-  const safe = jsonText.replace(numberOrText, (token) =>
-    token.startsWith('"') ? token : `"\\u0001int:${token}"`,
-  );
+  const safe = jsonText.replace(textOrNumber, (token) => {
+    if (token.startsWith('"\\u0001')) return `${printedTextMark}${token.slice(1)}`;
+    if (token.startsWith('"') || plainInteger.test(token)) return token;
+    return `${printedNumberMark}${token}"`;
+  });
   const drop = (key: string, value: unknown) =>
     key === "query_location" && !keepPositions ? undefined : value;
   return JSON.parse(safe, drop) as Tree;
@@ -30,7 +39,18 @@ export function parseTree(jsonText: string, keepPositions = false): Tree {
 
 /** Tree → JSON text for the engine; the inverse of `parseTree`. */
 export function printTree(tree: Tree): string {
-  return canonicalJson(tree as Json).replace(/"\\u0001int:(-?\d+)"/g, "$1");
+  return canonicalJson(tree as Json).replace(/"(?:[^"\\]|\\.)*"/g, (token) => {
+    if (token.startsWith(printedNumberMark)) {
+      return token.slice(printedNumberMark.length, -1);
+    }
+    return token.startsWith(printedTextMark) ? `"${token.slice(printedTextMark.length)}` : token;
+  });
+}
+
+/** Is a constant beyond what its type holds, as `1e400`? */
+export function isOverflown(constantExpr: Tree): boolean {
+  const value = childOf(constantExpr, "value")?.["value"];
+  return value === `${numberMark}Infinity` || value === `${numberMark}-Infinity`;
 }
 
 /** The text under `key`, empty when absent. */
