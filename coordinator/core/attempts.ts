@@ -3,6 +3,7 @@
  * longer matters is acknowledged and changes nothing; the first success of a task wins, also of an attempt that was
  * given up as lost. A report is acknowledged only after what it changed is saved.
  */
+import { shortProducers } from "../../shared/kernel/exchange-intake.ts";
 import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
@@ -164,7 +165,10 @@ function fatalFailure(turn: Turn, place: Place, why: Failure): Failure | undefin
     const tried = `failed ${task.failures} times on ${task.failedOn.join(", ")}`;
     return failure(why.code, `${where} ${tried}; last: ${why.message}`, detail);
   }
-  if (task.starts < limits.attemptsPerTaskTotalMax) return undefined;
+  const { shorts = 0 } = task;
+  const isShortTooOften = shorts >= limits.exchangeShortsPerTaskMax;
+  // A start that found others' rows missing made progress: those are made again.
+  if (task.starts - shorts < limits.attemptsPerTaskTotalMax && !isShortTooOften) return undefined;
   return failure(
     why.code,
     `${where} was started ${task.starts} times; last: ${why.message}`,
@@ -181,16 +185,17 @@ function describe(stage: Stage, index: number): string {
 }
 
 /**
- * A reader missed rows of an exchange, or a writer its stream. A producer that is named runs again, and the streams
- * themselves are looked at.
+ * A reader missed rows of an exchange, or a writer its stream. The producers that are named run again, and the
+ * streams themselves are looked at.
  */
 function shortExchange(turn: Turn, run: Run, why: Failure): void {
-  const producer = String(why.detail?.["attempt"] ?? "");
+  const producers = new Set(shortProducers(why));
   run.stages.forEach((stage, index) => {
     stage.tasks.forEach((task, number) => {
-      if (producer === "" || task.result?.attemptId !== producer) return;
+      const { attemptId = "" } = task.result ?? {};
+      if (!producers.has(attemptId)) return;
       const at = { run: run.id, stage: index, task: number };
-      decide(turn, { kind: "outputDropped", ...at, attemptId: producer });
+      decide(turn, { kind: "outputDropped", ...at, attemptId });
     });
   });
   // Where one output is missing others may be, too: if the streams are new, all of them are.

@@ -110,6 +110,8 @@ export interface Task {
   lost?: string[];
   /** Attempts started so far, for whatever reason. */
   starts: number;
+  /** Attempts of these that ended because rows of other tasks were missing, which then ran again. */
+  shorts?: number;
   /** Failures that count against the budget. */
   failures: number;
   /** Executors on which it failed. */

@@ -2,6 +2,8 @@
  * What facts about tasks and attempts do to durable state. A task is waiting, running or done; `done` is left only
  * when its output was lost. Part of `fold`: in place, total, deciding nothing.
  */
+
+import { shortProducers } from "../../shared/kernel/exchange-intake.ts";
 import { classOf } from "../../shared/kernel/failure.ts";
 import type { AttemptSuccess } from "../../shared/kernel/work.ts";
 import type { Attempt, Durable, Run, Stage, Task, TaskResult } from "./durable.ts";
@@ -87,6 +89,9 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
     if (!task.failedOn.includes(attempt.executor)) task.failedOn.push(attempt.executor);
   }
   if (code === "outOfMemory") task.lowMemory = true;
+  if (code === "exchangeShort" && shortProducers(fact.failure).length > 0) {
+    task.shorts = (task.shorts ?? 0) + 1;
+  }
   if (task.result === undefined && task.running.length === 0) stage.waiting.add(attempt.task);
 }
 

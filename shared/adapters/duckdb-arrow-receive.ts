@@ -22,6 +22,7 @@ import {
   parsePartitionRows,
 } from "../kernel/exchange-layout.ts";
 import { DaymillError } from "../kernel/failure.ts";
+import { limits } from "../kernel/limits.ts";
 import { type ExchangePlan, partitionColumn } from "../kernel/plan.ts";
 import type { ExchangeRoute, Winner } from "../kernel/work.ts";
 import { decodeArrow } from "./arrow.ts";
@@ -136,7 +137,7 @@ function decode(intake: Intake, attemptId: string, body: Uint8Array, rows: numbe
     }
     return batch;
   } catch (error) {
-    const failure = exchangeShort(intake.stream, attemptId, "a message is damaged");
+    const failure = exchangeShort(intake.stream, [attemptId], "a message is damaged");
     throw new DaymillError(failure, error);
   }
 }
@@ -154,14 +155,18 @@ async function blame(
   try {
     await createTable(connection, plan, table, [producerColumn]);
     await load(connection, intake, table, source, true);
+    const wrong: string[] = [];
     for (let ordinal = 0; ordinal < winners.length; ordinal++) {
       const where = `${producerColumn} = ${ordinal}`;
       const found = await partitionTotals(connection, plan, table, where);
       if (sameTotals(found, expectedTotals(intake, ordinal))) continue;
-      const attemptId = attemptByOrdinal(intake, ordinal);
-      return exchangeShort(stream, attemptId, "its rows differ from its checksum");
+      wrong.push(attemptByOrdinal(intake, ordinal) ?? "");
+      if (wrong.length === limits.shortProducersNamedMax) break;
     }
-    return exchangeShort(stream, undefined, "the rows differed from their checksums once");
+    if (wrong.length === 0) {
+      return exchangeShort(stream, [], "the rows differed from their checksums once");
+    }
+    return exchangeShort(stream, wrong, "its rows differ from its checksum");
   } finally {
     await connection.run(`DROP TABLE IF EXISTS ${quoted(table)}`).catch(() => undefined);
   }

@@ -109,7 +109,7 @@ async function answering(
     const found = await lookUp(link, stream);
     if (found === "there") return;
     if (found === "gone") {
-      throw new DaymillError(exchangeShort(stream, undefined, "the stream is gone"), problem);
+      throw new DaymillError(exchangeShort(stream, [], "the stream is gone"), problem);
     }
     if (performance.now() >= until) throw problem;
   }

@@ -57,7 +57,7 @@ export async function* pullStream(
       return;
     } catch (error) {
       if (isStreamGone(error)) {
-        throw new DaymillError(exchangeShort(stream, undefined, "the stream is gone"), error);
+        throw new DaymillError(exchangeShort(stream, [], "the stream is gone"), error);
       }
       const problem = natsFailure(error, `read the exchange stream ${stream}`, { stream });
       if (reached > before) stalledSince = performance.now();

@@ -5,6 +5,7 @@
  */
 import { groupOf, type PartitionRows } from "./exchange-layout.ts";
 import { type Failure, failure } from "./failure.ts";
+import { limits } from "./limits.ts";
 import type { ExchangePlan } from "./plan.ts";
 import { type Completion, completionDigest, type PartitionTotals, type Winner } from "./work.ts";
 
@@ -84,23 +85,40 @@ function isCompletion(value: unknown): value is Completion {
   return texts && Array.isArray(partitions) && Array.isArray(messages);
 }
 
-/** The first producer whose data did not all come, as `exchangeShort`; undefined when all did. */
+/** The producers whose data did not all come, as one `exchangeShort`; undefined when all did. */
 export function findShort(intake: Intake): Failure | undefined {
+  const short: string[] = [];
+  let first = "";
   for (const [attemptId, producer] of intake.producers) {
     const why = shortage(intake, producer);
-    if (why !== undefined) return exchangeShort(intake.stream, attemptId, why);
+    if (why === undefined) continue;
+    if (short.length === 0) first = why;
+    short.push(attemptId);
+    if (short.length === limits.shortProducersNamedMax) break;
   }
-  return undefined;
+  return short.length === 0 ? undefined : exchangeShort(intake.stream, short, first);
 }
 
-/** `exchangeShort` about one producer: the leader runs it again. */
-export function exchangeShort(stream: string, attemptId: string | undefined, why: string): Failure {
-  const who = attemptId === undefined ? "" : ` of attempt ${attemptId}`;
+/**
+ * `exchangeShort` about producers, which the leader runs again: `attempt` in the detail names them, comma separated.
+ * `why` is told of the first one. None are named when none can be.
+ */
+export function exchangeShort(stream: string, attempts: readonly string[], why: string): Failure {
+  const [first] = attempts;
+  const more = attempts.length > 1 ? ` and ${attempts.length - 1} more` : "";
+  const who = first === undefined ? "" : ` of attempt ${first}${more}`;
   return failure(
     "exchangeShort",
     `the exchange data${who} in stream ${stream} cannot be used: ${why}; it will be made again`,
-    attemptId === undefined ? { stream } : { attempt: attemptId, stream },
+    first === undefined ? { stream } : { attempt: attempts.join(","), stream },
   );
+}
+
+/** Whom an `exchangeShort` names. */
+export function shortProducers(why: Failure): readonly string[] {
+  return String(why.detail?.["attempt"] ?? "")
+    .split(",")
+    .filter((attempt) => attempt !== "");
 }
 
 function shortage(intake: Intake, producer: Producer): string | undefined {

@@ -36,6 +36,10 @@ export const limits = {
   attemptsPerTaskMax: 4,
   /** Attempts of one task for whatever reason, also those that use up no budget. */
   attemptsPerTaskTotalMax: 100,
+  /** Attempts of one task that may end because rows in its exchange were missing: others run again each time. */
+  exchangeShortsPerTaskMax: 1_000,
+  /** Producers that one reader names as missing at once; the others are found by its next attempt. */
+  shortProducersNamedMax: 100,
   /** Tasks named and started in one turn of the coordinator; the next turn goes on. */
   startsPerStepMax: 64,
   retryBackoffMsMin: 250,
