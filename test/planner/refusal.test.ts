@@ -1,5 +1,9 @@
 /** What a refused user reads: file, line, clause, and the way out. */
 import { describe, expect, test } from "vitest";
+import { planWithBinder } from "../../coordinator/shell/plan.ts";
+import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
+import { DaymillError } from "../../shared/kernel/failure.ts";
+import { jobOf } from "../sql/tables.ts";
 import { refusalOf } from "./planning.ts";
 
 describe("messages", () => {
@@ -52,5 +56,51 @@ describe("messages", () => {
   test("two things of one name are refused before any SQL is read", async () => {
     const refused = await refusalOf({ Apps: "SELECT 1 AS a FROM events" });
     expect(refused.message).toContain("used twice");
+  });
+});
+
+describe("the SQL of a check", () => {
+  const models = [{ name: "daily", sql: "SELECT cell, count(*) AS n FROM events GROUP BY cell" }];
+  const refused = async (sql: string, model = "daily"): Promise<string> => {
+    const check = { name: "rows", model, sql, expect: 0, severity: "block" as const };
+    const binder = await openBinder();
+    try {
+      await planWithBinder({ ...jobOf(models), checks: [check] }, binder);
+      return "planned";
+    } catch (error) {
+      if (error instanceof DaymillError) return `${error.failure.code} ${error.failure.message}`;
+      throw error;
+    } finally {
+      binder.close();
+    }
+  };
+
+  test("over its own model runs, whatever the case of the name", async () => {
+    expect(await refused("SELECT count(*) FROM Daily WHERE n < 0")).toBe("planned");
+    expect(await refused("WITH t AS (SELECT max(n) AS m FROM daily) SELECT m > 1e6 FROM t")).toBe(
+      "planned",
+    );
+  });
+
+  test("is refused before the run, by check and model", async () => {
+    const name = "job sql-test: check rows of model daily:";
+    expect(await refused("SELECT nocolumn FROM daily")).toMatch(
+      `jobInvalid ${name} SQL: Referenced column "nocolumn" not found`,
+    );
+    expect(await refused("SELECT count(*) FROM events")).toBe(
+      `jobInvalid ${name} table events: a check reads its own model only, which is daily`,
+    );
+    expect(await refused("SELEC garbage")).toMatch(`jobInvalid ${name} SQL: `);
+    expect(await refused("SELECT cell, n FROM daily")).toMatch(
+      `jobInvalid ${name} SELECT: gives 2 columns`,
+    );
+    expect(await refused("SELECT random() FROM daily")).toMatch(`sqlRefused ${name} random(): `);
+    expect(await refused("SELECT content FROM read_text('/etc/passwd')")).toMatch(
+      `pathForbidden ${name} table function read_text: `,
+    );
+    expect(await refused("SELECT count(*) FROM daily;")).toMatch(`jobInvalid ${name} SQL: `);
+    expect(await refused("SELECT count(*) FROM nowhere", "nowhere")).toMatch(
+      "model nowhere: is no model of this job; known are daily",
+    );
   });
 });

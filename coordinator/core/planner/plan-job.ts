@@ -8,6 +8,7 @@ import type { Column, JobSpec } from "../../../shared/kernel/job.ts";
 import type { ExchangePlan, JobPlan, StageOutput, StagePlan } from "../../../shared/kernel/plan.ts";
 import type { SqlAnswer, SqlQuestion } from "../../../shared/kernel/sql-question.ts";
 import { Asker, columnsOf, describeQuestion, Pending, questionKey } from "./binding.ts";
+import { readChecks } from "./check-sql.ts";
 import { selectNode, statement } from "./emit.ts";
 import { type Front, readJob } from "./front.ts";
 import { Placement } from "./placement.ts";
@@ -50,6 +51,8 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   const placement = new Placement(front.relations, types, typing, sourceOf);
   placement.run();
   const stages = draftStages(placement, front.written, exchangeNames(front));
+  const written = stages.flatMap((stage) => stage.writes);
+  readChecks(job, new Map(written.map((one) => [one.written.model, one.columns])), asker);
   return new PlanText(job, asker).plan(stages, front);
 }
 
