@@ -93,11 +93,13 @@ async function runPass(
   request: InspectRequest,
   target: { readonly copy: FileHandle; readonly defects: FileHandle } | undefined,
 ): Promise<Pass> {
-  const state = { plainBytes: 0, head: Buffer.alloc(0) as Buffer };
+  const state = { plainBytes: 0, head: Buffer.alloc(0) as Buffer, headEnded: false };
   const sink = {
     write: async (bytes: Buffer): Promise<void> => {
-      if (state.head.length < limits.rejectLineBytesKept) {
-        state.head = Buffer.concat([state.head, bytes.subarray(0, limits.rejectLineBytesKept)]);
+      if (request.csv.header && !state.headEnded) {
+        const feed = bytes.indexOf(10);
+        state.headEnded = feed >= 0;
+        state.head = Buffer.concat([state.head, bytes.subarray(0, feed < 0 ? undefined : feed)]);
       }
       if (target !== undefined) await writeAll(target.copy, bytes);
     },
@@ -139,7 +141,6 @@ function summary(
     throw fail("inputMalformed", `file ${file}: its header line cannot be read; mend it`, { file });
   }
   const headerLines = request.csv.header && counts.lines > 0 ? 1 : 0;
-  const feed = head.indexOf(10);
   return {
     contentSha256: hash.digest("hex"),
     plainBytes,
@@ -147,8 +148,7 @@ function summary(
     blank: counts.blank - (headerLines === 1 && counts.firstLineBlank ? 1 : 0),
     defective: counts.defective,
     lastLineUnterminated: counts.lastLineUnterminated,
-    header:
-      headerLines === 1 ? head.subarray(0, feed < 0 ? undefined : feed).toString() : undefined,
+    header: headerLines === 1 ? head.toString() : undefined,
     defectsPath: undefined,
   };
 }

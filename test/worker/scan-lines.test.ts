@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { assertHeader } from "../../executor/shell/worker/csv-header.ts";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { CsvOptions } from "../../shared/kernel/job.ts";
 import { query } from "./query.ts";
@@ -146,6 +147,49 @@ describe("lines of a file without quotes", () => {
     await expect(scan("c,b,a\n1,x,2\n", undefined, { header: true })).rejects.toMatchObject({
       failure: { code: "inputMalformed" },
     });
+  });
+
+  test("a header that is none is refused: it would be a lost record, and no value of it is told", async () => {
+    for (const [text, csv] of [
+      ["1,secret,2\n3,y,4\n", {}],
+      ["\na,b,c\n1,x,2\n", {}],
+      ["a,b\n1,x,2\n", {}],
+      ["a,b,c,secret\n1,x,2\n", {}],
+      ['1,"secret",2\n', { quote: '"', escape: '"' }],
+    ] as const) {
+      const refused = scan(text, undefined, { header: true, ...csv });
+      await expect(refused, text).rejects.toMatchObject({
+        failure: {
+          code: "inputMalformed",
+          message: expect.stringMatching(
+            /file raw\/hostile.csv: its first line is not the header a,b,c; .*`header: false`/,
+          ),
+        },
+      });
+      await expect(refused).rejects.not.toThrow(/secret/);
+    }
+  });
+
+  test("a header may be quoted, spaced, in capitals, behind a byte order mark, and long", async () => {
+    const quoted = { header: true, quote: '"', escape: '"' };
+    const seen = await scan('\ufeffA, "b" ,"C"\r\n1,x,2\r\n', undefined, quoted);
+    expect(seen).toMatchObject({ lines: 1, rows: [["1", "x", "2"]] });
+    const names = Array.from({ length: 300 }, (_, i) => `a_rather_long_column_${i}`);
+    const text = `${names.join(",")}\n${names.map(() => "x").join(",")}\n`;
+    const types = names.map((name) => `${name} VARCHAR`).join(", ");
+    expect(await scan(text, types, { header: true })).toMatchObject({ lines: 1, rejects: [] });
+  });
+
+  test("a delimiter or a quote in a quoted header belongs to the name", () => {
+    const csv = { ...plainCsv, quote: '"', escape: '"' };
+    const declared = [
+      { name: 'amount, "net"', type: "BIGINT" },
+      { name: "b", type: "BIGINT" },
+    ];
+    const check = (line: string) => () => assertHeader("raw/a.csv", line, csv, declared);
+    expect(check('"Amount, ""net""",b')).not.toThrow();
+    expect(check('"Amount, ""net"",b')).toThrow(/is not the header/);
+    expect(check('amount, "net",b')).toThrow(/is not the header/);
   });
 
   test("a null string holds for all types; an empty field is then a value like others", async () => {

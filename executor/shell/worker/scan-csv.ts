@@ -17,6 +17,7 @@ import type { Column, CsvOptions } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { FileAccount, FileFingerprint } from "../../../shared/kernel/work.ts";
 import { findBadLines } from "./bad-lines.ts";
+import { assertHeader } from "./csv-header.ts";
 import { csvTable, readsAll } from "./csv-table.ts";
 import { collectDefects } from "./rejects.ts";
 
@@ -97,7 +98,9 @@ async function inspectFile(scan: CsvScan, input: OpenInput, index: number): Prom
     copyPath,
     signal,
   });
-  assertHeader(scan, input.fingerprint.path, found.header);
+  if (found.header !== undefined) {
+    assertHeader(input.fingerprint.path, found.header, csv, columns);
+  }
   return found;
 }
 
@@ -214,24 +217,5 @@ async function takeRejects(
     const { engine, folder, csv, columns } = scan;
     const { scanPath } = found;
     await findBadLines({ engine, folder, file, scanPath, csv, columns, defectsPath, expected });
-  }
-}
-
-/** A header is skipped, not obeyed; one that names the declared columns in another order would mix them up. */
-function assertHeader(scan: CsvScan, file: string, header: string | undefined): void {
-  if (header === undefined) return;
-  const names = header.split(scan.csv.delimiter).map((name) => {
-    const bare = name.trim();
-    const quoted = scan.csv.quote !== "" && bare.startsWith(scan.csv.quote);
-    return (quoted ? bare.slice(1, -1) : bare).toLowerCase();
-  });
-  const declared = scan.columns.map(({ name }) => name.toLowerCase());
-  const sameNames = [...names].sort().join("\n") === [...declared].sort().join("\n");
-  if (sameNames && names.join("\n") !== declared.join("\n")) {
-    throw fail(
-      "inputMalformed",
-      `file ${file}: header has the columns in another order than the job declares; declare them as in the file`,
-      { file },
-    );
   }
 }
