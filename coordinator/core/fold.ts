@@ -23,6 +23,7 @@ import {
   foldOutputDropped,
   foldTaskReused,
 } from "./fold-task.ts";
+import { isComplete } from "./stage-graph.ts";
 
 export function fold(durable: Durable, fact: Fact): void {
   switch (fact.kind) {
@@ -95,9 +96,12 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       foldExchangeMoved(durable, run, fact);
       return;
     case "checksStarted":
+      if (!mayEnd(run)) return;
       foldChecksStarted(durable, run, fact.wallMs);
       return;
     case "commitStarted":
+      // After a gap in the journal a run may lack results: it goes on where it is, and commits when it has them.
+      if (!mayEnd(run)) return;
       run.state = "committing";
       run.warnings = fact.warnings;
       return;
@@ -117,6 +121,10 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
   }
   forgetAttempts(durable, run);
   forgetOldRuns(durable);
+}
+
+function mayEnd(run: Run): boolean {
+  return (run.state === "running" || run.state === "checking") && run.stages.every(isComplete);
 }
 
 function foldRevisionFound(durable: Durable, fact: Extract<Fact, { kind: "revisionFound" }>): void {

@@ -203,6 +203,7 @@ function records(
     return undefined;
   }
   for (const record of answer.records) {
+    if (record.sequence > role.from) missRecords(turn, role, record.sequence - 1);
     role.from = record.sequence + 1;
     role.folded++;
     for (const fact of readFacts(role.reader, record.text)) fold(durable, fact);
@@ -213,12 +214,24 @@ function records(
       return undefined;
     }
   }
-  if (role.from <= answer.last && answer.records.length > 0) {
+  if (role.from <= answer.last && answer.records.length === 0) {
+    missRecords(turn, role, answer.last);
+  } else if (role.from <= answer.last) {
     readMore(turn, role);
     return undefined;
   }
   appendLed(turn, role, answer.last);
   return undefined;
+}
+
+/** NATS lost a part of the journal: what comes after it is folded over what was before, as after a loss of all. */
+function missRecords(turn: Turn, role: Candidate, last: number): void {
+  const what = `records ${role.from} to ${last} of the journal were lost`;
+  log(turn, "warn", `${what}; going on from snapshot, manifests and what comes after them`);
+  role.from = last + 1;
+  role.reader = { pieces: [] };
+  // A snapshot soon: nobody should have to go over the gap again.
+  role.folded = Math.max(role.folded, limits.snapshotEveryRecords);
 }
 
 function appendLed(turn: Turn, role: Candidate, expected: number): void {

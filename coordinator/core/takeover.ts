@@ -35,11 +35,14 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
   publish(turn, clusterWide, "leader.changed", { epoch, coordinator });
 }
 
-/** Jobs on storage that the journal does not know: it was lost, or it lost its tail. */
+/**
+ * Jobs on storage that the journal does not know in this form: it was lost, or it lost its tail. A job is written to
+ * storage first, so what is there is never the older form.
+ */
 function learnJobs(turn: Turn, candidate: Candidate): void {
   const { durable } = turn.state;
   for (const { spec, digest } of candidate.jobs) {
-    if (!durable.names.has(spec.name)) decide(turn, { kind: "jobSaved", digest, spec });
+    if (durable.names.get(spec.name) !== digest) decide(turn, { kind: "jobSaved", digest, spec });
   }
 }
 

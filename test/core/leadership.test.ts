@@ -4,6 +4,7 @@ import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { ClusterMemory } from "../sim/cluster-memory.ts";
+import { sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
 const lease = limits.leaseExpiresMs + limits.candidateJitterMsMax + 2 * limits.tickEveryMs;
@@ -215,5 +216,63 @@ describe("a lost journal", () => {
     expect(next.replyTo(rerun)).toMatchObject({ run: `usage.${day}.r2` });
     next.work();
     expect(next.run(2).state).toBe("committed");
+  });
+
+  test("a gap in it is told, and no run commits without what it lost there", () => {
+    const first = new Bench().lead();
+    first.attach(1);
+    first.submit();
+    const tasks = [...first.takeTasks()];
+    const [one, ...others] = tasks;
+    if (one === undefined) throw new Error("no task was sent");
+    const { memory } = first;
+    const before = memory.journalLast;
+    first.finish(one);
+    const after = memory.journalLast;
+    for (const task of others) first.finish(task);
+    first.hold = (ask) => ask.kind === "commit";
+    first.work();
+    expect(first.run().state).toBe("committing");
+    memory.journal = memory.journal.filter(
+      ({ sequence }) => sequence <= before || sequence > after,
+    );
+    const next = second(first).lead();
+    const told = next.effects.flatMap((effect) => (effect.kind === "log" ? [effect.message] : []));
+    expect(told.join()).toContain(`records ${before + 1} to ${after} of the journal were lost`);
+    expect(next.run().state).toBe("running");
+    next.attach(1, { incarnation: 2 });
+    next.pass(limits.executorLostMs, [1]);
+    next.work();
+    expect(next.run().state).toBe("committed");
+    const files = memory.manifests.get(`usage.${day}.r1`)?.datasets.flatMap((set) => set.files);
+    expect(files?.flatMap((file) => memory.files.get(file.path) ?? [])).toHaveLength(8);
+  });
+
+  test("one that begins after the snapshot's end is told, too", () => {
+    const first = new Bench().lead();
+    first.attach(1);
+    first.submit();
+    first.memory.journal = [];
+    const next = second(first).lead();
+    const told = next.effects.flatMap((effect) => (effect.kind === "log" ? [effect.message] : []));
+    expect(told.join()).toContain("of the journal were lost");
+    next.attach(1);
+    next.work();
+    expect(next.run().state).toBe("committed");
+  });
+
+  test("a job is the one on storage, not an older one in a journal without its end", () => {
+    const first = new Bench().lead();
+    first.submit();
+    const { memory } = first;
+    const kept = memory.journalLast;
+    const newer = sampleJob({ backlogDays: 9 });
+    const later = { requestId: "later", job: newer, day: "2026-01-16", rerun: false };
+    first.post({ kind: "submit", reply: 900, ...later });
+    memory.journal = memory.journal.filter(({ sequence }) => sequence <= kept);
+    memory.journalLast = kept;
+    memory.requests.clear();
+    const { names, jobs } = second(first).lead().state.durable;
+    expect(jobs.get(names.get("usage") ?? "")).toEqual(newer);
   });
 });
