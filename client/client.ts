@@ -94,8 +94,7 @@ export class DaymillClient {
   /** A run's status now. Unknown: `unknownRun`. */
   async run(runId: string): Promise<RunStatus> {
     return this.#call(attemptMs, async (at, deadlineMs) => {
-      const minSequence = this.#seen.sequence;
-      return known(await at.getRun({ runId, minSequence }, { deadlineMs }), runId);
+      return known(await at.getRun(this.#request(runId), { deadlineMs }), runId);
     }).then((reply) => reply.run);
   }
 
@@ -117,7 +116,7 @@ export class DaymillClient {
     while (!stopped()) {
       const asked = await this.#address(until);
       const options = signal === undefined ? {} : { signal };
-      const request = { runId, minSequence: this.#seen.sequence };
+      const request = this.#request(runId);
       try {
         for await (const reply of this.#at(asked).watchRun(request, options)) {
           this.#accept(reply.stamp, asked);
@@ -251,6 +250,11 @@ export class DaymillClient {
     const text = `no leader found within ${this.#deadlineMs} ms; asked ${asked}${last}; start a coordinator, or correct --coordinators or --nats`;
     const code = failure !== undefined && !isElsewhere(failure) ? failure.code : "noLeader";
     return fail(code, text, { asked }, cause);
+  }
+
+  #request(runId: string) {
+    const { epoch, sequence } = this.#seen;
+    return { runId, minSequence: sequence, minEpoch: epoch };
   }
 
   /** A reply from before what we have seen is some former leader's: ask again. */

@@ -95,10 +95,10 @@ function queries(options: ServiceOptions) {
         pid: about.pid,
       };
     },
-    getRun: async ({ runId, minSequence }, { signal }) => {
+    getRun: async ({ runId, ...seen }, { signal }) => {
       const question = { kind: "run", run: runId } as const;
       const { stamp, result } = await calls.question("run", question, signal);
-      checkSequence(stamp, minSequence);
+      checkSequence(stamp, seen);
       return { stamp, run: toWireRun(result.run, about.root) };
     },
     listRuns: async ({ job, limit }, { signal }) => {
@@ -198,8 +198,13 @@ function dayOf(text: string): string {
   throw fail("badRequest", `day ${JSON.stringify(text)} is not a date; write it as 2026-01-15`);
 }
 
-function checkSequence(stamp: Stamp, minSequence: number): void {
-  if (stamp.journalSequence >= minSequence) return;
+/** A later epoch knows all that was decided before it, whatever its journal's length: NATS may have lost the old one. */
+function checkSequence(
+  stamp: Stamp,
+  { minSequence, minEpoch = 0 }: Pick<wire.GetRunRequest, "minSequence" | "minEpoch">,
+): void {
+  if (minEpoch > 0 && stamp.epoch > minEpoch) return;
+  if (stamp.epoch >= minEpoch && stamp.journalSequence >= minSequence) return;
   const have = `knows the journal up to ${stamp.journalSequence}`;
   throw fail("unavailable", `this coordinator ${have}, you have seen ${minSequence}: ask again`);
 }

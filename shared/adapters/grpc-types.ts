@@ -121,6 +121,8 @@ export interface SubmitReply {
 export interface GetRunRequest {
   readonly runId: string;
   readonly minSequence: number;
+  /** Absent or 0: not told, the sequence alone counts. */
+  readonly minEpoch?: number;
 }
 export interface GetRunReply {
   readonly stamp: Stamp | null;

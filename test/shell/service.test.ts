@@ -120,6 +120,17 @@ describe("questions", () => {
     expect(refused.message).toContain("up to 41, you have seen 42");
   });
 
+  test("a later epoch may have a shorter journal than the caller has seen: NATS lost the old one", async () => {
+    const { client } = await served({ answer: () => ({ kind: "run", run: runStatus() }) });
+    const get = (minEpoch: number, minSequence: number) =>
+      client.getRun({ runId: "x", minSequence, minEpoch });
+    const { stamp } = await get(0, 41);
+    const epoch = stamp?.epoch ?? 0;
+    expect((await get(epoch - 1, 9_000)).run).not.toBeNull();
+    expect((await failureOf(get(epoch, 42))).code).toBe("unavailable");
+    expect((await failureOf(get(epoch + 1, 1))).code).toBe("unavailable");
+  });
+
   test("explain plans a known job; with a day it also tells files and bytes", async () => {
     const file = { path: "raw/a", size: 12, mtimeNs: "0", ctimeNs: "0", inode: "1" };
     const job = { name: "daily", sources: [{ name: "hits" }] };
