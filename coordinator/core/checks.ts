@@ -1,5 +1,6 @@
 /**
  * Judges the answers of a run's checks against what the job expects. Pure look-ups; ends nothing by itself.
+ * An answer may be a subscriber's value: messages, warnings, logs and events show it only when it is a plain count.
  */
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { CheckSpec, JobSpec } from "../../shared/kernel/job.ts";
@@ -29,6 +30,15 @@ function isMet(expect: CheckSpec["expect"], value: string | null): boolean {
   return value.trim() !== "" && Number(value) === expect;
 }
 
+/** What a query that does nothing but count begins with; anything else may pick a value out of the rows. */
+const counts = /^\s*select\s+count\s*\([^()]*\)(?:\s+as\s+\w+)?\s+from\s/i;
+
+function shown(check: CheckSpec, value: string | null): string {
+  if (value === null) return "NULL";
+  if (counts.test(check.sql) && /^\d+$/.test(value)) return value;
+  return "another value (not shown, as it may be a subscriber's: run the check's SQL to see it)";
+}
+
 /** The first blocking check that failed, and a sentence for each warning. */
 export function failedChecks(
   job: JobSpec,
@@ -40,7 +50,7 @@ export function failedChecks(
     const check = job.checks[index];
     if (result.passed || check === undefined) return;
     const text =
-      `check ${check.name} on ${check.model} gave ${result.value ?? "NULL"}, ` +
+      `check ${check.name} on ${check.model} gave ${shown(check, result.value)}, ` +
       `expected ${check.expect ?? "NULL"}`;
     if (check.severity === "warn") warnings.push(text);
     else blocking ??= failure("checkFailed", text, { check: check.name, model: check.model });
