@@ -57,6 +57,10 @@ export function attached(turn: Turn, { connection, hello }: Of<"attached">): voi
     return;
   }
   const former = state.executors.get(hello.executor);
+  if (former !== undefined && isTaken(former, hello)) {
+    refuseTwin(turn, connection, former, hello);
+    return;
+  }
   if (former?.connection !== undefined) {
     state.connections.delete(former.connection);
     tell(turn, { kind: "closeConnection", connection: former.connection });
@@ -81,6 +85,30 @@ export function attached(turn: Turn, { connection, hello }: Of<"attached">): voi
   const { slots, host } = hello;
   publish(turn, clusterWide, "executor.joined", { executor: executor.id, slots, host });
   log(turn, "info", "executor joined", { executor: executor.id, slots });
+}
+
+/** Another process has this id and is connected. One that is lost, or whose stream closed, gives it up. */
+function isTaken(former: ExecutorState, hello: Hello): boolean {
+  return (
+    former.connection !== undefined && !former.lost && former.incarnation !== hello.incarnation
+  );
+}
+
+/** `unavailable`, so that it tries again: after a power cut the old process is connected until it is lost. */
+function refuseTwin(
+  turn: Turn,
+  connection: ConnectionId,
+  { id, host, pid }: ExecutorState,
+  hello: Hello,
+): void {
+  const why = failure(
+    "unavailable",
+    `executor ${id} is process ${pid} on ${host} already, and this is process ${hello.pid} on ` +
+      `${hello.host}: give each executor its own --id, or wait until the other one is gone`,
+    { executor: id, host, other: hello.host },
+  );
+  log(turn, "warn", `executor refused: ${why.message}`, { executor: id });
+  refuseExecutor(turn, connection, why);
 }
 
 function unfit(turn: Turn, hello: Hello) {
