@@ -79,8 +79,16 @@ describe("types", () => {
     expect(["TINYINT", "UINTEGER", "BIGINT"].map(hashType)).toEqual(["BIGINT", "BIGINT", "BIGINT"]);
     expect([hashType("UBIGINT"), hashType("FLOAT"), hashType("VARCHAR")]).toEqual([
       "HUGEINT",
-      "DOUBLE",
+      "FLOAT",
       "VARCHAR",
+    ]);
+    expect([commonType("FLOAT", "INTEGER"), commonType("HUGEINT", "FLOAT")]).toEqual([
+      "FLOAT",
+      "FLOAT",
+    ]);
+    expect([commonType("FLOAT", "DOUBLE"), commonType("BIGINT", "DOUBLE")]).toEqual([
+      "DOUBLE",
+      "DOUBLE",
     ]);
     expect(commonType("INTEGER", "SMALLINT")).toBe("BIGINT");
     expect(commonType("DATE", "TIMESTAMP")).toBe("TIMESTAMP");

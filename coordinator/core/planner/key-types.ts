@@ -13,7 +13,6 @@ const viaText = new Set(["UUID", "INTERVAL", "TIMESTAMP_S", "TIMESTAMP_MS", "TIM
 export function hashType(type: string): string {
   if (integers.has(type)) return "BIGINT";
   if (wide.has(type)) return "HUGEINT";
-  if (type === "FLOAT") return "DOUBLE";
   return type.startsWith("ENUM") ? "VARCHAR" : type;
 }
 
@@ -25,6 +24,9 @@ export function commonType(left: string, right: string): string | undefined {
   const both = (x: string, y: string): boolean => pair.has(x) && pair.has(y);
   if (both("BIGINT", "HUGEINT")) return "HUGEINT";
   if (both("BIGINT", "DOUBLE") || both("HUGEINT", "DOUBLE")) return "DOUBLE";
+  // 16777217 equals 16777216::FLOAT: an integer is compared as FLOAT there.
+  if (both("BIGINT", "FLOAT") || both("HUGEINT", "FLOAT")) return "FLOAT";
+  if (both("FLOAT", "DOUBLE")) return "DOUBLE";
   if (both("DATE", "TIMESTAMP")) return "TIMESTAMP";
   return undefined;
 }
