@@ -12,6 +12,7 @@ import {
   cast,
   childOf,
   column,
+  comparison,
   conjunction,
   constant,
   type Item,
@@ -115,9 +116,13 @@ function combinedMoments(
   making: Making,
 ): Tree {
   const of = (name: string): Tree => ({ ...item.expr, function_name: name });
+  // A part of equal values has exactly their mean and no deviation, whatever sums and divisions round to.
+  const equal = comparison("COMPARE_EQUAL", of("min"), of("max"));
+  const exactMean = choice(equal, cast(of("min"), "DOUBLE"), of("avg"));
+  const squared = operator("*", of("var_pop"), of("count"));
   const count = part("_n", of("count"));
-  const mean = part("_mean", of("avg"));
-  const deviation = part("_m2", operator("*", of("var_pop"), of("count")));
+  const mean = part("_mean", exactMean);
+  const deviation = part("_m2", choice(equal, cast(constant("INTEGER", 0), "DOUBLE"), squared));
   const weighted = operator("*", count, mean);
   const over = (expr: Tree): Tree => windowSum(expr, making.keyRefs);
   const groupMean = operator("/", over(weighted), over(count));
@@ -125,9 +130,22 @@ function combinedMoments(
   making.means.push({ name, expr: groupMean });
   const off = operator("-", mean, column("t", name));
   const spread = operator("*", count, operator("*", off, off));
-  const squares = call("sum", [operator("+", deviation, coalesce(spread, constant("INTEGER", 0)))]);
+  const zero = constant("INTEGER", 0);
+  const equalMeans = comparison("COMPARE_EQUAL", call("min", [mean]), call("max", [mean]));
+  const between = choice(equalMeans, zero, call("sum", [coalesce(spread, zero)]));
+  const squares = operator("+", call("sum", [deviation]), between);
   const rows = call("sum", [count]);
   return momentResult(functionName(item.expr), squares, rows);
+}
+
+function choice(when: Tree, then: Tree, otherwise: Tree): Tree {
+  return {
+    class: "CASE",
+    type: "CASE_EXPR",
+    alias: "",
+    case_checks: [{ when_expr: when, then_expr: then }] as never,
+    else_expr: otherwise as never,
+  };
 }
 
 function momentResult(name: string, squares: Tree, rows: Tree): Tree {
