@@ -149,4 +149,6 @@ export type Fact =
       readonly wallMs: number;
     }
   /** Kept outputs that are over their time, or belong to another form of the job. */
-  | { readonly kind: "keptDropped"; readonly scopes: readonly string[] };
+  | { readonly kind: "keptDropped"; readonly scopes: readonly string[] }
+  /** How old days were cut is not needed any more: nothing of them is kept. */
+  | { readonly kind: "splitsDropped"; readonly job: string; readonly days: readonly Day[] };

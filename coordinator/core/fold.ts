@@ -44,6 +44,9 @@ export function fold(durable: Durable, fact: Fact): void {
     case "keptDropped":
       for (const scope of fact.scopes) durable.kept.delete(scope);
       return;
+    case "splitsDropped":
+      for (const day of fact.days) durable.days.get(dayKey(fact.job, day))?.splits.clear();
+      return;
     case "attemptDone":
       foldAttemptDone(durable, fact);
       return;
@@ -68,6 +71,7 @@ type RunFact = Exclude<
       | "revisionFound"
       | "requestAnswered"
       | "keptDropped"
+      | "splitsDropped"
       | "attemptDone"
       | "attemptFailed"
       | "runCreated";

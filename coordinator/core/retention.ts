@@ -36,7 +36,28 @@ export function dropExpired(
 ): void {
   const { durable } = turn.state;
   const scopes = expiredScopes(durable, run.job, run.day, used, job.backlogDays);
-  if (scopes.length === 0) return;
+  if (scopes.length > 0) dropKept(turn, scopes);
+  const days = daysToForget(durable, run.job, job.backlogDays);
+  if (days.length > 0) decide(turn, { kind: "splitsDropped", job: run.job, days });
+}
+
+/** Old days of the job whose cut is remembered although no output is: a re-run may cut them anew. */
+function daysToForget(durable: Durable, job: string, backlogDays: number): readonly string[] {
+  const cut = [...durable.days.values()].filter((day) => day.job === job && day.splits.size > 0);
+  const days = cut
+    .map(({ day }) => day)
+    .sort()
+    .reverse();
+  const needed = new Set(days.slice(0, Math.max(0, backlogDays)));
+  for (const kept of durable.kept.values()) if (kept.job === job) needed.add(kept.day);
+  for (const run of durable.runs.values()) {
+    if (run.job === job && run.ended === undefined) needed.add(run.day);
+  }
+  return days.filter((day) => !needed.has(day));
+}
+
+function dropKept(turn: Turn, scopes: readonly string[]): void {
+  const { durable } = turn.state;
   const streams = scopes.flatMap(
     (scope) => durable.kept.get(scope)?.exchanges.flatMap((exchange) => exchange.streams) ?? [],
   );

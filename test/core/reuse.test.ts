@@ -226,3 +226,21 @@ describe("keeping", () => {
     expect(bench.run(2)).toMatchObject({ state: "committed", stages: [{ reused: 2 }, {}] });
   });
 });
+
+test("how a day was cut is forgotten when nothing of it is kept any more", () => {
+  const bench = new Bench().lead();
+  bench.attach(1);
+  const days = ["2026-01-11", "2026-01-12", "2026-01-13", "2026-01-14"];
+  days.forEach((day, index) => {
+    const about = { reply: 900 + index, requestId: `for-${day}`, job: sampleJob(), day };
+    bench.post({ kind: "submit", rerun: false, ...about });
+    bench.work();
+  });
+  const records = [...bench.state.durable.days.values()];
+  expect(records.map((record) => [record.day, record.splits.size])).toEqual([
+    ["2026-01-11", 0],
+    ["2026-01-12", 0],
+    ["2026-01-13", 1],
+    ["2026-01-14", 1],
+  ]);
+});
