@@ -53,6 +53,14 @@ describe("messages", () => {
     expect(refused.message).toContain("group by a key first");
   });
 
+  test("an outer join that keeps a dimension says why it can't, and the rewrite", async () => {
+    const refused = await refusalOf({
+      a: "SELECT a.name, e.id FROM events e RIGHT JOIN apps a ON e.app_id = a.app_id",
+    });
+    expect(refused.message).toContain("would repeat them in every task");
+    expect(refused.message).toContain("LEFT JOIN (SELECT key, … GROUP BY key) USING (key)");
+  });
+
   test("two things of one name are refused before any SQL is read", async () => {
     const refused = await refusalOf({ Apps: "SELECT 1 AS a FROM events" });
     expect(refused.message).toContain("used twice");

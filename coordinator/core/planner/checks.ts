@@ -30,6 +30,7 @@ export function checkStatement(root: Tree): Checked {
   visit(root, new Set(), (name, position) => {
     if (!tables.has(name.toLowerCase())) tables.set(name.toLowerCase(), { name, position });
   });
+  checkCollations(root, false);
   return { tables: [...tables.values()] };
 }
 
@@ -55,6 +56,37 @@ function visit(value: Json | undefined, ctes: ReadonlySet<string>, found: Found)
   }
   for (const [key, member] of Object.entries(value)) {
     if (key !== "cte_map") visit(member, inner, found);
+  }
+}
+
+/**
+ * A collation is part of a column's type and is lost on the way to another task: it may only be used up where it
+ * stands, by a comparison or an order that no LIMIT carries further.
+ */
+function checkCollations(value: Json | undefined, usedUp: boolean): void {
+  if (Array.isArray(value)) {
+    for (const entry of value) checkCollations(entry, usedUp);
+    return;
+  }
+  if (!isTree(value)) return;
+  const type = textOf(value, "type");
+  if (classOf(value) === "COLLATE" && !usedUp) {
+    throw new Refusal(
+      "COLLATE",
+      "is lost between tasks; use it in a comparison or an ORDER BY without LIMIT, and lower(…) for keys and columns",
+      { position: positionOf(value) },
+    );
+  }
+  const query = type === "SELECT_NODE" || type === "SET_OPERATION_NODE";
+  const limited = listOf(value, "modifiers").some(
+    (one) => textOf(one, "type") === "LIMIT_MODIFIER",
+  );
+  const compares = type.startsWith("COMPARE_") || classOf(value) === "BETWEEN";
+  for (const [key, member] of Object.entries(value)) {
+    const orders =
+      (key === "modifiers" && query && !limited) ||
+      (key === "orders" && classOf(value) === "WINDOW");
+    checkCollations(member, orders || (!query && (usedUp || compares)));
   }
 }
 

@@ -4,7 +4,17 @@
  */
 import { type Reading, uniqueAlias } from "./from-clause.ts";
 import { type From, type JoinKey, leavesOf } from "./relation.ts";
-import { column, columnRefs, type Item, isTree, mapColumns, type Tree, textOf } from "./tree.ts";
+import {
+  classOf,
+  column,
+  columnRefs,
+  type Item,
+  isTree,
+  mapColumns,
+  some,
+  type Tree,
+  textOf,
+} from "./tree.ts";
 
 export interface Split {
   readonly from: From;
@@ -199,6 +209,8 @@ export function joinKeys(
     if (type !== "COMPARE_EQUAL" && type !== "COMPARE_NOT_DISTINCT_FROM") continue;
     const [a, b] = [part["left"], part["right"]];
     if (!isTree(a) || !isTree(b)) continue;
+    // Equal under a collation is not equal to the hash.
+    if (some(part, (entry) => classOf(entry) === "COLLATE")) continue;
     if (reads(a, left) && reads(b, right)) keys.push({ left: a, right: b });
     else if (reads(a, right) && reads(b, left)) keys.push({ left: b, right: a });
   }

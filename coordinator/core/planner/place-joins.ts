@@ -68,7 +68,13 @@ function alike(placement: Placement, anchor: string, face: Facing, place: Place)
   const theirs = placement.places.cutOf(face.other, place);
   if (mine === undefined || theirs === undefined || mine.length !== theirs.length) return false;
   return mine.every((same, index) =>
-    face.pairs.some((pair) => same.has(pair.mineText) && theirs[index]?.has(pair.theirsText)),
+    face.pairs.some(
+      (pair) =>
+        same.has(pair.mineText) &&
+        theirs[index]?.has(pair.theirsText) &&
+        // FLOAT calls more values equal than any other type tells apart.
+        (pair.type !== "FLOAT" || place.keyTypes[index] === "FLOAT"),
+    ),
   );
 }
 
@@ -130,6 +136,17 @@ function placeSelfJoin(placement: Placement, name: string, body: Join): void {
   placeJoin(placement, name, replaced);
 }
 
+/** Does an outer join keep rows of a side that is the same in every task? */
+function keepsDimension(placement: Placement, body: Join): boolean {
+  const { joinType, left, right } = body.from;
+  const same = (from: From): boolean =>
+    leavesOf(from).every((leaf) => placement.relations.isReplicated(leaf.relation));
+  return (
+    (["LEFT", "FULL"].includes(joinType) && same(left)) ||
+    (["RIGHT", "FULL"].includes(joinType) && same(right))
+  );
+}
+
 function gatherJoin(placement: Placement, name: string, body: Join): void {
   const anchors = leavesOf(body.from).flatMap(
     (leaf) => placement.lineage.anchorOf(leaf.relation) ?? [],
@@ -143,8 +160,15 @@ function gatherJoin(placement: Placement, name: string, body: Join): void {
     );
   }
   if (raw.length > 0) {
+    const { joinType } = body.from;
+    if (keepsDimension(placement, body)) {
+      throw new Refusal(
+        `${joinType} JOIN`,
+        "that keeps a dimension's rows without a match would repeat them in every task; put the dimension on the optional side, or aggregate first: dimension LEFT JOIN (SELECT key, … GROUP BY key) USING (key)",
+      );
+    }
     throw new Refusal(
-      `${body.from.joinType} JOIN`,
+      `${joinType} JOIN`,
       "of raw rows needs an equality between columns of both sides that are not a dimension's; add one, put the dimension on the optional side, or aggregate first",
     );
   }
