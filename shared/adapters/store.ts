@@ -50,6 +50,8 @@ export async function openStore(root: string): Promise<Store> {
 class FileStore implements Store {
   readonly #root: string;
   readonly #fences = new Map<number, Fence>();
+  /** By job and day: the last move of its views. They look first and rename then, so one at a time. */
+  readonly #moves = new Map<string, Promise<void>>();
 
   constructor(root: string) {
     this.#root = root;
@@ -177,7 +179,7 @@ class FileStore implements Store {
   }
 
   async publish(epoch: number, manifest: RunManifest): Promise<void> {
-    await publishViews(this.#root, this.#fence(epoch), manifest);
+    await this.#publish(this.#fence(epoch), manifest);
   }
 
   async rebuildViews(epoch: number): Promise<void> {
@@ -191,7 +193,7 @@ class FileStore implements Store {
     const problems: unknown[] = [];
     for (const manifest of newest.values()) {
       // One day's trouble must not keep the others from being shown.
-      await publishViews(this.#root, fence, manifest).catch((error) => problems.push(error));
+      await this.#publish(fence, manifest).catch((error) => problems.push(error));
     }
     if (problems.length > 0) throw problems[0];
   }
@@ -206,6 +208,18 @@ class FileStore implements Store {
 
   async dropStaging(epoch: number, run: string): Promise<void> {
     await this.#fence(epoch).remove(this.#path(places.staging(run)));
+  }
+
+  async #publish(fence: Fence, manifest: RunManifest): Promise<void> {
+    const key = `${manifest.job}/${manifest.day}`;
+    const before = this.#moves.get(key) ?? Promise.resolve();
+    const move = before.then(() => publishViews(this.#root, fence, manifest));
+    // Whoever comes next waits for this one, and is not told of its trouble.
+    const settled = move.catch(() => undefined);
+    this.#moves.set(key, settled);
+    await settled;
+    if (this.#moves.get(key) === settled) this.#moves.delete(key);
+    await move;
   }
 
   /** The folder is there with exactly these files: an earlier call of the same leader made it. */
@@ -255,7 +269,9 @@ async function linkStaged(from: string, to: string): Promise<void> {
     await link(from, to);
   } catch (error) {
     if (errnoOf(error) === "ENOENT" && (await exists(dirname(to)))) {
-      const text = `the staged file ${baseName(from)} is gone: its task must run again`;
+      const text =
+        `the staged file ${baseName(from)} is gone, so the run can't be committed: ` +
+        "see who cleans up below the storage root, then submit the day again";
       throw fail("storageFailed", text, { path: from, errno: "ENOENT" }, error);
     }
     throw error;
