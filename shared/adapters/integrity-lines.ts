@@ -2,7 +2,13 @@
  * Counts lines and turns bytes into what the scan reads without surprises: line feeds only, one marked line in place
  * of each line that the scan would split, join or drop. Clean stretches pass through untouched. It never parses values.
  */
-import { cutRecord, type Defect, type Quoting } from "./integrity-records.ts";
+import {
+  cutRecord,
+  type Defect,
+  type Fields,
+  isOverfull,
+  type Quoting,
+} from "./integrity-records.ts";
 
 /** A line that was taken out; the scan sees a marker in its place, so line numbers stay right. */
 export interface DefectiveLine {
@@ -40,6 +46,8 @@ interface Options {
   readonly lineBytesMax: number;
   readonly rawBytesKept: number;
   readonly quoting: Quoting | undefined;
+  /** Absent: columns are not counted. */
+  readonly fields?: Fields;
 }
 
 /** Takes a file's plain bytes in order; `end` gives the counts. */
@@ -109,7 +117,7 @@ export class LineReader {
 
   /** Counts lines of a stretch in which every line is harmless; false (and nothing counted) when one is not. */
   private countClean(bytes: Buffer, from: number, to: number): boolean {
-    const { lineBytesMax, quoting } = this.options;
+    const { lineBytesMax, quoting, fields } = this.options;
     const stretch = bytes.subarray(from, to);
     if (stretch.includes(carriageReturn)) return false;
     if (quoting !== undefined && stretch.includes(quoting.quote)) return false;
@@ -118,6 +126,7 @@ export class LineReader {
     let before = -1;
     for (let at = stretch.indexOf(lineFeed); at >= 0; at = stretch.indexOf(lineFeed, at + 1)) {
       if (at - before - 1 > lineBytesMax) return false;
+      if (fields !== undefined && isOverfull(stretch, before + 1, at, fields)) return false;
       if (at === before + 1) blank++;
       lines++;
       before = at;

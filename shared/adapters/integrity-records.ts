@@ -1,6 +1,6 @@
 /**
  * Cuts bytes into records, exactly as the scan after it will: one record a line, or more lines where a declared quote
- * stays open. Works on whole buffers; it never looks at columns or values, and keeps nothing.
+ * stays open. Works on whole buffers; it never looks at values, at columns only to count them, and keeps nothing.
  */
 
 /** Quoting as the source declares it; undefined when it declares none. */
@@ -10,12 +10,22 @@ export interface Quoting {
   readonly delimiter: Buffer;
 }
 
+/** What a record's columns are counted by. */
+export interface Fields {
+  readonly delimiter: Buffer;
+  /** What stands for NULL; often empty. */
+  readonly nullText: Buffer;
+  /** Declared columns. */
+  readonly columns: number;
+}
+
 /** Why a line cannot be handed to the scan: it would be read as something else than one record. */
 export type Defect =
   | "carriage return inside the line"
   | "line too long"
   | "quote not closed"
   | "too few columns"
+  | "too many columns"
   | "text after a closing quote";
 
 /** Index of the line feed (or the end) that ends the record; `more`: it goes on beyond the buffer. */
@@ -35,6 +45,8 @@ interface CutRequest {
   readonly final: boolean;
   readonly lineBytesMax: number;
   readonly quoting: Quoting | undefined;
+  /** Absent: columns are not counted. */
+  readonly fields?: Fields;
 }
 
 /** The record that starts at `from`; `from` is below the buffer's length. */
@@ -48,8 +60,51 @@ export function cutRecord(request: CutRequest): RecordCut {
   if (strayReturn(line)) {
     return { kind: "defect", end, defect: "carriage return inside the line" };
   }
-  if (quoting === undefined || !line.includes(quoting.quote)) return { kind: "record", end };
-  return cutQuoted(request, quoting, end);
+  if (quoting !== undefined && line.includes(quoting.quote)) {
+    return cutQuoted(request, quoting, end);
+  }
+  const textEnd = buffer[end - 1] === carriageReturn ? end - 1 : end;
+  return request.fields !== undefined && isOverfull(buffer, from, textEnd, request.fields)
+    ? { kind: "defect", end, defect: "too many columns" }
+    : { kind: "record", end };
+}
+
+/**
+ * Has the line, without quotes, more columns than declared and an empty one or a NULL at its end? The scan would drop
+ * those without a word, while it sees any other column too many itself. Lines that end otherwise cost next to nothing.
+ */
+export function isOverfull(bytes: Buffer, from: number, end: number, fields: Fields): boolean {
+  const { delimiter, nullText, columns } = fields;
+  // The scan takes a NUL for an end of text, and so for an empty column.
+  if (bytes[end - 1] !== 0 && !endsWith(bytes, from, end, delimiter)) {
+    const before = end - nullText.length;
+    if (nullText.length === 0 || !endsWith(bytes, from, end, nullText)) return false;
+    if (!endsWith(bytes, from, before, delimiter)) return false;
+  }
+  return delimitersIn(bytes, from, end, delimiter) >= columns;
+}
+
+function endsWith(bytes: Buffer, from: number, end: number, tail: Buffer): boolean {
+  const start = end - tail.length;
+  if (start < from) return false;
+  for (let at = tail.length - 1; at >= 0; at--) {
+    if (bytes[start + at] !== tail[at]) return false;
+  }
+  return true;
+}
+
+/** Byte by byte: columns are short, so that a search for each would cost more. */
+function delimitersIn(bytes: Buffer, from: number, end: number, delimiter: Buffer): number {
+  const first = delimiter[0];
+  const { length } = delimiter;
+  let count = 0;
+  for (let at = from; at < end; at++) {
+    if (bytes[at] !== first) continue;
+    if (length > 1 && !endsWith(bytes, at, at + length, delimiter)) continue;
+    count++;
+    at += length - 1;
+  }
+  return count;
 }
 
 /** A carriage return right before the line feed belongs to the line end; any other would split the line. */
@@ -63,6 +118,7 @@ function cutQuoted(request: CutRequest, quoting: Quoting, lineEnd: number): Reco
   const { buffer, final } = request;
   const last = Math.min(buffer.length, request.from + request.lineBytesMax);
   let at = request.from;
+  let columns = 1;
   while (true) {
     at = skipSpaces(buffer, at, last);
     if (buffer[at] === quoting.quote) {
@@ -81,12 +137,16 @@ function cutQuoted(request: CutRequest, quoting: Quoting, lineEnd: number): Reco
     const fieldAt = buffer.indexOf(quoting.delimiter, at);
     if (fieldAt >= 0 && (lineAt < 0 || fieldAt < lineAt)) {
       at = fieldAt + quoting.delimiter.length;
+      columns++;
       continue;
     }
     if (lineAt < 0 && !final) return { kind: "more" };
     const end = lineAt < 0 ? buffer.length : lineAt;
-    return end - request.from > request.lineBytesMax
-      ? { kind: "defect", end: lineEnd, defect: "line too long" }
+    if (end - request.from > request.lineBytesMax) {
+      return { kind: "defect", end: lineEnd, defect: "line too long" };
+    }
+    return columns > (request.fields?.columns ?? columns)
+      ? { kind: "defect", end, defect: "too many columns" }
       : { kind: "record", end };
   }
 }

@@ -112,6 +112,11 @@ async function runPass(
     rawBytesKept: limits.rejectLineBytesKept,
     marker: request.columnCount > 1 ? skippedMarker : rejectedMarker,
     quoting: quotingOf(request.csv),
+    fields: {
+      delimiter: Buffer.from(request.csv.delimiter),
+      nullText: Buffer.from(request.csv.nullString),
+      columns: request.columnCount,
+    },
   });
   const hash = createHash("sha256");
   await readPlain(request, hash, async (chunk) => {

@@ -2,10 +2,10 @@
  * Loads what a job declares into one plain DuckDB: sources, their file tables, dimensions, then the models' own SQL.
  * Shares no code with Daymill, on purpose: it is the second opinion.
  */
-import { createReadStream, mkdtempSync, rmSync, statSync } from "node:fs";
+import { createReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { createGunzip } from "node:zlib";
+import { createGunzip, gzipSync } from "node:zlib";
 import { DuckDBInstance } from "@duckdb/node-api";
 
 /** A text as an SQL literal. */
@@ -43,7 +43,9 @@ export async function openReference(job, root, day, options = {}) {
   };
   try {
     await connection.run(`SET TimeZone = ${literal(job.timezone)}`);
-    for (const source of job.sources) await loadSource(connection, source, root, day);
+    for (const source of job.sources) {
+      await loadSource(connection, source, root, day, folder);
+    }
     for (const dimension of job.dimensions) await loadDimension(connection, dimension, root, day);
   } catch (error) {
     close();
@@ -78,7 +80,7 @@ function bare(sql) {
   return `(${sql.trim().replace(/;\s*$/, "")}\n)`;
 }
 
-async function loadSource(connection, source, root, day) {
+async function loadSource(connection, source, root, day, folder) {
   const raw = identifier(`raw ${source.name}`);
   const pattern = path.join(root, source.path.replaceAll("{day}", day));
   const found = await rowsOf(
@@ -87,8 +89,20 @@ async function loadSource(connection, source, root, day) {
   );
   const files = found.map((row) => row.file);
   if (files.length === 0) throw new Error(`no files match ${pattern}`);
-  const from =
-    source.format === "parquet" ? fromParquet(source, files) : fromCsv(source, files, true);
+  const isParquet = source.format === "parquet";
+  const counts = [];
+  const readable = [];
+  for (const [index, file] of files.entries()) {
+    const counted = isParquet
+      ? { lines: await parquetRows(connection, file), blank: 0, overfull: 0 }
+      : await countLines(file, source);
+    const copy = path.join(folder, `${source.name}-${index}`);
+    if (counted.overfull > 0) await copyWithoutOverfull(file, source, copy);
+    const read = counted.overfull > 0 ? copy : file;
+    readable.push(read);
+    counts.push({ ...counted, read, file });
+  }
+  const from = isParquet ? fromParquet(source, readable) : fromCsv(source, readable, true);
   await connection.run(`CREATE TABLE ${raw} AS ${from}`);
   const event = eventTime(source, day);
   const keep = event === undefined || event.rule === "keep" ? "true" : event.inside;
@@ -96,22 +110,17 @@ async function loadSource(connection, source, root, day) {
   await connection.run(
     `CREATE VIEW ${identifier(source.name)} AS SELECT ${columns} FROM ${raw} WHERE ${keep}`,
   );
-  await loadFileTable(connection, source, root, files, event);
+  await loadFileTable(connection, source, root, counts, event);
 }
 
 /** `<source>_files`: lines counted by our own pass over the bytes, rows by DuckDB, rejects are what is left. */
-async function loadFileTable(connection, source, root, files, event) {
+async function loadFileTable(connection, source, root, counts, event) {
   const table = identifier(`${source.name}_files`);
   await connection.run(`CREATE TABLE "lines of files" (file VARCHAR, relative VARCHAR,
     bytes BIGINT, lines BIGINT, blank BIGINT)`);
-  for (const file of files) {
-    const counted =
-      source.format === "parquet"
-        ? { lines: await parquetRows(connection, file), blank: 0 }
-        : await countLines(file, source);
-    await connection.run(`INSERT INTO "lines of files" VALUES (${literal(file)},
-      ${literal(path.relative(root, file))}, ${statSync(file).size}, ${counted.lines},
-      ${counted.blank})`);
+  for (const { file, read, lines, blank } of counts) {
+    await connection.run(`INSERT INTO "lines of files" VALUES (${literal(read)},
+      ${literal(path.relative(root, file))}, ${statSync(file).size}, ${lines}, ${blank})`);
   }
   const inside = event?.inside ?? "true";
   // Rows that the rule rejects were read and have event times, but count as rejects.
@@ -201,33 +210,60 @@ async function loadDimension(connection, dimension, root, day) {
   await connection.run(sql);
 }
 
-/** Lines without the header, and the empty ones among them; a last line without newline counts. */
-async function countLines(file, { format, csv, columns }) {
+/** Hands each line of a file on as (bytes, from, to), without its line end; a last line without newline counts. */
+async function eachLine(file, format, take) {
   const stored = createReadStream(file, { highWaterMark: 1 << 20 });
   const plain = format === "csv.gz" ? stored.pipe(createGunzip()) : stored;
-  let lines = 0;
-  let blank = 0;
-  /** Bytes of the line so far; 1 may be a lone carriage return. */
-  let length = 0;
-  let onlyReturn = true;
+  const lineEnd = (bytes, from, at) => (at > from && bytes[at - 1] === 13 ? at - 1 : at);
+  let rest = Buffer.alloc(0);
   for await (const chunk of plain) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let from = 0;
-    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
-      const part = at - from;
-      length += part;
-      if (part > 0) onlyReturn = length === 1 && chunk[at - 1] === 13;
-      lines += 1;
-      if (length === 0 || (length === 1 && onlyReturn)) blank += 1;
-      length = 0;
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
+      take(bytes, from, lineEnd(bytes, from, at));
       from = at + 1;
     }
-    length += chunk.length - from;
-    if (from < chunk.length) onlyReturn = length === 1 && chunk[chunk.length - 1] === 13;
+    rest = Buffer.from(bytes.subarray(from));
   }
-  if (length > 0) lines += 1;
+  if (rest.length > 0) take(rest, 0, lineEnd(rest, 0, rest.length));
+}
+
+/** Lines without the header, the empty ones and those with an empty column too many among them. */
+async function countLines(file, source) {
+  const { format, csv, columns } = source;
+  let lines = 0;
+  let blank = 0;
+  let overfull = 0;
+  await eachLine(file, format, (bytes, from, to) => {
+    lines += 1;
+    if (from === to) blank += 1;
+    else if (isOverfull(source, bytes, from, to)) overfull += 1;
+  });
   // With one column an empty line is a row whose value is empty.
   return {
     lines: lines - (csv.header && lines > 0 ? 1 : 0),
     blank: columns.length > 1 ? blank : 0,
+    overfull,
   };
+}
+
+/** DuckDB drops empty columns at a line's end without a word. Quoted sources are not judged here. */
+function isOverfull({ csv, columns }, bytes, from, to) {
+  if (csv.quote !== "") return false;
+  const last = bytes[to - 1];
+  const tails = [csv.delimiter, csv.nullString].filter((text) => text !== "");
+  if (!tails.some((text) => text.charCodeAt(text.length - 1) === last)) return false;
+  const fields = bytes.toString("latin1", from, to).split(csv.delimiter);
+  return fields.length > columns.length && ["", csv.nullString].includes(fields.at(-1));
+}
+
+/** A copy of the file without such lines; only made where there are any. */
+async function copyWithoutOverfull(file, source, target) {
+  const kept = [];
+  await eachLine(file, source.format, (bytes, from, to) => {
+    if (isOverfull(source, bytes, from, to)) return;
+    kept.push(Buffer.concat([bytes.subarray(from, to), Buffer.from("\n")]));
+  });
+  const plain = Buffer.concat(kept);
+  writeFileSync(target, source.format === "csv.gz" ? gzipSync(plain) : plain);
 }
