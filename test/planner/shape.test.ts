@@ -225,3 +225,11 @@ describe("what travels", () => {
     expect(plan.exchanges.map((entry) => entry.id)).toEqual(["x1"]);
   });
 });
+
+test("files are sorted by ORDER BY, with its collation", async () => {
+  const plan = await planOf({
+    sorted: "SELECT id, note FROM events ORDER BY note COLLATE NOCASE, id DESC",
+  });
+  const [output] = plan.stages[0]?.outputs ?? [];
+  expect(output?.sql).toMatch(/ORDER BY \S*note COLLATE NOCASE, \S*id DESC$/);
+});

@@ -14,7 +14,7 @@ import { readQuery } from "./query.ts";
 import { inModel, Refusal } from "./refusal.ts";
 import { orderExpr, orderLike, ordersOf, Relations } from "./relation.ts";
 import type { Written } from "./stages.ts";
-import { column, listOf, parseTree, type Tree, textsOf } from "./tree.ts";
+import { childOf, classOf, column, listOf, parseTree, type Tree, textsOf } from "./tree.ts";
 
 export interface Front {
   readonly relations: Relations;
@@ -271,7 +271,9 @@ function fileOrders(node: Tree, columns: readonly Column[]): readonly Tree[] {
   const orders = listOf(node, "modifiers").flatMap(ordersOf);
   const found: Tree[] = [];
   for (const entry of orders) {
-    const expr = orderExpr(entry);
+    const whole = orderExpr(entry);
+    const collated = classOf(whole) === "COLLATE" ? childOf(whole, "child") : undefined;
+    const expr = collated ?? whole;
     const name = textsOf(expr, "column_names").at(-1)?.toLowerCase();
     const ordinal = ordinalOf(expr);
     const target =
@@ -279,7 +281,10 @@ function fileOrders(node: Tree, columns: readonly Column[]): readonly Tree[] {
         ? columns.find((known) => known.name.toLowerCase() === name)
         : columns[ordinal - 1];
     if (target === undefined) return found;
-    found.push(orderLike(entry, column("t", target.name)));
+    const sorted = column("t", target.name);
+    found.push(
+      orderLike(entry, collated === undefined ? sorted : { ...whole, child: sorted as never }),
+    );
   }
   return found;
 }
