@@ -102,7 +102,9 @@ async function loadSource(connection, source, root, day, folder) {
     readable.push(read);
     counts.push({ ...counted, read, file });
   }
-  const from = isParquet ? fromParquet(source, readable) : fromCsv(source, readable, true);
+  const from = isParquet
+    ? await fromParquet(connection, source, readable)
+    : fromCsv(source, readable, true);
   await connection.run(`CREATE TABLE ${raw} AS ${from}`);
   const event = eventTime(source, day);
   const keep = event === undefined || event.rule === "keep" ? "true" : event.inside;
@@ -184,18 +186,27 @@ function fromCsv({ format, columns, csv }, files, tolerant) {
   return `SELECT * FROM read_csv([${list}], ${options.join(", ")})`;
 }
 
-/** A row is accepted when each declared column fits its type. */
-function fromParquet({ columns }, files) {
+/** A row is accepted when each declared column fits its type, a number without being rounded. */
+async function fromParquet(connection, { columns }, files) {
+  const list = files.map(literal).join(", ");
+  const described = await rowsOf(connection, `DESCRIBE SELECT * FROM read_parquet([${list}])`);
+  const stored = new Map(described.map((row) => [row.column_name.toLowerCase(), row.column_type]));
+  const exact = /^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*)$/;
+  const binary = /^(FLOAT|DOUBLE)$/;
   const cast = columns.map((c) => {
     const name = identifier(c.name);
     return `CAST(${name} AS ${c.type}) AS ${name}`;
   });
   const fits = columns.map((c) => {
     const name = identifier(c.name);
-    return `(${name} IS NULL OR TRY_CAST(${name} AS ${c.type}) IS NOT NULL)`;
+    const type = stored.get(c.name.toLowerCase());
+    const known = (t) => exact.test(t) || binary.test(t);
+    const judged = known(type) && known(c.type) && (exact.test(type) || exact.test(c.type));
+    const same = judged ? `TRY_CAST(TRY_CAST(${name} AS ${c.type}) AS ${type}) = ${name}` : "true";
+    return `(${name} IS NULL OR coalesce(TRY_CAST(${name} AS ${c.type}) IS NOT NULL AND ${same}, false))`;
   });
   return `SELECT ${cast.join(", ")}, __file
-    FROM read_parquet([${files.map(literal).join(", ")}], filename = '__file')
+    FROM read_parquet([${list}], filename = '__file')
     WHERE ${fits.join(" AND ")}`;
 }
 
@@ -204,7 +215,7 @@ async function loadDimension(connection, dimension, root, day) {
   const columns = dimension.columns.map((c) => identifier(c.name)).join(", ");
   const from =
     dimension.format === "parquet"
-      ? fromParquet(dimension, [file])
+      ? await fromParquet(connection, dimension, [file])
       : fromCsv(dimension, [file], false);
   const sql = `CREATE TABLE ${identifier(dimension.name)} AS SELECT ${columns} FROM (${from})`;
   await connection.run(sql);

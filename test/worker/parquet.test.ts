@@ -67,6 +67,31 @@ test("columns are taken by name and cast; what does not fit is a reject with its
   ]);
 });
 
+test("a number that only fits when rounded is a reject; one that fits exactly is a row", async () => {
+  const file = await parquet(
+    "raw/p.parquet",
+    `SELECT * FROM (VALUES (1.0::DOUBLE, 1.10::DECIMAL(9,4), 5::BIGINT, 0.1::DOUBLE),
+       (1.7, 2.25, 6, 0.2), (2.0, 3.1234, 7, 0.3), (3.0, 4.5, 9007199254740993, 0.4),
+       (NULL, NULL, NULL, NULL), (1e300, 5.5, 8, 0.5)) t(a, d, f, r)`,
+  );
+  const types = "a BIGINT, d DECIMAL(9,2), f DOUBLE, r FLOAT";
+  const narrow = source({ columns: columns(types), format: "parquet" });
+  const done = await runWork(copyWork(narrow, [file]), delivery(), context(root));
+  expect(done.accounts[0]).toMatchObject({ lines: 6, rows: 2, rejects: 4 });
+  const staged = join(root.path, done.files[0]?.path ?? "");
+  expect(await query(`SELECT a, d, f, r FROM '${staged}' ORDER BY a`)).toEqual([
+    ["1", "1.10", "5.0", "0.1"],
+    [null, null, null, null],
+  ]);
+  const rejects = join(root.path, done.rejectsFile ?? "");
+  expect(await query(`SELECT line, reason FROM '${rejects}' ORDER BY line`)).toEqual([
+    ["2", "value does not fit column a"],
+    ["3", "value does not fit column d"],
+    ["4", "value does not fit column f"],
+    ["6", "value does not fit column a"],
+  ]);
+});
+
 test("a missing column, fewer rows than planned and a cut file are named", async () => {
   const run = (work: Parameters<typeof runWork>[0]) => runWork(work, delivery(), context(root));
   const other = await parquet("raw/o.parquet", "SELECT 1::BIGINT AS a");

@@ -1,6 +1,6 @@
 /**
  * One Parquet file, or a range of its rows, into a table. Columns are taken by name and cast to the declared types;
- * a row with a value that does not fit is a reject, as a line of a CSV file would be.
+ * a row with a value that does not fit, or only when rounded, is a reject, as a line of a CSV file would be.
  */
 import { createHash } from "node:crypto";
 import { type Engine, sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
@@ -28,6 +28,12 @@ export interface ParquetScan {
   /** Expressions over the declared columns, one per column of the table. */
   readonly select: readonly string[];
   readonly signal: AbortSignal;
+}
+
+/** A declared column whose type in the file is another one. */
+interface Misfit extends Column {
+  /** Type in the file. */
+  readonly stored: string;
 }
 
 /** Appends the rows. `outsideDay` is left 0; `contentSha256` is empty for a range. Errors: `input…`, `storage…`. */
@@ -100,7 +106,7 @@ async function rowsIn(scan: ParquetScan, path: string): Promise<number> {
 }
 
 /** Declared columns whose type in the file is another one. Errors: `inputMalformed` for a missing column. */
-async function misfits(scan: ParquetScan, path: string): Promise<readonly Column[]> {
+async function misfits(scan: ParquetScan, path: string): Promise<readonly Misfit[]> {
   const described = await reading(scan, () =>
     scan.engine.rows(
       `DESCRIBE SELECT * FROM read_parquet(${sqlText(path)}, hive_partitioning = false)`,
@@ -108,7 +114,7 @@ async function misfits(scan: ParquetScan, path: string): Promise<readonly Column
     ),
   );
   const types = new Map(described.map((row) => [row[0]?.toLowerCase(), row[1]]));
-  return scan.columns.filter(({ name, type }) => {
+  return scan.columns.flatMap(({ name, type }) => {
     const stored = types.get(name.toLowerCase());
     if (stored === undefined) {
       throw fail(
@@ -117,7 +123,7 @@ async function misfits(scan: ParquetScan, path: string): Promise<readonly Column
         { file: scan.file.path, column: name },
       );
     }
-    return stored !== type;
+    return stored === type ? [] : [{ name, type, stored }];
   });
 }
 
@@ -134,15 +140,28 @@ function casts(columns: readonly Column[]): string {
     .join(", ");
 }
 
-function unfit({ name, type }: Column): string {
-  return `(${sqlName(name)} IS NOT NULL AND TRY_CAST(${sqlName(name)} AS ${type}) IS NULL)`;
+/** True, false or NULL for a row; a number that is another one when cast back was rounded. */
+function unfit({ name, type, stored }: Misfit): string {
+  const column = sqlName(name);
+  const cast = `TRY_CAST(${column} AS ${type})`;
+  const rounded = rounds(stored, type)
+    ? ` OR TRY_CAST(${cast} AS ${stored}) IS DISTINCT FROM ${column}`
+    : "";
+  return `(${column} IS NOT NULL AND (${cast} IS NULL${rounded}))`;
+}
+
+/** Between binary fractions of different length, the nearest one is what the declared type asks for. */
+function rounds(stored: string, declared: string): boolean {
+  const isFraction = (type: string) => /^(FLOAT|DOUBLE)$/.test(type);
+  const isNumber = (type: string) => isFraction(type) || /INT(EGER)?$|^DECIMAL\b/.test(type);
+  return isNumber(stored) && isNumber(declared) && !(isFraction(stored) && isFraction(declared));
 }
 
 /** Rejected rows are kept as text; their line is the row's number in the file, from 1. */
 async function rejectRows(
   scan: ParquetScan,
   source: string,
-  bad: readonly Column[],
+  bad: readonly Misfit[],
 ): Promise<number> {
   const reasons = bad.map(
     (column) => `WHEN ${unfit(column)} THEN ${sqlText(`value does not fit column ${column.name}`)}`,
