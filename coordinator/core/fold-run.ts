@@ -3,6 +3,7 @@
  * Part of `fold`: in place, total, deciding nothing.
  */
 import { assert } from "../../shared/kernel/assert.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { DayRecord, Durable, Run, Stage, StageKind, Task, TaskResult } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import { runStatus } from "./views.ts";
@@ -11,6 +12,7 @@ type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
 
 export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCreated">): void {
   day.highest = Math.max(day.highest, fact.revision);
+  const job = durable.jobs.get(fact.jobDigest);
   durable.requests.set(fact.requestId, fact.run);
   durable.runs.set(fact.run, {
     id: fact.run,
@@ -25,8 +27,20 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
     stages: [],
     dimensions: new Map(),
     exchanges: new Map(),
-    warnings: [],
+    warnings: job === undefined ? [] : statedOnly(job),
   });
+}
+
+/** What a job says and nobody acts on: whoever submits it should not count on that. */
+function statedOnly({ schedule, finishBy }: JobSpec): readonly string[] {
+  return [
+    ...(schedule === undefined
+      ? []
+      : [`stated only: schedule (${schedule}); a day runs when it is submitted`]),
+    ...(finishBy === undefined
+      ? []
+      : [`stated only: deadline (${finishBy}); nobody is told when a run is late`]),
+  ];
 }
 
 export function foldRunPlanned(

@@ -107,7 +107,7 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       // After a gap in the journal a run may lack results: it goes on where it is, and commits when it has them.
       if (!mayEnd(run)) return;
       run.state = "committing";
-      run.warnings = fact.warnings;
+      run.warnings = [...run.warnings, ...fact.warnings];
       return;
     case "runEnding":
       run.ending = { cancelled: fact.cancelled, failure: fact.failure };

@@ -278,6 +278,22 @@ function answered({ memory }: Bench, { work, delivery }: SentTask) {
   return outcome;
 }
 
+test("what a job states and nothing acts on is a warning of its runs, beside its checks' ones", () => {
+  const bench = leader();
+  const check = { ...noNegative, expect: 7, severity: "warn" } as const;
+  bench.submit(sampleJob({ schedule: "0 1 * * *", finishBy: "06:00", checks: [check] }));
+  const stated = [
+    "stated only: schedule (0 1 * * *); a day runs when it is submitted",
+    "stated only: deadline (06:00); nobody is told when a run is late",
+  ];
+  expect(bench.run().warnings).toEqual(stated);
+  bench.work();
+  expect(bench.run()).toMatchObject({
+    state: "committed",
+    warnings: [...stated, "check no-negative on totals gave 0, expected 7"],
+  });
+});
+
 describe("checks", () => {
   test("run over the staged files before the commit", () => {
     const bench = leader();
