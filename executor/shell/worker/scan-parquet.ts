@@ -116,7 +116,7 @@ async function misfits(scan: ParquetScan, path: string): Promise<readonly Misfit
   const types = new Map(described.map((row) => [row[0]?.toLowerCase(), row[1]]));
   return scan.columns.flatMap(({ name, type }) => {
     const stored = types.get(name.toLowerCase());
-    if (stored === undefined) {
+    if (stored === undefined || stored === null) {
       throw fail(
         "inputMalformed",
         `file ${scan.file.path}: no column ${name}; declare the columns as the file has them`,
