@@ -69,6 +69,7 @@ class NatsRegistry implements Registry {
   /** From the stream's list of subjects: unlike a listing of keys it needs no consumer, which may be slow to place. */
   async highestEpoch(): Promise<number> {
     return this.#act("list the epochs", async () => {
+      if (await this.#isEmpty()) return 0;
       const prefix = `$KV.${this.#name}.epoch.`;
       const filter = { subjects_filter: `${prefix}*` };
       const info = await this.#streams.info(`KV_${this.#name}`, filter);
@@ -85,7 +86,7 @@ class NatsRegistry implements Registry {
   async leader(): Promise<LeaderHint | undefined> {
     const entry = await this.#act("read the leader", async (bucket) => {
       try {
-        return await bucket.get(leaderKey);
+        return (await this.#isEmpty()) ? null : await bucket.get(leaderKey);
       } catch (error) {
         if (isStreamGone(error)) return null;
         throw error;
@@ -133,6 +134,15 @@ class NatsRegistry implements Registry {
 
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
+  }
+
+  /**
+   * Asked before anything in it is. nats-server 2.9.10 dies of a read (of a message, of a list of subjects) that meets a
+   * stream in the making, as when executors look while the first coordinator makes the bucket; this question is safe.
+   */
+  async #isEmpty(): Promise<boolean> {
+    const { state } = await this.#streams.info(`KV_${this.#name}`);
+    return state.messages === 0;
   }
 
   /** Runs one action; when the bucket is gone (NATS lost its state) it is made again first. */

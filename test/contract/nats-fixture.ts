@@ -30,8 +30,12 @@ export async function startNats(options: { binary?: string; extra?: string[] } =
   let child: ChildProcess | undefined;
 
   const start = async () => {
-    child = spawn(binary, [...args, ...(options.extra ?? [])], { stdio: "ignore" });
-    await accepts(port, child);
+    const started = spawn(binary, [...args, ...(options.extra ?? [])], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    child = started;
+    tellDeath(started, () => child === started);
+    await accepts(port, started);
   };
   const halt = async (signal: NodeJS.Signals = "SIGKILL") => {
     const running = child;
@@ -54,6 +58,17 @@ export async function startNats(options: { binary?: string; extra?: string[] } =
       await rm(store, { recursive: true, force: true });
     },
   } satisfies NatsFixture;
+}
+
+/** A server that dies by itself takes many tests with it: its last words say why. */
+function tellDeath(started: ChildProcess, isWanted: () => boolean): void {
+  let words = "";
+  started.stderr?.on("data", (chunk) => {
+    words = `${words}${chunk}`.slice(-4_000);
+  });
+  started.once("exit", (code, signal) => {
+    if (isWanted()) console.error(`nats-server ended by itself (${signal ?? code}):\n${words}`);
+  });
 }
 
 function findServer(): string {

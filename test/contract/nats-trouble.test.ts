@@ -55,6 +55,35 @@ async function eventually(check: () => Promise<boolean> | boolean): Promise<void
 const hint: LeaderHint = { epoch: 1, coordinator: "c1", address: "127.0.0.1:7400", beat: 1 };
 const options = { cluster: "daymill", replicas: 1 };
 
+test("the server survives everybody looking into a registry that is just being made", async () => {
+  const { url } = await server();
+  const [maker, ...lookers] = await Promise.all([1, 2, 3, 4].map(() => connected(url)));
+  if (maker === undefined) throw new Error("no link");
+  let cluster = "c0";
+  let isOver = false;
+  let looks = 0;
+  const look = async (link: NatsLink): Promise<void> => {
+    while (!isOver) {
+      const registry = await openRegistry(link, { cluster }).catch(() => undefined);
+      await Promise.allSettled([registry?.leader(), registry?.highestEpoch()]);
+      looks++;
+    }
+  };
+  const looking = lookers.flatMap((link) => [look(link), look(link)]);
+  try {
+    for (let number = 1; number <= 60; number++) {
+      cluster = `c${number}`;
+      const registry = await openRegistry(maker, { cluster, replicas: 1 });
+      await registry.renew({ ...hint, beat: number });
+      expect((await registry.leader())?.beat).toBe(number);
+    }
+  } finally {
+    isOver = true;
+  }
+  await Promise.all(looking);
+  expect(looks).toBeGreaterThan(60);
+});
+
 describe("connecting", () => {
   test("nobody answers: unavailable, with the address and without the password", async () => {
     const url = `nats://anna:geheim@127.0.0.1:${await freePort()}`;
