@@ -34,11 +34,11 @@ const exchange: readonly Mutant[] = [
     tests: ["test/exchange/intake.test.ts"],
   },
   {
-    name: "short-partition-accepted",
-    what: "a partition with fewer rows than its record says is taken as whole",
+    name: "checksum-not-compared",
+    what: "rows that changed on the way are taken",
     file: "shared/kernel/exchange-intake.ts",
-    from: "if (found !== rows) return",
-    to: "if (found > rows) return",
+    from: "return text(found) === text(expected);",
+    to: "return text(found).length > 0 || expected.length === 0;",
     tests: ["test/exchange/intake.test.ts"],
   },
   {
@@ -98,7 +98,7 @@ const leadership: readonly Mutant[] = [
     file: "coordinator/core/leadership.ts",
     from: "role.renewal.provenAt = sentAt;",
     to: "role.renewal.provenAt = turn.at;",
-    tests: ["test/core/leadership.test.ts"],
+    tests: ["test/core/late-words.test.ts"],
   },
   {
     name: "held-effect-forgotten",
@@ -114,7 +114,7 @@ const leadership: readonly Mutant[] = [
     file: "coordinator/core/journaling.ts",
     from: "if (after > journal.saved) break;",
     to: "if (after > journal.decided) break;",
-    tests: ["test/core/journal.test.ts", "test/core/run.test.ts"],
+    tests: ["test/core/late-words.test.ts"],
   },
 ];
 
@@ -160,7 +160,7 @@ const attempts: readonly Mutant[] = [
     file: "coordinator/core/attempts.ts",
     from: 'if (task.result !== undefined && attempt.state === "lost") return;',
     to: "",
-    tests: ["test/core/executors.test.ts", "test/core/losers.test.ts"],
+    tests: ["test/core/late-words.test.ts"],
   },
 ];
 

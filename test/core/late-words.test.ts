@@ -1,0 +1,57 @@
+/** Words that come late: an acknowledgement, a success, an append's answer. Each counts for what it was when it was sent. */
+import { expect, test } from "vitest";
+import { limits } from "../../shared/kernel/limits.ts";
+import { carryOut } from "../sim/executor-model.ts";
+import { Bench, day } from "./bench.ts";
+
+test("a renewal counts from when it was sent: its late answer does not stretch a leadership", () => {
+  const bench = new Bench().lead();
+  bench.hold = (ask) => ask.kind === "renew";
+  bench.pass(limits.renewEveryMs + limits.tickEveryMs);
+  const [renewal] = bench.heldAsks;
+  if (renewal === undefined) throw new Error("a renewal was sent");
+  const sentBy = bench.at;
+  bench.pass(limits.stepDownAfterMs - limits.renewEveryMs - 4 * limits.tickEveryMs);
+  bench.post({ kind: "answered", id: renewal.id, answer: { kind: "ok" } });
+  expect(bench.state.role.kind).toBe("leader");
+  while (bench.state.role.kind === "leader") bench.pass(limits.tickEveryMs);
+  expect(bench.at - sentBy).toBeLessThanOrEqual(limits.stepDownAfterMs + limits.tickEveryMs);
+});
+
+test("an append's answer lets go of what rests on it, and of nothing decided since", () => {
+  const bench = new Bench().lead();
+  bench.attach(1);
+  bench.submit();
+  const [one, other] = bench.takeTasks();
+  if (one === undefined || other === undefined) throw new Error("two tasks were sent");
+  const acknowledged = () =>
+    bench.commands().flatMap(({ command }) => ("attemptId" in command ? [command.attemptId] : []));
+  bench.hold = (ask) => ask.kind === "append";
+  bench.finish(one);
+  bench.finish(other);
+  bench.release();
+  expect(acknowledged()).toContain(one.attemptId);
+  expect(acknowledged()).not.toContain(other.attemptId);
+  bench.release();
+  expect(acknowledged()).toContain(other.attemptId);
+});
+
+test("a success of an attempt that was given up changes nothing once another has won", () => {
+  const bench = new Bench().lead();
+  bench.attach(1);
+  bench.submit();
+  const [lost] = bench.takeTasks();
+  if (lost === undefined) throw new Error("a task was sent");
+  const outcome = carryOut(bench.memory, lost.work, lost.delivery);
+  bench.attach(2, { slots: 4 });
+  bench.pass(limits.executorLostMs + 2 * limits.tickEveryMs, [2]);
+  const again = bench.takeTasks().find(({ delivery }) => delivery.task === lost.delivery.task);
+  if (again === undefined) throw new Error("the lost task was started elsewhere");
+  bench.finish(again);
+  bench.attach(3, { executor: "e1", runningAttempts: [lost.attemptId] });
+  bench.post({ kind: "report", connection: 3, attemptId: lost.attemptId, outcome });
+  const run = bench.state.durable.runs.get(`usage.${day}.r1`);
+  expect(run?.stages[0]?.tasks[lost.delivery.task]?.result?.attemptId).toBe(again.attemptId);
+  const acknowledged = bench.commands().map(({ command }) => command);
+  expect(acknowledged).toContainEqual({ kind: "reportAck", attemptId: lost.attemptId });
+});
