@@ -156,9 +156,9 @@ const attempts: readonly Mutant[] = [
   },
   {
     name: "two-winners",
-    what: "an attempt that was given up wins although another has",
-    file: "coordinator/core/attempts.ts",
-    from: 'if (task.result !== undefined && attempt.state === "lost") return;',
+    what: "the success of an attempt that was given up takes the place of the winner",
+    file: "coordinator/core/fold-task.ts",
+    from: "  if (task.result !== undefined) return;\n  voidLost(durable, task);\n",
     to: "",
     tests: ["test/core/late-words.test.ts"],
   },

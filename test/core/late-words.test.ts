@@ -1,5 +1,6 @@
 /** Words that come late: an acknowledgement, a success, an append's answer. Each counts for what it was when it was sent. */
 import { expect, test } from "vitest";
+import { fold } from "../../coordinator/core/fold.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { carryOut } from "../sim/executor-model.ts";
 import { Bench, day } from "./bench.ts";
@@ -50,8 +51,21 @@ test("a success of an attempt that was given up changes nothing once another has
   bench.finish(again);
   bench.attach(3, { executor: "e1", runningAttempts: [lost.attemptId] });
   bench.post({ kind: "report", connection: 3, attemptId: lost.attemptId, outcome });
-  const run = bench.state.durable.runs.get(`usage.${day}.r1`);
-  expect(run?.stages[0]?.tasks[lost.delivery.task]?.result?.attemptId).toBe(again.attemptId);
+  const { durable } = bench.state;
+  const winner = () =>
+    durable.runs.get(`usage.${day}.r1`)?.stages[0]?.tasks[lost.delivery.task]?.result?.attemptId;
+  expect(winner()).toBe(again.attemptId);
+  // Not "done": what it wrote is a loser's, and is removed.
+  expect(durable.attempts.get(lost.attemptId)?.state).not.toBe("done");
   const acknowledged = bench.commands().map(({ command }) => command);
   expect(acknowledged).toContainEqual({ kind: "reportAck", attemptId: lost.attemptId });
+  // An older leader may have journaled such a success: the fold keeps the first, too.
+  if (outcome.kind !== "done") throw new Error("the attempt succeeded");
+  fold(durable, {
+    kind: "attemptDone",
+    attemptId: lost.attemptId,
+    success: outcome,
+    wallMs: 1,
+  });
+  expect(winner()).toBe(again.attemptId);
 });
