@@ -4,9 +4,9 @@
  * system says ENOENT, which becomes `storageFenced`. Errno texts become our words here and nowhere else.
  */
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readlink, rename, rm, stat, symlink, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DaymillError, type FailureCode, fail } from "../kernel/failure.ts";
+import type { StoreCalls } from "./store-calls.ts";
 
 const errnoCodes: Readonly<Record<string, FailureCode>> = {
   ENOSPC: "storageFull",
@@ -33,12 +33,15 @@ export function storageFailure(error: unknown, doing: string, path: string): Day
 
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  const { code } = error as NodeJS.ErrnoException;
-  return code;
+  if (error instanceof DaymillError) {
+    const errno = error.failure.detail?.["errno"];
+    return errno === undefined ? undefined : String(errno);
+  }
+  return (error as NodeJS.ErrnoException).code;
 }
 
 /** A path that is not there gives `undefined`; every other error is translated. */
-export async function ifThere<T>(promise: Promise<T>, doing: string, path: string) {
+async function ifThere<T>(promise: Promise<T>, doing: string, path: string) {
   try {
     return await promise;
   } catch (error) {
@@ -47,108 +50,144 @@ export async function ifThere<T>(promise: Promise<T>, doing: string, path: strin
   }
 }
 
-export async function exists(path: string): Promise<boolean> {
-  return (await ifThere(stat(path), "look at", path)) !== undefined;
-}
+/** The storage root and the calls that reach it: what needs no fence. Absolute paths throughout. */
+export class Disk {
+  readonly root: string;
+  readonly calls: StoreCalls;
+  /** Folders whose names are known to be on the disk, up to the root: one sync for each is enough. */
+  readonly #durable = new Set<string>();
 
-/** What the link at `path` says; undefined when nothing is there. */
-export async function linkTarget(path: string): Promise<string | undefined> {
-  return ifThere(readlink(path), "read the link", path);
-}
-
-/** Makes a folder's entries durable. File systems that cannot sync a folder say EINVAL: they need none. */
-export async function syncDir(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (errnoOf(error) !== "EINVAL") throw error;
-  } finally {
-    await handle.close();
+  constructor(root: string, calls: StoreCalls) {
+    this.root = root;
+    this.calls = calls;
   }
-}
 
-/** Makes a folder and its parents, each durable in its own parent. */
-export async function ensureDir(path: string): Promise<void> {
-  try {
-    const first = await mkdir(path, { recursive: true });
-    if (first === undefined) return;
-    for (let made = path; ; made = dirname(made)) {
-      await syncDir(dirname(made));
-      if (made === first) return;
+  async exists(path: string): Promise<boolean> {
+    return (await this.inode(path)) !== undefined;
+  }
+
+  /** Of what the path leads to; undefined when nothing is there. */
+  inode(path: string): Promise<bigint | undefined> {
+    return ifThere(this.calls.inode(path), "look at", path);
+  }
+
+  /** Names in a folder; none when there is no such folder. */
+  async list(path: string): Promise<readonly string[]> {
+    return (await ifThere(this.calls.list(path), "list", path)) ?? [];
+  }
+
+  /** The text of a file; undefined when there is none. */
+  read(path: string): Promise<string | undefined> {
+    return ifThere(this.calls.read(path), "read", path);
+  }
+
+  /** What the link at `path` says; undefined when nothing is there. */
+  linkTarget(path: string): Promise<string | undefined> {
+    return ifThere(this.calls.readLink(path), "read the link", path);
+  }
+
+  /** Makes a folder's entries durable. File systems that cannot sync a folder say EINVAL: they need none. */
+  async syncDir(path: string): Promise<void> {
+    try {
+      await this.calls.syncDir(path);
+    } catch (error) {
+      if (errnoOf(error) !== "EINVAL") throw storageFailure(error, "sync the folder", path);
     }
-  } catch (error) {
-    throw storageFailure(error, "make the folder", path);
+  }
+
+  /**
+   * Makes a folder and its parents, each durable in its own parent. Those that were there may have been made by
+   * somebody who died before the sync, so the first look at each syncs it as well.
+   */
+  async ensureDir(path: string): Promise<void> {
+    try {
+      const first = await this.calls.makeDirs(path);
+      let isNew = first !== undefined;
+      for (let made = path; made !== this.root; made = dirname(made)) {
+        if (isNew || !this.#durable.has(made)) await this.syncDir(dirname(made));
+        this.#durable.add(made);
+        if (made === first) isNew = false;
+      }
+    } catch (error) {
+      throw storageFailure(error, "make the folder", path);
+    }
   }
 }
 
 /** The leader's own folder for things in the making. Absolute paths throughout. */
 export class Fence {
+  readonly #disk: Disk;
+  readonly #calls: StoreCalls;
   readonly #folder: string;
   readonly #epoch: number;
   #count = 0;
 
-  constructor(folder: string, epoch: number) {
+  constructor(disk: Disk, folder: string, epoch: number) {
+    this.#disk = disk;
+    this.#calls = disk.calls;
     this.#folder = folder;
     this.#epoch = epoch;
   }
 
   /** Throws `storageFenced` when the folder has been taken away. */
   async check(): Promise<void> {
-    if (!(await exists(this.#folder))) throw this.#fenced(undefined);
+    if (!(await this.#disk.exists(this.#folder))) throw this.#fenced(undefined);
   }
 
   /** Puts a new file at `path`. `exclusive`: false comes back when something is there already. */
   async writeFile(path: string, text: string, mode: "exclusive" | "replace"): Promise<boolean> {
-    const temporary = this.#temporary();
-    return this.#guarded("write", path, async () => {
-      await writeSynced(temporary, text);
-      await ensureDir(dirname(path));
-      const placed =
-        mode === "replace" ? await rename(temporary, path) : await tryLink(temporary, path);
-      if (mode === "exclusive") await unlink(temporary);
-      if (placed === false) return false;
-      await syncDir(dirname(path));
-      return true;
+    return this.#guarded("write", path, async (temporary) => {
+      await this.#writeSynced(temporary, text);
+      await this.#disk.ensureDir(dirname(path));
+      let isOurs = true;
+      if (mode === "replace") await this.#calls.rename(temporary, path);
+      else {
+        isOurs = await this.#tryLink(temporary, path);
+        await this.#calls.unlink(temporary);
+      }
+      // Also when it is another's: who put it there may have died before this, and now it is relied on.
+      await this.#disk.syncDir(dirname(path));
+      return isOurs;
     });
   }
 
   /** Puts a symbolic link at `path`, in one step also when one is there. */
   async writeLink(path: string, target: string): Promise<void> {
-    const temporary = this.#temporary();
-    await this.#guarded("write the link", path, async () => {
-      await symlink(target, temporary);
-      await ensureDir(dirname(path));
-      await rename(temporary, path);
-      await syncDir(dirname(path));
+    await this.#guarded("write the link", path, async (temporary) => {
+      await this.#calls.symlink(target, temporary);
+      await this.#disk.ensureDir(dirname(path));
+      await this.#calls.rename(temporary, path);
+      await this.#disk.syncDir(dirname(path));
     });
   }
 
   /** Builds a folder by `fill` and puts it at `path`; an older one there is replaced. */
   async writeDir(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
-    const temporary = this.#temporary();
-    await this.#guarded("make", path, async () => {
-      await mkdir(temporary);
+    await this.#guarded("make", path, async (temporary) => {
+      await this.#calls.makeDir(temporary);
       await fill(temporary);
-      await syncDir(temporary);
-      await ensureDir(dirname(path));
-      await rename(temporary, path).catch(async (error: unknown) => {
+      await this.#disk.syncDir(temporary);
+      await this.#disk.ensureDir(dirname(path));
+      try {
+        await this.#calls.rename(temporary, path);
+      } catch (error) {
         if (!["ENOTEMPTY", "EEXIST"].includes(errnoOf(error) ?? "")) throw error;
-        await rename(path, this.#temporary());
-        await rename(temporary, path);
-      });
-      await syncDir(dirname(path));
+        const old = this.#temporary();
+        await this.#calls.rename(path, old);
+        await this.#calls.rename(temporary, path);
+        await this.#calls.removeAll(old);
+      }
+      await this.#disk.syncDir(dirname(path));
     });
   }
 
   /** Takes a file or folder away, in one step; nothing there is fine. */
   async remove(path: string): Promise<void> {
-    const trash = this.#temporary();
-    await this.#guarded("remove", path, async () => {
+    await this.#guarded("remove", path, async (trash) => {
       await this.check();
-      if (!(await exists(path))) return;
-      await rename(path, trash);
-      await rm(trash, { recursive: true, force: true });
+      if (!(await this.#disk.exists(path))) return;
+      await this.#calls.rename(path, trash);
+      await this.#calls.removeAll(trash);
     });
   }
 
@@ -158,41 +197,47 @@ export class Fence {
   }
 
   /** ENOENT with our folder gone is the fence; ENOENT with it there is a real fault. */
-  async #guarded<T>(doing: string, path: string, action: () => Promise<T>): Promise<T> {
+  async #guarded<T>(
+    doing: string,
+    path: string,
+    action: (temporary: string) => Promise<T>,
+  ): Promise<T> {
+    const temporary = this.#temporary();
     try {
-      return await action();
+      return await action(temporary);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT" && !(await exists(this.#folder))) throw this.#fenced(error);
+      if (errnoOf(error) === "ENOENT" && !(await this.#disk.exists(this.#folder))) {
+        throw this.#fenced(error);
+      }
+      // A full disk makes a leader try for hours: what it left each time must not fill the rest.
+      await this.#calls.removeAll(temporary).catch(() => undefined);
       throw storageFailure(error, doing, path);
+    }
+  }
+
+  /** A file whose bytes are on the disk, or no file: after a failed sync nothing can be known about it. */
+  async #writeSynced(path: string, text: string): Promise<void> {
+    const file = await this.#calls.create(path);
+    try {
+      await file.write(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #tryLink(from: string, to: string): Promise<boolean> {
+    try {
+      await this.#calls.link(from, to);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") return false;
+      throw error;
     }
   }
 
   #fenced(cause: unknown): DaymillError {
     const text = `epoch ${this.#epoch} no longer owns the storage: a newer leader has taken over`;
     return fail("storageFenced", text, { epoch: this.#epoch }, cause);
-  }
-}
-
-/** A file whose bytes are on the disk, or no file: after a failed sync nothing can be known about it. */
-async function writeSynced(path: string, text: string): Promise<void> {
-  const handle = await open(path, "wx", 0o644);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } catch (error) {
-    await unlink(path).catch(() => undefined);
-    throw error;
-  } finally {
-    await handle.close();
-  }
-}
-
-async function tryLink(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "EEXIST") return false;
-    throw error;
   }
 }

@@ -2,7 +2,6 @@
  * Reading what leaders have written: manifests, jobs, snapshots. Nothing here writes, and what does not parse is an
  * error that names the file: a day must never vanish because its manifest could not be read.
  */
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
@@ -10,74 +9,69 @@ import type { RunManifest, RunRequest } from "../kernel/manifest.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
 import { isDay } from "../kernel/time.ts";
 import type { Snapshot, StoredJob } from "../ports.ts";
-import { ifThere } from "./store-files.ts";
+import type { Disk } from "./store-files.ts";
 import { manifestDay, manifestRevision, places, snapshotName } from "./store-paths.ts";
 
-/** Names in a folder; none when there is no such folder. */
-export async function listDir(path: string): Promise<readonly string[]> {
-  return (await ifThere(readdir(path), "list", path)) ?? [];
-}
-
 /** All manifests, in the order of job, day and revision. */
-export async function readAllManifests(root: string): Promise<readonly RunManifest[]> {
+export async function readAllManifests(disk: Disk): Promise<readonly RunManifest[]> {
   const manifests: RunManifest[] = [];
-  for (const job of [...(await listDir(join(root, places.manifests)))].sort()) {
-    for (const day of [...(await listDir(join(root, places.manifests, job)))].sort()) {
-      if (isDay(day)) manifests.push(...(await readDayManifests(root, job, day)));
+  for (const job of [...(await disk.list(join(disk.root, places.manifests)))].sort()) {
+    for (const day of [...(await disk.list(join(disk.root, places.manifests, job)))].sort()) {
+      if (isDay(day)) manifests.push(...(await readDayManifests(disk, job, day)));
     }
   }
   return manifests;
 }
 
-async function readDayManifests(root: string, job: string, day: string): Promise<RunManifest[]> {
-  const folder = join(root, manifestDay(job, day));
-  const revisions = (await listDir(folder))
+async function readDayManifests(disk: Disk, job: string, day: string): Promise<RunManifest[]> {
+  const folder = join(disk.root, manifestDay(job, day));
+  const revisions = (await disk.list(folder))
     .map(manifestRevision)
     .filter((revision) => revision !== undefined)
     .sort((a, b) => a - b);
   const read = await Promise.all(
-    revisions.map((revision) => readOne(root, { job, day, revision })),
+    revisions.map((revision) => readOne(disk, { job, day, revision })),
   );
   return read.filter((manifest) => manifest !== undefined);
 }
 
 /** One manifest, undefined when that revision has none. */
 export async function readOne(
-  root: string,
+  disk: Disk,
   run: { readonly job: string; readonly day: string; readonly revision: number },
 ): Promise<RunManifest | undefined> {
-  const path = join(root, places.manifest(run));
-  const value = await readJson<RunManifest>(path);
+  const path = join(disk.root, places.manifest(run));
+  const value = await readJson<RunManifest>(disk, path);
   if (value === undefined) return undefined;
   const fits = value.job === run.job && value.day === run.day && value.revision === run.revision;
   if (value.version === 1 && fits) return value;
   throw damaged(path, "it is not the manifest that its name says");
 }
 
-export async function readStoredJobs(root: string): Promise<readonly StoredJob[]> {
-  return readFolder<StoredJob>(join(root, places.jobs));
+export async function readStoredJobs(disk: Disk): Promise<readonly StoredJob[]> {
+  return readFolder<StoredJob>(disk, join(disk.root, places.jobs));
 }
 
 /** In the order of run ids. */
-export async function readRunRequests(root: string): Promise<readonly RunRequest[]> {
-  return readFolder<RunRequest>(join(root, places.requests));
+export async function readRunRequests(disk: Disk): Promise<readonly RunRequest[]> {
+  return readFolder<RunRequest>(disk, join(disk.root, places.requests));
 }
 
-async function readFolder<T>(folder: string): Promise<readonly T[]> {
-  const names = (await listDir(folder)).filter((name) => name.endsWith(".json")).sort();
-  const values = await Promise.all(names.map((name) => readJson<T>(join(folder, name))));
+async function readFolder<T>(disk: Disk, folder: string): Promise<readonly T[]> {
+  const names = (await disk.list(folder)).filter((name) => name.endsWith(".json")).sort();
+  const values = await Promise.all(names.map((name) => readJson<T>(disk, join(folder, name))));
   return values.filter((value) => value !== undefined);
 }
 
 /** Runs that have a staging folder, in the order of their ids. Whatever else lies there is not ours. */
-export async function readStagedRuns(root: string): Promise<readonly string[]> {
-  const names = await listDir(join(root, places.stagings));
+export async function readStagedRuns(disk: Disk): Promise<readonly string[]> {
+  const names = await disk.list(join(disk.root, places.stagings));
   return names.filter((name) => parseRunId(name) !== undefined).sort();
 }
 
 /** Snapshot names, newest first: by leadership, then by journal sequence. */
-export async function snapshotNames(root: string): Promise<readonly string[]> {
-  const named = (await listDir(join(root, places.snapshots)))
+export async function snapshotNames(disk: Disk): Promise<readonly string[]> {
+  const named = (await disk.list(join(disk.root, places.snapshots)))
     .map(snapshotName)
     .filter((name) => name !== undefined)
     .sort((a, b) => b.epoch - a.epoch || b.sequence - a.sequence);
@@ -85,9 +79,9 @@ export async function snapshotNames(root: string): Promise<readonly string[]> {
 }
 
 /** The newest one that is whole. A torn one is passed over: the journal still has what it held. */
-export async function readNewestSnapshot(root: string): Promise<Snapshot | undefined> {
-  for (const name of await snapshotNames(root)) {
-    const text = await ifThere(readFile(join(root, name), "utf8"), "read", name);
+export async function readNewestSnapshot(disk: Disk): Promise<Snapshot | undefined> {
+  for (const name of await snapshotNames(disk)) {
+    const text = await disk.read(join(disk.root, name));
     const snapshot = text === undefined ? undefined : decodeSnapshot(text);
     if (snapshot !== undefined) return snapshot;
   }
@@ -113,8 +107,8 @@ function decodeSnapshot(stored: string): Snapshot | undefined {
   }
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
-  const text = await ifThere(readFile(path, "utf8"), "read", path);
+async function readJson<T>(disk: Disk, path: string): Promise<T | undefined> {
+  const text = await disk.read(path);
   if (text === undefined) return undefined;
   try {
     return JSON.parse(text) as T;

@@ -3,13 +3,13 @@
  * A leader writes only through the folder that it claimed; it decides nothing and keeps nothing in memory but that.
  */
 import { randomBytes } from "node:crypto";
-import { chmod, link, mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
 import type { RunManifest, RunRequest } from "../kernel/manifest.ts";
 import type { Snapshot, Store, StoredJob } from "../ports.ts";
-import { ensureDir, errnoOf, exists, Fence, storageFailure, syncDir } from "./store-files.ts";
+import { type StoreCalls, systemCalls } from "./store-calls.ts";
+import { Disk, errnoOf, Fence, storageFailure } from "./store-files.ts";
 import {
   baseName,
   datasetFile,
@@ -21,7 +21,6 @@ import {
 } from "./store-paths.ts";
 import {
   encodeSnapshot,
-  listDir,
   readAllManifests,
   readNewestSnapshot,
   readOne,
@@ -38,8 +37,9 @@ const snapshotsKept = 3;
 type StagedFiles = Parameters<Store["arrange"]>[2];
 
 /** Opens the storage at `root` (absolute). The folder must exist: an unmounted disk must not look like an empty one. */
-export async function openStore(root: string): Promise<Store> {
-  if (await exists(root)) return new FileStore(root);
+export async function openStore(root: string, calls: StoreCalls = systemCalls): Promise<Store> {
+  const disk = new Disk(root, calls);
+  if (await disk.exists(root)) return new FileStore(disk);
   throw fail(
     "storageFailed",
     `the storage root ${root} does not exist: mount or create it, or correct --root (DAYMILL_ROOT)`,
@@ -48,19 +48,19 @@ export async function openStore(root: string): Promise<Store> {
 }
 
 class FileStore implements Store {
-  readonly #root: string;
+  readonly #disk: Disk;
   readonly #fences = new Map<number, Fence>();
   /** By job and day: the last move of its views. They look first and rename then, so one at a time. */
   readonly #moves = new Map<string, Promise<void>>();
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(disk: Disk) {
+    this.#disk = disk;
   }
 
   async highestEpoch(): Promise<number> {
     const names = [
-      ...(await listDir(this.#path(places.leaders))),
-      ...(await listDir(this.#path(places.retired))),
+      ...(await this.#disk.list(this.#path(places.leaders))),
+      ...(await this.#disk.list(this.#path(places.retired))),
     ];
     return Math.max(0, ...names.map((name) => epochOf(name) ?? 0));
   }
@@ -68,33 +68,43 @@ class FileStore implements Store {
   async claim(epoch: number): Promise<boolean> {
     const leaders = this.#path(places.leaders);
     const retired = this.#path(places.retired);
-    await ensureDir(leaders);
-    await ensureDir(retired);
+    await this.#disk.ensureDir(leaders);
+    await this.#disk.ensureDir(retired);
     if ((await this.highestEpoch()) >= epoch) return false;
     // A second folder with a random name: should e<n> ever be made again, an old owner's paths still lead nowhere.
     const own = join(this.#path(places.leader(epoch)), randomBytes(8).toString("hex"));
     try {
-      await mkdir(dirname(own));
-      await mkdir(own);
-      await syncDir(leaders);
+      await this.#disk.calls.makeDir(dirname(own));
+      await this.#disk.calls.makeDir(own);
+      await this.#disk.syncDir(leaders);
       const beaten = (await this.highestEpoch()) > epoch;
-      for (const name of await listDir(leaders)) {
+      for (const name of await this.#disk.list(leaders)) {
         const other = epochOf(name);
         if (other === undefined || other > epoch || (other === epoch && !beaten)) continue;
         await retire(
+          this.#disk,
           join(leaders, name),
           join(retired, `${name}-${randomBytes(4).toString("hex")}`),
         );
       }
-      await syncDir(leaders);
+      await this.#disk.syncDir(leaders);
       if (beaten) return false;
+      await this.#emptyRetired();
     } catch (error) {
       // Somebody made it first, or took it away already.
       if (["EEXIST", "ENOENT"].includes(errnoOf(error) ?? "")) return false;
       throw storageFailure(error, "claim", dirname(own));
     }
-    this.#fences.set(epoch, new Fence(own, epoch));
+    this.#fences.set(epoch, new Fence(this.#disk, own, epoch));
     return true;
+  }
+
+  /** A claim that died between its two steps left a folder here, whose links keep the space of staged files taken. */
+  async #emptyRetired(): Promise<void> {
+    const retired = this.#path(places.retired);
+    for (const name of await this.#disk.list(retired)) {
+      await this.#disk.calls.removeAll(join(retired, name)).catch(() => undefined);
+    }
   }
 
   async saveJob(epoch: number, job: StoredJob): Promise<void> {
@@ -103,7 +113,7 @@ class FileStore implements Store {
   }
 
   readJobs(): Promise<readonly StoredJob[]> {
-    return readStoredJobs(this.#root);
+    return readStoredJobs(this.#disk);
   }
 
   async saveRequest(epoch: number, request: RunRequest): Promise<void> {
@@ -112,7 +122,7 @@ class FileStore implements Store {
   }
 
   readRequests(): Promise<readonly RunRequest[]> {
-    return readRunRequests(this.#root);
+    return readRunRequests(this.#disk);
   }
 
   async dropRequest(epoch: number, run: string): Promise<void> {
@@ -123,21 +133,21 @@ class FileStore implements Store {
     const fence = this.#fence(epoch);
     const path = this.#path(places.snapshot(epoch, snapshot.sequence));
     await fence.writeFile(path, encodeSnapshot(snapshot), "replace");
-    for (const name of (await snapshotNames(this.#root)).slice(snapshotsKept)) {
+    for (const name of (await snapshotNames(this.#disk)).slice(snapshotsKept)) {
       await fence.remove(this.#path(name));
     }
   }
 
   readSnapshot(): Promise<Snapshot | undefined> {
-    return readNewestSnapshot(this.#root);
+    return readNewestSnapshot(this.#disk);
   }
 
   readManifests(): Promise<readonly RunManifest[]> {
-    return readAllManifests(this.#root);
+    return readAllManifests(this.#disk);
   }
 
   readManifest(job: string, day: string, revision: number): Promise<RunManifest | undefined> {
-    return readOne(this.#root, { job, day, revision });
+    return readOne(this.#disk, { job, day, revision });
   }
 
   async arrange(epoch: number, run: RunPlace, files: StagedFiles): Promise<readonly string[]> {
@@ -154,18 +164,20 @@ class FileStore implements Store {
     // Here it can still fail the run; once committed, its views could only be tried for ever.
     for (const dataset of counts.keys()) {
       if (dataset === rejectsDataset) continue;
-      await checkOwnView(this.#root, run.job, run.day, dataset);
+      await checkOwnView(this.#disk, run.job, run.day, dataset);
     }
+    const { calls } = this.#disk;
     const names = moves.map(({ path }) => `${folder}/${path}`);
     if (await this.#isArranged(folder, moves)) return names;
     await fence.writeDir(this.#path(folder), async (making) => {
+      // Never with parents: that would make the fence again after a newer leader has taken it away.
+      for (const dataset of counts.keys()) await calls.makeDir(join(making, dataset));
       for (const { dataset, from, path } of moves) {
         const to = join(making, path);
-        await mkdir(dirname(to), { recursive: true });
-        await linkStaged(from, to);
-        await chmod(to, dataset === rejectsDataset ? 0o600 : 0o644);
+        await linkStaged(this.#disk, from, to);
+        await calls.chmod(to, dataset === rejectsDataset ? 0o600 : 0o644);
       }
-      for (const dataset of counts.keys()) await syncDir(join(making, dataset));
+      for (const dataset of counts.keys()) await this.#disk.syncDir(join(making, dataset));
     });
     return names;
   }
@@ -175,7 +187,7 @@ class FileStore implements Store {
     if (await this.#fence(epoch).writeFile(path, JSON.stringify(manifest), "exclusive")) {
       return manifest;
     }
-    return must(await readOne(this.#root, manifest), "a manifest is never removed");
+    return must(await readOne(this.#disk, manifest), "a manifest is never removed");
   }
 
   async publish(epoch: number, manifest: RunManifest): Promise<void> {
@@ -186,7 +198,7 @@ class FileStore implements Store {
     const fence = this.#fence(epoch);
     await fence.check();
     const newest = new Map<string, RunManifest>();
-    for (const manifest of await readAllManifests(this.#root)) {
+    for (const manifest of await readAllManifests(this.#disk)) {
       // In revision order, so the last one stays.
       if (manifest.state === "committed") newest.set(`${manifest.job}/${manifest.day}`, manifest);
     }
@@ -199,11 +211,11 @@ class FileStore implements Store {
   }
 
   async checkViews(job: string, day: string, datasets: readonly string[]): Promise<void> {
-    for (const dataset of datasets) await checkOwnView(this.#root, job, day, dataset);
+    for (const dataset of datasets) await checkOwnView(this.#disk, job, day, dataset);
   }
 
   listStaging(): Promise<readonly string[]> {
-    return readStagedRuns(this.#root);
+    return readStagedRuns(this.#disk);
   }
 
   async dropStaging(epoch: number, run: string): Promise<void> {
@@ -213,7 +225,7 @@ class FileStore implements Store {
   async #publish(fence: Fence, manifest: RunManifest): Promise<void> {
     const key = `${manifest.job}/${manifest.day}`;
     const before = this.#moves.get(key) ?? Promise.resolve();
-    const move = before.then(() => publishViews(this.#root, fence, manifest));
+    const move = before.then(() => publishViews(this.#disk, fence, manifest));
     // Whoever comes next waits for this one, and is not told of its trouble.
     const settled = move.catch(() => undefined);
     this.#moves.set(key, settled);
@@ -228,14 +240,17 @@ class FileStore implements Store {
     moves: readonly { readonly from: string; readonly path: string }[],
   ): Promise<boolean> {
     const whole = this.#path(folder);
-    if (!(await exists(whole))) return false;
+    if (!(await this.#disk.exists(whole))) return false;
     let present = 0;
-    for (const dataset of await listDir(whole)) {
-      present += (await listDir(join(whole, dataset))).length;
+    for (const dataset of await this.#disk.list(whole)) {
+      present += (await this.#disk.list(join(whole, dataset))).length;
     }
     if (present !== moves.length) return false;
     for (const { from, path } of moves) {
-      const [there, staged] = [await inodeOf(join(whole, path)), await inodeOf(from)];
+      const [there, staged] = [
+        await this.#disk.inode(join(whole, path)),
+        await this.#disk.inode(from),
+      ];
       if (there === undefined || (staged !== undefined && there !== staged)) return false;
     }
     return true;
@@ -248,41 +263,32 @@ class FileStore implements Store {
   }
 
   #path(relative: string): string {
-    return join(this.#root, relative);
+    return join(this.#disk.root, relative);
   }
 }
 
-async function retire(from: string, to: string): Promise<void> {
+async function retire(disk: Disk, from: string, to: string): Promise<void> {
   try {
-    await rename(from, to);
+    await disk.calls.rename(from, to);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return;
     throw error;
   }
   // Its name is what counts and it is taken; what it held in the making is nobody's.
-  await rm(to, { recursive: true, force: true }).catch(() => undefined);
+  await disk.calls.removeAll(to).catch(() => undefined);
 }
 
 /** A hard link: the staged file stays where it is, so that a later leader can arrange it again. */
-async function linkStaged(from: string, to: string): Promise<void> {
+async function linkStaged(disk: Disk, from: string, to: string): Promise<void> {
   try {
-    await link(from, to);
+    await disk.calls.link(from, to);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" && (await exists(dirname(to)))) {
+    if (errnoOf(error) === "ENOENT" && (await disk.exists(dirname(to)))) {
       const text =
         `the staged file ${baseName(from)} is gone, so the run can't be committed: ` +
         "see who cleans up below the storage root, then submit the day again";
       throw fail("storageFailed", text, { path: from, errno: "ENOENT" }, error);
     }
     throw error;
-  }
-}
-
-async function inodeOf(path: string): Promise<bigint | undefined> {
-  try {
-    return (await stat(path, { bigint: true })).ino;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw storageFailure(error, "look at", path);
   }
 }

@@ -23,6 +23,8 @@ const code = (promise: Promise<unknown>) =>
 const staged = "staging/daily.2026-01-15.r1/t0-a/part.parquet";
 const files = [{ dataset: "hits", staged }];
 
+const committedBefore = manifest(run(9), 1, { hits: [] });
+
 /** Every write of the port, named. */
 const writes: Readonly<Record<string, (store: Store, epoch: number) => Promise<unknown>>> = {
   saveJob: (store, epoch) =>
@@ -30,7 +32,7 @@ const writes: Readonly<Record<string, (store: Store, epoch: number) => Promise<u
   saveSnapshot: (store, epoch) => store.saveSnapshot(epoch, { sequence: 99, text: "zombie" }),
   arrange: (store, epoch) => store.arrange(epoch, run(1), files),
   commit: (store, epoch) => store.commit(epoch, manifest(run(1), epoch, {})),
-  publish: (store, epoch) => store.publish(epoch, manifest(run(1), epoch, { hits: [] })),
+  publish: (store, epoch) => store.publish(epoch, committedBefore),
   rebuildViews: (store, epoch) => store.rebuildViews(epoch),
   dropStaging: (store, epoch) => store.dropStaging(epoch, "daily.2026-01-15.r1"),
 };
@@ -41,6 +43,7 @@ describe("after a newer claim", () => {
     async (_name, write) => {
       const zombie = await openStore(storage.root);
       expect(await zombie.claim(1)).toBe(true);
+      await zombie.commit(1, committedBefore);
       await storage.stage(staged, "rows");
       const leader = await openStore(storage.root);
       expect(await leader.claim(2)).toBe(true);
@@ -290,7 +293,7 @@ describe("trouble", () => {
     await symlink(real, join(storage.root, "linked"));
     const store = await openStore(join(storage.root, "linked"));
     expect(await store.claim(1)).toBe(true);
-    await store.publish(1, manifest(run(1), 1, { hits: [] }));
+    await store.publish(1, await store.commit(1, manifest(run(1), 1, { hits: [] })));
     await rename(real, `${real}-moved`);
     expect(await code(store.publish(1, manifest(run(2), 1, { hits: [] })))).toBe("storageFenced");
   });

@@ -12,8 +12,9 @@ export interface StorageFixture {
   remove(): Promise<void>;
 }
 
-export async function makeStorage(): Promise<StorageFixture> {
-  const root = await mkdtemp(join(tmpdir(), "daymill-store-"));
+/** `parent`: where the root is made. */
+export async function makeStorage(parent = tmpdir()): Promise<StorageFixture> {
+  const root = await mkdtemp(join(parent, "daymill-store-"));
   return {
     root,
     async stage(path, text) {

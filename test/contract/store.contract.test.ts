@@ -183,10 +183,12 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     await one.claim(1);
     for (const n of [1, 2]) await stage(staged(n));
     const theirs = { ...manifest(run(1), 1, { hits: [] }), job: "another" };
+    const mine = manifest(run(1), 1, { hits: [] });
+    for (const each of [theirs, mine]) await one.commit(1, each);
     await one.publish(1, theirs);
     const files = [{ dataset: "hits", staged: staged(1) }];
     expect(await code(one.arrange(1, run(1), files))).toBe("conflict");
-    expect(await code(one.publish(1, manifest(run(1), 1, { hits: [] })))).toBe("conflict");
+    expect(await code(one.publish(1, mine))).toBe("conflict");
     const check = (job: string, day: string, ...datasets: string[]) =>
       one.checkViews(job, day, datasets).then(
         () => "free",

@@ -1,0 +1,81 @@
+/**
+ * The calls to the file system that the store is made of, one function each: whatever a leader does on storage passes
+ * here, and nowhere else. So a test can number them, stop the world at any one, or have it fail as a full disk does.
+ * Paths are absolute. Errors are the system's own; store-files.ts translates them.
+ */
+import {
+  chmod,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  unlink,
+} from "node:fs/promises";
+
+/** A new file that is being written. */
+export interface NewFile {
+  write(text: string): Promise<void>;
+  /** Its bytes are on the disk afterwards. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StoreCalls {
+  /** Follows links. */
+  inode(path: string): Promise<bigint>;
+  list(path: string): Promise<readonly string[]>;
+  read(path: string): Promise<string>;
+  readLink(path: string): Promise<string>;
+  /** Fails when something is there. */
+  create(path: string): Promise<NewFile>;
+  makeDir(path: string): Promise<void>;
+  /** With parents. Gives the first folder that was not there; undefined when all were. */
+  makeDirs(path: string): Promise<string | undefined>;
+  link(from: string, to: string): Promise<void>;
+  symlink(target: string, path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
+  unlink(path: string): Promise<void>;
+  /** A folder with all that is in it, or a file; nothing there is fine. */
+  removeAll(path: string): Promise<void>;
+  /** Names in a folder are on the disk afterwards. */
+  syncDir(path: string): Promise<void>;
+}
+
+/** The real ones. */
+export const systemCalls: StoreCalls = {
+  inode: async (path) => (await stat(path, { bigint: true })).ino,
+  list: (path) => readdir(path),
+  read: (path) => readFile(path, "utf8"),
+  readLink: (path) => readlink(path),
+  create: async (path) => {
+    const handle = await open(path, "wx", 0o644);
+    return {
+      write: (text) => handle.writeFile(text),
+      sync: () => handle.sync(),
+      close: () => handle.close(),
+    };
+  },
+  makeDir: (path) => mkdir(path),
+  makeDirs: (path) => mkdir(path, { recursive: true }),
+  link,
+  symlink: (target, path) => symlink(target, path),
+  rename,
+  chmod,
+  unlink,
+  removeAll: (path) => rm(path, { recursive: true, force: true }),
+  syncDir: async (path) => {
+    const handle = await open(path, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+};
