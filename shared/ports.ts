@@ -3,7 +3,7 @@
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
-import type { RunManifest, RunRequest } from "./kernel/manifest.ts";
+import type { DayOfJob, DayRevisions, RunManifest, RunRequest } from "./kernel/manifest.ts";
 import type { SqlAnswer, SqlQuestion } from "./kernel/sql-question.ts";
 import type { Instant } from "./kernel/time.ts";
 import type { FileFingerprint } from "./kernel/work.ts";
@@ -83,6 +83,11 @@ export interface Snapshot {
   readonly text: string;
 }
 
+export interface RevisionList {
+  readonly days: readonly DayRevisions[];
+  readonly next?: DayOfJob;
+}
+
 /**
  * Everything a leader does on storage. All writes go through its own folder `control/leaders/e<epoch>`;
  * once a newer leader has renamed that folder away they fail with `storageFenced`.
@@ -125,6 +130,21 @@ export interface Store {
   listStaging(): Promise<readonly string[]>;
   /** Removes `staging/<run>`. */
   dropStaging(epoch: number, run: string): Promise<void>;
+  /**
+   * Days that have arranged files, in the order of job and day, from `from` on; at most `daysMax`. `next`: the first
+   * day that was left out.
+   */
+  listRevisions(from: DayOfJob | undefined, daysMax: number): Promise<RevisionList>;
+  /**
+   * Removes one arrangement of a revision, or these folders of it. Manifests stay. None there is fine.
+   * `conflict`: readers see it.
+   */
+  dropRevision(
+    epoch: number,
+    run: { job: string; day: string; revision: number },
+    arrangedBy: number,
+    datasets: readonly string[] | "all",
+  ): Promise<void>;
 }
 
 /** Looks at input files; never follows a path out of the allowed root. */

@@ -79,8 +79,8 @@ export function backgroundAnswered(turn: Turn, answered: Answered): void {
   if (answered.answer.kind !== "failed") return;
   warn(turn, answered, answered.answer.failure, "");
   const { kind } = answered.ask;
-  // By then somebody may want them again: the next look finds what is still there (space.ts).
-  if (kind === "dropStreams" || kind === "dropStaging") return;
+  // By then somebody may want them again: the next look finds what is still there (space.ts, old-revisions.ts).
+  if (kind === "dropStreams" || kind === "dropStaging" || kind === "dropRevision") return;
   const { retryable } = classOf(answered.answer.failure.code);
   if (retryable && answered.tries < limits.attemptsPerTaskMax) retryLater(turn, answered);
 }

@@ -4,20 +4,22 @@
  */
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { ManifestDataset, RunManifest } from "../../shared/kernel/manifest.ts";
+import {
+  type ManifestDataset,
+  type RunManifest,
+  rejectsDataset,
+} from "../../shared/kernel/manifest.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { checkResults } from "./checks.ts";
 import { dayKey, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import { keptWrites, purgeUnkept } from "./losers.ts";
+import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
 import { dropExpired } from "./retention.ts";
 import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { stagedFiles } from "./work-builder.ts";
-
-/** Files of `_rejects` are arranged and named in the manifest, but never published. */
-export const rejectsDataset = "_rejects";
 
 interface Arranged {
   readonly dataset: string;
@@ -234,4 +236,5 @@ function conclude(
   purgeUnkept(turn, writes);
   // Its attempts may still write for a moment: what they leave behind is found afterwards.
   lookWithin(turn, limits.purgeAfterMs);
+  lookForOldFiles(turn, run);
 }

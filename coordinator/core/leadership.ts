@@ -16,6 +16,7 @@ import {
   type CoordinatorState,
   emptyJournal,
   emptySpace,
+  noOldFiles,
   type Renewal,
 } from "./state.ts";
 import { askNow, log, refuseNotLeader, type Turn, tellNow } from "./turn.ts";
@@ -302,6 +303,7 @@ function toStandby(turn: Turn): void {
   state.delays.clear();
   state.retries = [];
   state.space = emptySpace();
+  state.oldFiles = noOldFiles();
   for (const to of waiting) refuseNotLeader(turn, to);
   tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
 }

@@ -6,7 +6,12 @@
  */
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
-import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type {
+  DayOfJob,
+  DayRevisions,
+  RunManifest,
+  RunRequest,
+} from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { ExecutorStatus, RunStatus, Stamp } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
@@ -17,6 +22,7 @@ import type {
   FileFingerprint,
   Work,
 } from "../../shared/kernel/work.ts";
+import type { StorageAsk } from "./protocol-storage.ts";
 
 /** Names one question to the shell; never used twice in the life of a process. */
 export type AskId = number;
@@ -124,14 +130,13 @@ export type Effect = Ask | Tell;
  * In the comment of each: the port call and the kind of its answer.
  */
 export type Ask =
+  | StorageAsk
   /** Registry.highestEpoch + Store.highestEpoch → `fences`. */
   | { readonly kind: "readFences"; readonly id: AskId }
   /** Registry.takeEpoch → `taken`. */
   | { readonly kind: "takeEpoch"; readonly id: AskId; readonly epoch: number }
   /** Store.claim → `taken`. */
   | { readonly kind: "claimStorage"; readonly id: AskId; readonly epoch: number }
-  /** Store.readJobs, readRequests, readManifests, readSnapshot → `stored`. */
-  | { readonly kind: "readStorage"; readonly id: AskId; readonly epoch: number }
   /** Journal.lastSequence first, then at most `recordsMax` records of Journal.read(from) → `records`. */
   | {
       readonly kind: "readJournal";
@@ -154,48 +159,10 @@ export type Ask =
       readonly expected: number;
       readonly text: string;
     }
-  /** Store.saveSnapshot → `ok`. */
-  | {
-      readonly kind: "saveSnapshot";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly sequence: number;
-      readonly text: string;
-    }
   /** Journal.trim → `ok`. */
   | { readonly kind: "trimJournal"; readonly id: AskId; readonly sequence: number }
   /** SQL to stages (planWithBinder) → `planned`. Touches no input file. */
   | { readonly kind: "planJob"; readonly id: AskId; readonly job: JobSpec }
-  /** Store.checkViews → `ok`, or the failure `conflict`. */
-  | {
-      readonly kind: "checkViews";
-      readonly id: AskId;
-      readonly job: string;
-      readonly day: Day;
-      readonly datasets: readonly string[];
-    }
-  /** Store.saveJob → `ok`. */
-  | {
-      readonly kind: "saveJob";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly job: JobSpec;
-      readonly digest: string;
-    }
-  /** Store.saveRequest → `ok`. */
-  | {
-      readonly kind: "saveRequest";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly request: RunRequest;
-    }
-  /** Store.dropRequest → `ok`. */
-  | {
-      readonly kind: "dropRequest";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly run: string;
-    }
   /** Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each → `listed`. */
   | {
       readonly kind: "listInputs";
@@ -210,49 +177,12 @@ export type Ask =
   | { readonly kind: "dropStreams"; readonly id: AskId; readonly streams: readonly string[] }
   /** ExchangeAdmin.usage → `usage`. */
   | { readonly kind: "readUsage"; readonly id: AskId }
-  /** Store.listStaging → `staging`. */
-  | { readonly kind: "listStaging"; readonly id: AskId }
   /** ExchangeAdmin.purge of each attempt → `ok`. */
   | {
       readonly kind: "purgeStreams";
       readonly id: AskId;
       readonly streams: readonly string[];
       readonly attempts: readonly string[];
-    }
-  /**
-   * Store.arrange → `arranged`. The staged files must stay readable where they are (hard links): after a takeover
-   * the next leader arranges the same files again under its own epoch.
-   */
-  | {
-      readonly kind: "arrange";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly run: { readonly job: string; readonly day: Day; readonly revision: number };
-      /** `dataset` is `_rejects` for reject files: arranged like the others, never published. */
-      readonly files: readonly { readonly dataset: string; readonly staged: string }[];
-    }
-  /** Store.commit → `manifest` (what is there afterwards, ours or another's). */
-  | {
-      readonly kind: "commit";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly manifest: RunManifest;
-    }
-  /** Store.publish → `ok`. */
-  | {
-      readonly kind: "publish";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly manifest: RunManifest;
-    }
-  /** Store.rebuildViews → `ok`. */
-  | { readonly kind: "rebuildViews"; readonly id: AskId; readonly epoch: number }
-  /** Store.dropStaging → `ok`. */
-  | {
-      readonly kind: "dropStaging";
-      readonly id: AskId;
-      readonly epoch: number;
-      readonly run: string;
     };
 
 export type Answer =
@@ -292,6 +222,11 @@ export type Answer =
       readonly streams: readonly { readonly stream: string; readonly bytes: number }[];
     }
   | { readonly kind: "staging"; readonly runs: readonly string[] }
+  | {
+      readonly kind: "revisions";
+      readonly days: readonly DayRevisions[];
+      readonly next?: DayOfJob;
+    }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 export interface ListedSource {

@@ -5,7 +5,7 @@
  */
 import { assert } from "../../shared/kernel/assert.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import { type Durable, emptyDurable } from "./durable.ts";
@@ -55,6 +55,7 @@ export interface CoordinatorState {
   /** Tasks that must not start before an instant, by `taskKey`. */
   readonly delays: Map<string, Instant>;
   space: Space;
+  oldFiles: OldFiles;
   nextAsk: AskId;
   /** Numbers the attempts of this leadership. */
   nextAttempt: number;
@@ -179,6 +180,13 @@ export interface Space {
   isFull: boolean;
 }
 
+/** Where the search for old files on storage is. */
+export interface OldFiles {
+  nextLookAt: Instant;
+  /** The day to go on with; undefined: a new round. */
+  from: DayOfJob | undefined;
+}
+
 /** What an unanswered question is for. */
 export type Purpose =
   | { readonly kind: "firstLook" }
@@ -192,6 +200,8 @@ export type Purpose =
   | { readonly kind: "publish"; readonly run: string; readonly manifest: RunManifest }
   /** A look at what exchange or staging hold. */
   | { readonly kind: "space" }
+  /** A look at what revisions lie on storage: of one day, or as a part of the round over all. */
+  | { readonly kind: "oldFiles"; readonly isRound: boolean }
   /** Housekeeping: nothing waits for it. */
   | { readonly kind: "background" };
 
@@ -230,6 +240,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     reusing: new Map(),
     delays: new Map(),
     space: emptySpace(),
+    oldFiles: noOldFiles(),
     nextAsk: 1,
     nextAttempt: 1,
     proceeding: false,
@@ -238,6 +249,10 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
 
 export function emptySpace(): Space {
   return { nextLookAt: 0, isOver: false, isFull: false };
+}
+
+export function noOldFiles(): OldFiles {
+  return { nextLookAt: 0, from: undefined };
 }
 
 export function emptyJournal(): JournalState {

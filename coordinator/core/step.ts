@@ -19,6 +19,7 @@ import {
   stepDown,
 } from "./leadership.ts";
 import { attached, executorSaid, membershipTick, refuseExecutor } from "./membership.ts";
+import { oldFilesAnswered, oldFilesTick } from "./old-revisions.ts";
 import type { Effect, Message } from "./protocol.ts";
 import { schedule } from "./scheduler.ts";
 import { spaceAnswered, spaceTick } from "./space.ts";
@@ -84,6 +85,7 @@ function tick(turn: Turn): void {
   if (turn.state.role.kind !== "leader") return;
   membershipTick(turn);
   spaceTick(turn);
+  oldFilesTick(turn);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
   }
@@ -160,6 +162,9 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
       return;
     case "space":
       spaceAnswered(turn, all);
+      return;
+    case "oldFiles":
+      oldFilesAnswered(turn, purpose.isRound, all);
       return;
     case "background":
       backgroundAnswered(turn, all);

@@ -2,7 +2,7 @@
  * Rows of one committed dataset day as pieces of an Arrow IPC stream, read from the real paths in its manifest: links
  * may move while we read, those files don't. One locked-down engine for each read, gone afterwards.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { access, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEngine, sqlName, sqlText } from "../../shared/adapters/duckdb.ts";
@@ -23,9 +23,21 @@ export interface DatasetRead {
   readonly signal: AbortSignal;
 }
 
-/** Pieces of at most `limits.readReplyBytesMax`. Errors: `badRequest` for the order, storage and engine codes. */
+/** A file of the dataset is not there: removed by retention, or by somebody. */
+export class FileGone extends Error {
+  readonly path: string;
+  constructor(path: string) {
+    super(`${path} is gone`);
+    this.path = path;
+  }
+}
+
+/**
+ * Pieces of at most `limits.readReplyBytesMax`. Errors: `FileGone`, `badRequest` for the order, storage and engine codes.
+ */
 export async function* readDataset(read: DatasetRead): AsyncGenerator<Uint8Array> {
   const sql = datasetSql(read);
+  await checkFiles(read);
   const tempDir = await mkdtemp(join(tmpdir(), "daymill-read-"));
   try {
     const engine = await openEngine({
@@ -46,12 +58,24 @@ export async function* readDataset(read: DatasetRead): AsyncGenerator<Uint8Array
       }
     } catch (error) {
       if (error instanceof DaymillError) throw error;
+      // Removed while it was read: the engine's own words would not say so.
+      await checkFiles(read);
       throw translateDuckDb(error, `reading dataset ${read.dataset.dataset}`);
     } finally {
       engine.close();
     }
   } finally {
     await rm(tempDir, { recursive: true, force: true });
+  }
+}
+
+async function checkFiles({ root, dataset }: DatasetRead): Promise<void> {
+  for (const { path } of dataset.files) {
+    try {
+      await access(join(root, path));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new FileGone(path);
+    }
   }
 }
 

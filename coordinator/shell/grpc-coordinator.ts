@@ -13,7 +13,7 @@ import type { Stamp } from "../../shared/kernel/status.ts";
 import { isDay } from "../../shared/kernel/time.ts";
 import type { Inputs, Store } from "../../shared/ports.ts";
 import type { Calls } from "./calls.ts";
-import { readDataset } from "./dataset-reader.ts";
+import { FileGone, readDataset } from "./dataset-reader.ts";
 import type { RunChanges } from "./run-changes.ts";
 import { watchRun } from "./watch-run.ts";
 import { toWireRun } from "./wire.ts";
@@ -153,9 +153,33 @@ async function sendDataset(
     throw fail("unknownDataset", `${place} has no dataset ${JSON.stringify(dataset)}`);
   }
   const pieces = readDataset({ root: about.root, dataset: found, limit, orderBy, signal });
-  for await (const arrow of pieces) {
-    await replies.write({ stamp, arrow, revision: result.revision });
+  try {
+    for await (const arrow of pieces) {
+      await replies.write({ stamp, arrow, revision: result.revision });
+    }
+  } catch (error) {
+    if (!(error instanceof FileGone)) throw error;
+    const newest = await calls.question("dataset", { ...question, revision: 0 }, signal);
+    throw fileGone(error.path, result, newest.result.revision);
   }
+}
+
+interface DayRevision {
+  readonly job: string;
+  readonly day: string;
+  readonly revision: number;
+}
+
+/** An old revision's files go by themselves, by the job's `retention`; those of the committed one never do. */
+function fileGone(path: string, { job, day, revision }: DayRevision, committed: number) {
+  const place = `revision ${revision} of ${job} for ${day}`;
+  const about = { job, day, revision, committed };
+  if (revision < committed) {
+    const text = `${place} was removed by retention; revision ${committed} is the committed one`;
+    return fail("unknownDataset", text, about);
+  }
+  const text = `${path} of ${place} is gone: see who cleans up below the storage root, then submit the day with --rerun`;
+  return fail("storageFailed", text, { ...about, path });
 }
 
 async function explainJob(

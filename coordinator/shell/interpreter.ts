@@ -174,6 +174,13 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.dropStaging(epoch, run);
       return ok;
     },
+    listRevisions: async ({ from, daysMax }) => {
+      return { kind: "revisions", ...(await store.listRevisions(from, daysMax)) };
+    },
+    dropRevision: async ({ epoch, run, arrangedBy, datasets }) => {
+      await store.dropRevision(epoch, run, arrangedBy, datasets);
+      return ok;
+    },
   } satisfies Partial<Carriers>;
 }
 

@@ -3,7 +3,7 @@
  * It turns parsed YAML into a JobSpec; reading files and finding line numbers is job-file.ts.
  */
 import { z } from "zod";
-import type { CsvOptions, JobSpec, ModelSpec } from "../kernel/job.ts";
+import type { CsvOptions, JobSpec, ModelSpec, RetentionSpec } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import {
   byteSize,
@@ -133,6 +133,8 @@ function tables<Value extends z.ZodType>(value: Value) {
 
 const cronField = String.raw`[\d*/,\-A-Za-z]+`;
 
+const keptDays = z.int().min(0).max(36_500);
+
 /** The whole file. Unknown keys are refused at every level. */
 export const jobSchema = object({
   name: jobName,
@@ -154,6 +156,11 @@ export const jobSchema = object({
     finish_by: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day such as 06:00, quoted"),
   }).optional(),
   backlog: object({ days: z.int().min(0).max(366) }).optional(),
+  retention: object({
+    revisions: z.int().min(0).max(1_000).default(limits.retentionRevisionsDefault),
+    rejects_days: keptDays.default(limits.retentionRejectsDaysDefault),
+    late_days: keptDays.default(limits.retentionLateDaysDefault),
+  }).optional(),
   execution: object({
     partitions: z.int().min(1).max(limits.partitionsMax).default(32),
     groups: z.int().min(1).max(limits.groupsMax).default(8),
@@ -192,6 +199,11 @@ export const jobSchema = object({
 
 export type JobDocument = z.output<typeof jobSchema>;
 
+function retentionSpec(given: NonNullable<JobDocument["retention"]>): RetentionSpec {
+  const { revisions, rejects_days: rejectsDays, late_days: lateDays } = given;
+  return { revisions, rejectsDays, lateDays };
+}
+
 /** The validated document and the SQL texts of its models → the job as everything after this sees it. */
 export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobSpec {
   const counted = new Map<string, number>();
@@ -227,6 +239,7 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
     }),
     ...(job.deadline === undefined ? {} : { finishBy: job.deadline.finish_by }),
     backlogDays: job.backlog?.days ?? 7,
+    ...(job.retention === undefined ? {} : { retention: retentionSpec(job.retention) }),
     execution: {
       partitions: job.execution.partitions,
       groups: job.execution.groups,

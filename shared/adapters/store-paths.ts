@@ -5,11 +5,8 @@
 import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
-import type { RunManifest } from "../kernel/manifest.ts";
+import { type RunManifest, rejectsDataset } from "../kernel/manifest.ts";
 import { isDay } from "../kernel/time.ts";
-
-/** Reject files are arranged like a dataset of this name, and never linked into `out`. */
-export const rejectsDataset = "_rejects";
 
 export interface RunPlace {
   readonly job: string;
@@ -25,6 +22,7 @@ export const places = {
   requests: "control/requests",
   snapshots: "control/snapshots",
   manifests: "manifests",
+  revisions: "revisions",
   stagings: "staging",
   leader: (epoch: number) => `control/leaders/e${epoch}`,
   job: (job: string) => `control/jobs/${jobName(job)}.json`,
@@ -37,6 +35,16 @@ export const places = {
   request: (run: string) => `control/requests/${runName(run)}.json`,
   staging: (run: string) => `staging/${runName(run)}`,
 } as const;
+
+/** The folder of one dataset, of rejects or of late records in the folder of a revision. */
+export function arrangedDataset(revisionDir: string, dataset: string): string {
+  return `${revisionDir}/${datasetName(dataset)}`;
+}
+
+/** The last part of a path that `arrangedDataset` made and a file's name after it. */
+export function datasetOfFile(path: string): string {
+  return must(path.split("/").at(-2), "an arranged file lies in a dataset's folder");
+}
 
 /** Target of `current/<job>/<day>`, as stored in the link. */
 export function currentTarget(revisionDir: string): string {
@@ -75,8 +83,15 @@ export function manifestRevision(name: string): number | undefined {
 
 /** `…/r3-e7` → 3. */
 export function revisionOfLink(target: string): number | undefined {
-  const match = /\/r([1-9]\d{0,8})-e\d+$/.exec(target);
-  return match === null ? undefined : Number(match[1]);
+  return arrangementOf(baseName(target))?.revision;
+}
+
+/** `r3-e7` → revision 3, arranged under epoch 7. */
+export function arrangementOf(
+  name: string,
+): { readonly revision: number; readonly arrangedBy: number } | undefined {
+  const match = /^r([1-9]\d{0,8})-e([1-9]\d{0,14})$/.exec(name);
+  return match === null ? undefined : { revision: Number(match[1]), arrangedBy: Number(match[2]) };
 }
 
 export interface SnapshotName {
@@ -119,8 +134,13 @@ export function baseName(path: string): string {
   return must(path.split("/").at(-1), "a path has a last part");
 }
 
+/** Can a job be called this? */
+export function isJobName(job: string): boolean {
+  return /^[a-z][a-z0-9-]{0,62}$/.test(job);
+}
+
 function jobName(job: string): string {
-  if (/^[a-z][a-z0-9-]{0,62}$/.test(job)) return job;
+  if (isJobName(job)) return job;
   throw badName("job", job);
 }
 

@@ -6,8 +6,13 @@ import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
-import type { RunManifest, RunRequest } from "../kernel/manifest.ts";
-import type { Snapshot, Store, StoredJob } from "../ports.ts";
+import {
+  type DayOfJob,
+  type RunManifest,
+  type RunRequest,
+  rejectsDataset,
+} from "../kernel/manifest.ts";
+import type { RevisionList, Snapshot, Store, StoredJob } from "../ports.ts";
 import { type StoreCalls, systemCalls } from "./store-calls.ts";
 import { Disk, errnoOf, Fence, storageFailure } from "./store-files.ts";
 import {
@@ -16,7 +21,6 @@ import {
   epochOf,
   places,
   type RunPlace,
-  rejectsDataset,
   stagedPath,
 } from "./store-paths.ts";
 import {
@@ -29,6 +33,7 @@ import {
   readStoredJobs,
   snapshotNames,
 } from "./store-read.ts";
+import { dropRevision, listRevisions } from "./store-revisions.ts";
 import { checkOwnView, publishViews } from "./store-views.ts";
 
 /** Snapshots that stay: the newest may be torn, the one before it never is. */
@@ -220,6 +225,19 @@ class FileStore implements Store {
 
   async dropStaging(epoch: number, run: string): Promise<void> {
     await this.#fence(epoch).remove(this.#path(places.staging(run)));
+  }
+
+  listRevisions(from: DayOfJob | undefined, daysMax: number): Promise<RevisionList> {
+    return listRevisions(this.#disk, from, daysMax);
+  }
+
+  async dropRevision(
+    epoch: number,
+    run: RunPlace,
+    arrangedBy: number,
+    datasets: readonly string[] | "all",
+  ): Promise<void> {
+    await dropRevision(this.#disk, this.#fence(epoch), run, arrangedBy, datasets);
   }
 
   async #publish(fence: Fence, manifest: RunManifest): Promise<void> {

@@ -86,6 +86,15 @@ export interface ExecutionSpec {
   readonly maxAttempts: number;
 }
 
+/** What stays on storage of what readers no longer see. */
+export interface RetentionSpec {
+  /** Revisions of a day beside the committed one. */
+  readonly revisions: number;
+  /** Days after the commit, also of the committed revision. */
+  readonly rejectsDays: number;
+  readonly lateDays: number;
+}
+
 export interface JobSpec {
   readonly name: string;
   /** IANA zone: what `current_date` and timestamps with time zone mean in this job. */
@@ -97,6 +106,8 @@ export interface JobSpec {
   readonly checks: readonly CheckSpec[];
   readonly finishBy?: string;
   readonly backlogDays: number;
+  /** Absent: the defaults of `limits`. */
+  readonly retention?: RetentionSpec;
   readonly execution: ExecutionSpec;
 }
 

@@ -82,6 +82,19 @@ export const limits = {
   spaceLookWhenFullMs: 1_000,
   /** Staging folders removed after one look; the next look finds the rest. */
   stagingSweptMax: 100,
+  // --- old files on storage
+  /** Superseded revisions of a day that stay beside the committed one. */
+  retentionRevisionsDefault: 3,
+  retentionRejectsDaysDefault: 30,
+  retentionLateDaysDefault: 90,
+  /** A day is looked at this long after one of its runs has ended. */
+  retentionAfterRunMs: 5_000,
+  /** All days are looked at this often, a few at a time with a pause between. */
+  retentionRoundEveryMs: 3_600_000,
+  retentionLookEveryMs: 5_000,
+  retentionDaysPerLookMax: 50,
+  /** Removals asked for after one look; the next one goes on where it stopped. */
+  retentionDropsPerLookMax: 100,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,

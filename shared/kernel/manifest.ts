@@ -6,6 +6,9 @@
 import type { Failure } from "./failure.ts";
 import type { Column, JobSpec } from "./job.ts";
 
+/** Reject files are arranged like a dataset of this name and named in the manifest, but readers' links never show them. */
+export const rejectsDataset = "_rejects";
+
 export interface ManifestFile {
   /** Relative to the storage root. */
   readonly path: string;
@@ -40,6 +43,34 @@ export interface RunRequest {
   readonly day: string;
   readonly revision: number;
   readonly requestId: string;
+}
+
+/** The folder of one arrangement of a revision's files, and what the revision's manifest says. */
+export interface RevisionFolder {
+  readonly revision: number;
+  /** Epoch of the leader that arranged it. */
+  readonly arrangedBy: number;
+  /** Names of the folders in it: datasets, `_rejects`, late records. In order. */
+  readonly datasets: readonly string[];
+  /** Absent while the revision has no manifest: it may still become the committed one. */
+  readonly manifest?: {
+    readonly state: RunManifest["state"];
+    /** Whose arrangement it names. */
+    readonly arrangedBy: number;
+    readonly wallMs: number;
+    /** Names of the folders that hold late records. */
+    readonly late: readonly string[];
+  };
+}
+
+export interface DayOfJob {
+  readonly job: string;
+  readonly day: string;
+}
+
+export interface DayRevisions extends DayOfJob {
+  /** By revision, then by epoch. */
+  readonly folders: readonly RevisionFolder[];
 }
 
 export interface RunManifest {

@@ -90,6 +90,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
         store.rebuildViews(epoch),
         store.dropStaging(epoch, "daily.2026-01-15.r1"),
         store.dropRequest(epoch, "daily.2026-01-15.r1"),
+        store.dropRevision(epoch, run(1), 1, "all"),
       ];
       expect(await Promise.all(writes.map(code))).toEqual(writes.map(() => "storageFenced"));
     }
@@ -202,6 +203,84 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(await code(one.arrange(1, otherDay, files))).toBe("no error");
     const otherData = [{ dataset: "tops", staged: staged(2) }];
     expect(await code(one.arrange(1, run(1), otherData))).toBe("no error");
+  });
+
+  describe("old revisions", () => {
+    const datasets = ["hits", "ipdr_late", "_rejects"];
+
+    /** Revision n of a day, arranged with all three folders, not committed. */
+    async function arranged({ one, stage }: Opened, epoch: number, place: ReturnType<typeof run>) {
+      const files = datasets.map((dataset, n) => ({ dataset, staged: staged(n) }));
+      for (const { staged: path } of files) await stage(path);
+      const [hits = "", late = "", rejects = ""] = await one.arrange(epoch, place, files);
+      const named = { rejectFiles: [rejects], lateFiles: [late] };
+      return { ...manifest(place, epoch, { hits: [hits] }), ...named };
+    }
+
+    test("are listed by day with what is in them and what their manifest says", async () => {
+      const opened = await open();
+      const { one, other } = opened;
+      await one.claim(1);
+      expect(await one.listRevisions(undefined, 5)).toEqual({ days: [] });
+      for (const place of [run(2), run(10), run(1, "2026-01-14")]) {
+        const made = await arranged(opened, 1, place);
+        if (place.revision === 2) await one.commit(1, made);
+        if (place.revision === 10) await one.commit(1, manifest(place, 1, {}, "aborted"));
+      }
+      const sorted = [...datasets].sort();
+      const wallMs = 1_800_000_000_000;
+      const folder = { arrangedBy: 1, datasets: sorted };
+      const committed = { state: "committed", arrangedBy: 1, wallMs, late: ["ipdr_late"] };
+      const aborted = { state: "aborted", arrangedBy: 1, wallMs, late: [] };
+      const days = [
+        { job: "daily", day: "2026-01-14", folders: [{ ...folder, revision: 1 }] },
+        {
+          job: "daily",
+          day: "2026-01-15",
+          folders: [
+            { ...folder, revision: 2, manifest: committed },
+            { ...folder, revision: 10, manifest: aborted },
+          ],
+        },
+      ];
+      expect(await other.listRevisions(undefined, 5)).toEqual({ days });
+      const second = { job: "daily", day: "2026-01-15" };
+      expect(await other.listRevisions(undefined, 1)).toEqual({
+        days: days.slice(0, 1),
+        next: second,
+      });
+      expect(await other.listRevisions(second, 1)).toEqual({ days: days.slice(1) });
+      expect(await other.listRevisions({ job: "daily", day: "2026-01-16" }, 1)).toEqual({
+        days: [],
+      });
+    });
+
+    test("are removed whole or by folder, never what readers see, never by a fenced leader", async () => {
+      const opened = await open();
+      const { one, other } = opened;
+      await one.claim(1);
+      const old = await one.commit(1, await arranged(opened, 1, run(1)));
+      const shown = await one.commit(1, await arranged(opened, 1, run(2)));
+      for (const each of [old, shown]) await one.publish(1, each);
+      const left = async () => {
+        const { days } = await one.listRevisions(undefined, 5);
+        return days.flatMap(({ folders }) =>
+          folders.map((folder) => `r${folder.revision} ${folder.datasets.join(" ")}`),
+        );
+      };
+      expect(await code(one.dropRevision(1, run(2), 1, "all"))).toBe("conflict");
+      expect(await code(one.dropRevision(1, run(2), 1, ["hits"]))).toBe("conflict");
+      expect(await left()).toEqual(["r1 _rejects hits ipdr_late", "r2 _rejects hits ipdr_late"]);
+      await one.dropRevision(1, run(2), 1, ["_rejects", "ipdr_late"]);
+      await one.dropRevision(1, run(1), 1, ["hits"]);
+      expect(await left()).toEqual(["r1 _rejects ipdr_late", "r2 hits"]);
+      for (let again = 0; again < 2; again++) await one.dropRevision(1, run(1), 1, "all");
+      await one.dropRevision(1, run(9), 1, "all");
+      expect(await left()).toEqual(["r2 hits"]);
+      expect(await one.readManifest("daily", "2026-01-15", 1)).toEqual(old);
+      await other.claim(2);
+      expect(await code(one.dropRevision(1, run(2), 1, ["_rejects"]))).toBe("storageFenced");
+    });
   });
 
   test("manifests come back in the order of job, day and revision", async () => {

@@ -38,6 +38,7 @@ describe("to lead", () => {
       "rebuildViews",
       "readUsage",
       "listStaging",
+      "listRevisions",
     ]);
   });
 

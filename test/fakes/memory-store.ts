@@ -3,7 +3,12 @@
  * Like the real one it refuses every write of an epoch that a later claim has replaced.
  */
 import { fail } from "../../shared/kernel/failure.ts";
-import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type {
+  DayOfJob,
+  RevisionFolder,
+  RunManifest,
+  RunRequest,
+} from "../../shared/kernel/manifest.ts";
 import type { Snapshot, Store, StoredJob } from "../../shared/ports.ts";
 
 /** What the disk holds. Keys are `job/day` or `job/day/revision`. */
@@ -18,6 +23,8 @@ export interface MemoryDisk {
   /** Runs with a staging folder, as far as a test says so. */
   readonly staging: Set<string>;
   readonly droppedStaging: Set<string>;
+  /** `job/day/revision/epoch` of each arrangement → names of the folders in it. */
+  readonly arranged: Map<string, Set<string>>;
 }
 
 export function memoryDisk(): MemoryDisk {
@@ -30,6 +37,7 @@ export function memoryDisk(): MemoryDisk {
     views: new Map(),
     staging: new Set(),
     droppedStaging: new Set(),
+    arranged: new Map(),
   };
 }
 
@@ -102,6 +110,8 @@ export function memoryStore(disk: MemoryDisk): Store {
       check(epoch);
       for (const { dataset } of files) checkOwner(run.job, run.day, dataset);
       const counts = new Map<string, number>();
+      const key = `${run.job}/${run.day}/${run.revision}/${epoch}`;
+      disk.arranged.set(key, new Set(files.map(({ dataset }) => dataset)));
       return files.map(({ dataset }) => {
         const index = counts.get(dataset) ?? 0;
         counts.set(dataset, index + 1);
@@ -138,5 +148,62 @@ export function memoryStore(disk: MemoryDisk): Store {
       disk.staging.delete(run);
       disk.droppedStaging.add(run);
     },
+    async listRevisions(from, daysMax) {
+      const first = from === undefined ? "" : `${from.job}/${from.day}`;
+      const found = [...disk.arranged.keys()].map((key) => key.split("/").slice(0, 2).join("/"));
+      const days = [...new Set(found)].sort().filter((key) => key >= first);
+      const next = dayOf(days[daysMax]);
+      const listed = days.slice(0, daysMax).flatMap((key) => dayOf(key) ?? []);
+      return {
+        days: listed.map((one) => ({ ...one, folders: foldersOf(disk, one) })),
+        ...(next === undefined ? {} : { next }),
+      };
+    },
+    async dropRevision(epoch, { job, day, revision }, arrangedBy, datasets) {
+      check(epoch);
+      const key = `${job}/${day}/${revision}/${arrangedBy}`;
+      const shown = disk.views.get(`${job}/${day}`);
+      const isShown = shown?.revision === revision && arrangedIn(shown) === arrangedBy;
+      const seen = shown?.datasets.map(({ dataset }) => dataset) ?? [];
+      if (isShown && (datasets === "all" || datasets.some((name) => seen.includes(name)))) {
+        throw fail("conflict", `revision ${revision} of ${day} is what readers see`);
+      }
+      if (datasets === "all") disk.arranged.delete(key);
+      else for (const name of datasets) disk.arranged.get(key)?.delete(name);
+    },
   };
+}
+
+function dayOf(key: string | undefined): DayOfJob | undefined {
+  const [job, day] = key?.split("/") ?? [];
+  return job === undefined || day === undefined ? undefined : { job, day };
+}
+
+function foldersOf(disk: MemoryDisk, { job, day }: DayOfJob): readonly RevisionFolder[] {
+  const folders = [...disk.arranged].flatMap(([key, datasets]): RevisionFolder[] => {
+    const [ofJob, ofDay, revision = 0, arrangedBy = 0] = key.split("/");
+    if (ofJob !== job || ofDay !== day) return [];
+    const there = disk.manifests.get(`${job}/${day}/${revision}`);
+    const manifest = there && {
+      state: there.state,
+      arrangedBy: arrangedIn(there),
+      wallMs: there.wallMs,
+      late: [...new Set((there.lateFiles ?? []).map((path) => path.split("/")[4] ?? ""))],
+    };
+    return [
+      {
+        revision: Number(revision),
+        arrangedBy: Number(arrangedBy),
+        datasets: [...datasets].sort(),
+        ...(manifest === undefined ? {} : { manifest }),
+      },
+    ];
+  });
+  return folders.sort((a, b) => a.revision - b.revision || a.arrangedBy - b.arrangedBy);
+}
+
+/** Whose arrangement a manifest names. */
+function arrangedIn({ datasets, epoch }: RunManifest): number {
+  const path = datasets.flatMap(({ files }) => files.map((file) => file.path))[0];
+  return path === undefined ? epoch : Number(/-e(\d+)\//.exec(path)?.[1]);
 }

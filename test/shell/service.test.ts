@@ -199,7 +199,8 @@ describe("watching a run", () => {
 });
 
 describe("reading a dataset", () => {
-  async function dataset(files: number) {
+  /** `gone`: what revision is committed by now, the files of revision 1 having been removed. */
+  async function dataset(files: number, gone?: number) {
     const root = await mkdtemp(join(tmpdir(), "daymill-read-test-"));
     cleanups.push(() => rm(root, { recursive: true, force: true }));
     const folder = "revisions/daily/2026-01-15/r1-e1/hits";
@@ -215,6 +216,7 @@ describe("reading a dataset", () => {
     }
     connection.closeSync();
     instance.closeSync();
+    if (gone !== undefined) await rm(join(root, folder), { recursive: true });
     const manifest = {
       datasets: [
         {
@@ -236,7 +238,7 @@ describe("reading a dataset", () => {
       answer: (message) => {
         const wanted = message.kind === "question" && message.question.kind === "dataset";
         if (!wanted || message.question.kind !== "dataset") return undefined;
-        const revision = message.question.revision || 1;
+        const revision = message.question.revision || (gone ?? 1);
         return { kind: "dataset", job: "daily", day: "2026-01-15", revision };
       },
     });
@@ -261,6 +263,18 @@ describe("reading a dataset", () => {
       { id: 40, name: "row 4" },
       { id: 31, name: "row 3" },
     ]);
+  });
+
+  test("a revision whose files are gone says by whom", async () => {
+    const { client } = await dataset(2, 3);
+    const gone = await failureOf(rows(client.readDataset({ ...request, revision: 1 })));
+    expect(gone.code).toBe("unknownDataset");
+    expect(gone.message).toContain(
+      "revision 1 of daily for 2026-01-15 was removed by retention; revision 3 is the committed one",
+    );
+    const lost = await failureOf(rows((await dataset(2, 1)).client.readDataset(request)));
+    expect(lost.code).toBe("storageFailed");
+    expect(lost.message).toContain("is gone: see who cleans up below the storage root");
   });
 
   test("a dataset without files has columns and no rows", async () => {

@@ -84,6 +84,8 @@ export class ClusterMemory {
         return { kind: "usage", streams: this.#usage() };
       case "listStaging":
         return { kind: "staging", runs: this.stagedRuns() };
+      case "listRevisions":
+        return { kind: "revisions", days: [] };
       case "purgeStreams":
         for (const stream of ask.streams) {
           for (const attempt of ask.attempts) this.streams.get(stream)?.delete(attempt);

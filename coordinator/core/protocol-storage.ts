@@ -1,0 +1,103 @@
+/**
+ * What a leader asks of storage. Part of `Ask` (protocol.ts): each has an `id` and is answered once. `epoch` is the
+ * leadership that asks; a fenced one gets the failure `storageFenced`.
+ */
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type { Day } from "../../shared/kernel/time.ts";
+import type { AskId } from "./protocol.ts";
+
+export type StorageAsk =
+  /** Store.readJobs, readRequests, readManifests, readSnapshot → `stored`. */
+  | { readonly kind: "readStorage"; readonly id: AskId; readonly epoch: number }
+  /** Store.saveSnapshot → `ok`. */
+  | {
+      readonly kind: "saveSnapshot";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly sequence: number;
+      readonly text: string;
+    }
+  /** Store.checkViews → `ok`, or the failure `conflict`. */
+  | {
+      readonly kind: "checkViews";
+      readonly id: AskId;
+      readonly job: string;
+      readonly day: Day;
+      readonly datasets: readonly string[];
+    }
+  /** Store.saveJob → `ok`. */
+  | {
+      readonly kind: "saveJob";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly job: JobSpec;
+      readonly digest: string;
+    }
+  /** Store.saveRequest → `ok`. */
+  | {
+      readonly kind: "saveRequest";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly request: RunRequest;
+    }
+  /** Store.dropRequest → `ok`. */
+  | {
+      readonly kind: "dropRequest";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: string;
+    }
+  /** Store.listStaging → `staging`. */
+  | { readonly kind: "listStaging"; readonly id: AskId }
+  /**
+   * Store.arrange → `arranged`. The staged files must stay readable where they are (hard links): after a takeover
+   * the next leader arranges the same files again under its own epoch.
+   */
+  | {
+      readonly kind: "arrange";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: { readonly job: string; readonly day: Day; readonly revision: number };
+      /** `dataset` is `_rejects` for reject files: arranged like the others, never published. */
+      readonly files: readonly { readonly dataset: string; readonly staged: string }[];
+    }
+  /** Store.commit → `manifest` (what is there afterwards, ours or another's). */
+  | {
+      readonly kind: "commit";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly manifest: RunManifest;
+    }
+  /** Store.publish → `ok`. */
+  | {
+      readonly kind: "publish";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly manifest: RunManifest;
+    }
+  /** Store.rebuildViews → `ok`. */
+  | { readonly kind: "rebuildViews"; readonly id: AskId; readonly epoch: number }
+  /** Store.dropStaging → `ok`. */
+  | {
+      readonly kind: "dropStaging";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: string;
+    }
+  /** Store.listRevisions → `revisions`. */
+  | {
+      readonly kind: "listRevisions";
+      readonly id: AskId;
+      readonly from: DayOfJob | undefined;
+      readonly daysMax: number;
+    }
+  /** Store.dropRevision → `ok`. */
+  | {
+      readonly kind: "dropRevision";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: { readonly job: string; readonly day: Day; readonly revision: number };
+      readonly arrangedBy: number;
+      readonly datasets: readonly string[] | "all";
+    };

@@ -1,0 +1,123 @@
+// Old revisions on a real storage: the core's own decision, carried out, and a crash at every call of it.
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { oldFilesOf } from "../../coordinator/core/old-revisions.ts";
+import { openStore } from "../../shared/adapters/store.ts";
+import type { Store } from "../../shared/ports.ts";
+import { crashAt, numberedCalls } from "./stoppable-calls.ts";
+import type { StorageFixture } from "./storage.ts";
+import {
+  forEach,
+  makeTemplate,
+  quickFolder,
+  rerun,
+  seen,
+  type Template,
+  takeOver,
+  wholeRevision,
+} from "./story.ts";
+
+let template: Template;
+let storage: StorageFixture;
+beforeAll(async () => {
+  template = await makeTemplate(await quickFolder());
+});
+afterAll(() => template.remove());
+beforeEach(async () => {
+  storage = await threeRevisions();
+  return () => storage.remove();
+});
+
+/** Epoch 2 has arranged revision 2 and died; epoch 3 has committed 2 and 3. */
+async function threeRevisions(): Promise<StorageFixture> {
+  const copy = await template.copy();
+  const dead = await openStore(copy.root);
+  await dead.claim(2);
+  await dead.arrange(2, { job: "daily", day: "2026-01-15", revision: 2 }, template.files);
+  await rerun(copy, await takeOver(copy, template.files));
+  return copy;
+}
+
+const rejectsDays = 30;
+
+/** What the leader does with one look: a year after the commits, or right after them. */
+async function sweep(
+  store: Store,
+  epoch: number,
+  revisions: number,
+  ageDays = 0,
+): Promise<string[]> {
+  const { days } = await store.listRevisions(undefined, 10);
+  const done: string[] = [];
+  for (const day of days) {
+    const wall = 1_800_000_000_000 + ageDays * 86_400_000;
+    for (const { revision, arrangedBy, datasets } of oldFilesOf(
+      day,
+      3,
+      { revisions, rejectsDays, lateDays: 90 },
+      wall,
+    )) {
+      await store.dropRevision(epoch, { ...day, revision }, arrangedBy, datasets);
+      done.push(`r${revision}-e${arrangedBy} ${datasets === "all" ? "all" : datasets.join("+")}`);
+    }
+  }
+  return done;
+}
+
+const folders = (root: string) => readdir(join(root, "revisions/daily/2026-01-15"));
+
+test("losers and superseded revisions go, the committed one stays, manifests stay", async () => {
+  const store = await openStore(storage.root);
+  await store.claim(4);
+  expect((await folders(storage.root)).sort()).toEqual(["r1-e1", "r2-e2", "r2-e3", "r3-e3"]);
+  expect(await sweep(store, 4, 1)).toEqual(["r1-e1 hits+quiet+tops", "r2-e2 all"]);
+  expect((await folders(storage.root)).sort()).toEqual(["r1-e1", "r2-e3", "r3-e3"]);
+  expect(await readdir(join(storage.root, "revisions/daily/2026-01-15/r1-e1"))).toEqual([
+    "_rejects",
+  ]);
+  expect(await sweep(store, 4, 1)).toEqual([]);
+  expect(await sweep(store, 4, 1, rejectsDays + 1)).toEqual([
+    "r1-e1 all",
+    "r2-e3 _rejects",
+    "r3-e3 _rejects",
+  ]);
+  expect(await sweep(store, 4, 0, rejectsDays + 1)).toEqual(["r2-e3 all"]);
+  expect(await folders(storage.root)).toEqual(["r3-e3"]);
+  expect(await seen(storage.root)).toEqual(wholeRevision(3));
+  expect((await store.readManifests()).map((one) => one.revision)).toEqual([1, 2, 3]);
+  // The views can still be built from what is left.
+  await store.rebuildViews(4);
+  expect(await seen(storage.root)).toEqual(wholeRevision(3));
+});
+
+test("a crash at any call between decision and removal is harmless: the next look finds the rest", {
+  timeout: 60_000,
+}, async () => {
+  const counted = numberedCalls((_call, act) => act());
+  const whole = await threeRevisions();
+  const first = await openStore(whole.root, counted.calls);
+  await first.claim(4);
+  const claimed = counted.made();
+  await sweep(first, 4, 0, 400);
+  const points = Array.from({ length: counted.made() - claimed }, (_, n) => claimed + 1 + n);
+  await whole.remove();
+  await forEach(points, async (point) => {
+    const copy = await threeRevisions();
+    const numbered = numberedCalls(crashAt(point, point % 2 === 0 ? "before" : "after"));
+    const dying = await openStore(copy.root, numbered.calls);
+    await dying.claim(4);
+    await sweep(dying, 4, 0, 400).catch(() => undefined);
+    expect(numbered.made()).toBeGreaterThanOrEqual(point);
+    expect(await seen(copy.root)).toEqual(wholeRevision(3));
+    const next = await openStore(copy.root);
+    await next.claim(5);
+    await sweep(next, 5, 0, 400);
+    expect(await folders(copy.root)).toEqual(["r3-e3"]);
+    expect(await seen(copy.root)).toEqual(wholeRevision(3));
+    expect(await readdir(join(copy.root, "control/retired"))).toEqual([]);
+    await copy.remove();
+  });
+  console.info(`${points.length} points of a look and its removals`);
+  expect(points.length).toBeGreaterThan(20);
+});
