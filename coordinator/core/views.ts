@@ -3,13 +3,18 @@
  * Nothing is decided from these values.
  */
 import type { Failure } from "../../shared/kernel/failure.ts";
-import type {
-  ExecutorStatus,
-  RunStatus,
-  StageStateName,
-  StageStatus,
+import { limits } from "../../shared/kernel/limits.ts";
+import type { StagePlan } from "../../shared/kernel/plan.ts";
+import {
+  type ExchangeStatus,
+  type ExecutorStatus,
+  type RunStatus,
+  type StageStateName,
+  type StageStatus,
+  stageLabel,
 } from "../../shared/kernel/status.ts";
 import type { Durable, Run, Stage } from "./durable.ts";
+import { inputsOf, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 
 export function runStatus(run: Run): RunStatus {
@@ -19,6 +24,7 @@ export function runStatus(run: Run): RunStatus {
   return {
     runId: run.id,
     job: run.job,
+    jobDigest: run.jobDigest,
     day: run.day,
     revision: run.revision,
     state: run.state,
@@ -39,9 +45,13 @@ export function runStatus(run: Run): RunStatus {
 
 function stageStatus(run: Run, stage: Stage, index: number): StageStatus {
   const running = stage.tasks.length - stage.done - stage.waiting.size;
+  const plan = stage.kind === "check" ? undefined : run.plan.stages[index];
   return {
     id: stage.id,
-    label: label(run, stage, index),
+    label: label(run, plan),
+    source: plan?.input.kind === "scan" ? plan.input.source : "",
+    makes: plan === undefined ? [] : datasetsOf(plan),
+    exchanges: plan === undefined ? [] : outputsOf(plan).map((id) => sentOver(run, stage, id)),
     tasks: stage.tasks.length,
     running,
     done: stage.done,
@@ -63,10 +73,42 @@ function stateOf(stage: Stage, running: number): StageStateName {
   return running > 0 || stage.done > 0 ? "running" : "waiting";
 }
 
-function label(run: Run, stage: Stage, index: number): string {
-  const input = run.plan.stages[index]?.input;
-  if (stage.kind === "check" || input === undefined) return "checks";
-  return input.kind === "scan" ? `scan ${input.source}` : `reduce ${input.exchanges.join("+")}`;
+/** What the stage makes: a scan feeds every model of its source, a reduce writes datasets, or prepares some. */
+function label(run: Run, plan: StagePlan | undefined): string {
+  if (plan === undefined) return "checks";
+  const most = limits.stageLabelCharactersMax;
+  if (plan.input.kind === "scan") return stageLabel("scan", [plan.input.source], most);
+  const made = datasetsOf(plan);
+  return made.length > 0
+    ? stageLabel("reduce", made, most)
+    : stageLabel("reduce for", preparedFor(run, plan), most);
+}
+
+function datasetsOf(plan: StagePlan): readonly string[] {
+  return plan.outputs.flatMap((output) => (output.kind === "dataset" ? [output.model] : []));
+}
+
+/** Datasets of the stages that read what this one sends, or of those after them. */
+function preparedFor(run: Run, plan: StagePlan): readonly string[] {
+  const sent = outputsOf(plan);
+  const readers = run.plan.stages.filter((one) => inputsOf(one).some((id) => sent.includes(id)));
+  const found = readers.flatMap((one) => {
+    const made = datasetsOf(one);
+    return made.length > 0 ? made : preparedFor(run, one);
+  });
+  return [...new Set(found)];
+}
+
+function sentOver(run: Run, stage: Stage, exchange: string): ExchangeStatus {
+  const sources = run.plan.traffic?.find((one) => one.exchange === exchange)?.sources ?? [];
+  let rows = 0;
+  let bytes = 0;
+  for (const { result } of stage.tasks) {
+    const output = result?.outputs.find((one) => one.exchange === exchange);
+    rows += output?.rows ?? 0;
+    bytes += output?.bytes ?? 0;
+  }
+  return { exchange, sources, rows, bytes };
 }
 
 function committedBy(stages: readonly Stage[]): Record<string, number> {

@@ -18,7 +18,6 @@ import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Clock, Events, Log, SqlBinder } from "../../shared/ports.ts";
-import { explainPlan } from "../core/planner/explain.ts";
 import type { Effect, Message, RoleName } from "../core/protocol.ts";
 import { type CoordinatorConfig, type CoordinatorState, initialState } from "../core/state.ts";
 import { step } from "../core/step.ts";
@@ -76,8 +75,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     pid: process.pid,
   };
   const { store, inputs, planJob } = ports;
-  const explain = explainPlan;
-  const service = coordinatorServiceOf({ calls, changes, store, inputs, planJob, explain, about });
+  const service = coordinatorServiceOf({ calls, changes, store, inputs, planJob, about });
   const services = [service, hub.service()];
   const server = await createServer({ services, address: options.listen, log });
   const config: CoordinatorConfig = {

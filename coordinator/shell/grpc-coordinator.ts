@@ -12,18 +12,14 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Stamp } from "../../shared/kernel/status.ts";
 import { isDay } from "../../shared/kernel/time.ts";
 import type { Inputs, Store } from "../../shared/ports.ts";
+import { explainPlan, type SourceSize } from "../core/planner/explain.ts";
+import { figuresOf, runToCompare } from "../core/planner/explain-figures.ts";
+import { jobDigest } from "../core/submissions.ts";
 import type { Calls } from "./calls.ts";
 import { FileGone, readDataset } from "./dataset-reader.ts";
 import type { RunChanges } from "./run-changes.ts";
 import { watchRun } from "./watch-run.ts";
 import { toWireRun } from "./wire.ts";
-
-/** Files and bytes of a source's day, for Explain. */
-export interface SourceSize {
-  readonly source: string;
-  readonly files: number;
-  readonly bytes: number;
-}
 
 export interface ServiceOptions {
   readonly calls: Calls;
@@ -31,7 +27,6 @@ export interface ServiceOptions {
   readonly store: Pick<Store, "readManifest">;
   readonly inputs: Pick<Inputs, "listSource">;
   readonly planJob: (job: JobSpec) => Promise<JobPlan>;
-  readonly explain: (job: JobSpec, plan: JobPlan, sizes: SourceSize[] | undefined) => string;
   /** What GetStatus tells of this process. */
   readonly about: {
     readonly version: string;
@@ -58,7 +53,13 @@ function commands({ calls }: ServiceOptions) {
         (reply) => ({ kind: "submit", reply, requestId, job, day, rerun }),
         signal,
       );
-      return { stamp, runId: result.run, created: result.created };
+      const { run: runId, created } = result;
+      // The run was taken: what can't be told of it now is in its status.
+      const warnings = await calls
+        .question("run", { kind: "run", run: runId }, signal)
+        .then((asked) => asked.result.run.warnings)
+        .catch(() => []);
+      return { stamp, runId, created, warnings };
     },
     cancel: async ({ runId, reason }, { signal }) => {
       const { stamp, result } = await calls.ask(
@@ -183,29 +184,35 @@ function fileGone(path: string, { job, day, revision }: DayRevision, committed: 
 }
 
 async function explainJob(
-  { calls, planJob, explain, inputs }: ServiceOptions,
+  { calls, planJob, inputs }: ServiceOptions,
   request: wire.ExplainRequest,
   signal: AbortSignal,
 ): Promise<wire.ExplainReply> {
   const named = jobOf(request);
+  const day = request.day === "" ? "" : dayOf(request.day);
   const { stamp } = await calls.question("status", { kind: "status" }, signal);
   const job =
     typeof named === "string"
       ? (await calls.question("job", { kind: "job", name: named }, signal)).result.job
       : named;
   const plan = await planJob(job);
+  const sizes = day === "" ? undefined : await sizesOf(job, day, inputs);
+  const every = { kind: "runs", job: job.name, limit: limits.runsKeptInMemory } as const;
+  const { runs } = (await calls.question("runs", every, signal)).result;
+  const figures = figuresOf(plan, runToCompare(runs, day), jobDigest(job));
+  const text = explainPlan(job, plan, { sizes: sizes ?? [], figures });
+  const known = { ...plan, ...(sizes === undefined ? {} : { sizes }), ...figures };
+  return { stamp, text, planJson: JSON.stringify(known) };
+}
+
+async function sizesOf(job: JobSpec, day: string, inputs: Pick<Inputs, "listSource">) {
   const sizes: SourceSize[] = [];
-  if (request.day !== "") {
-    const day = dayOf(request.day);
-    for (const source of job.sources) {
-      const files = await inputs.listSource(source, day);
-      const bytes = files.reduce((sum, file) => sum + file.size, 0);
-      sizes.push({ source: source.name, files: files.length, bytes });
-    }
+  for (const source of job.sources) {
+    const files = await inputs.listSource(source, day);
+    const bytes = files.reduce((sum, file) => sum + file.size, 0);
+    sizes.push({ source: source.name, files: files.length, bytes });
   }
-  const known = request.day === "" ? undefined : sizes;
-  const planJson = JSON.stringify({ ...plan, ...(known === undefined ? {} : { sizes: known }) });
-  return { stamp, text: explain(job, plan, known), planJson };
+  return sizes;
 }
 
 function jobOf(request: { readonly bundle: wire.JobBundle | null; readonly job: string }) {

@@ -11,11 +11,13 @@ import type { RunStatus } from "../../shared/kernel/status.ts";
 import { type AttemptOutcome, workText } from "../../shared/kernel/work.ts";
 import type { ExecutorCommand, Hello } from "../core/protocol.ts";
 
-/** Paths of datasets become absolute under the storage root. */
+/** Paths of datasets become absolute under the storage root; what runs of older versions lack is empty. */
 export function toWireRun(run: RunStatus, root: string): wire.RunStatus {
-  const { failure, ...rest } = run;
+  const { failure, jobDigest = "", ...rest } = run;
   return {
     ...rest,
+    jobDigest,
+    stages: run.stages.map((stage) => ({ source: "", makes: [], exchanges: [], ...stage })),
     datasets: run.datasets.map((dataset) => ({ ...dataset, path: join(root, dataset.path) })),
     failure: failure === undefined ? null : toWireFailure(failure),
   };

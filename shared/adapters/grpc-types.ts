@@ -3,7 +3,11 @@
  * test/client/grpc.test.ts against the loaded protos. 64-bit integers are numbers and stay below 2^53.
  */
 import type { Failure } from "../kernel/failure.ts";
-import type { Column } from "../kernel/job.ts";
+import type * as kernel from "../kernel/status.ts";
+import type { Stamp } from "../kernel/status.ts";
+
+/** The same at the wire as in the coordinator. */
+export type { DatasetStatus, Stamp } from "../kernel/status.ts";
 
 /** A failure as it lies on the wire: details are texts there. */
 export interface WireFailure {
@@ -12,76 +16,25 @@ export interface WireFailure {
   readonly detail: Readonly<Record<string, string>>;
 }
 
-export interface Stamp {
-  readonly epoch: number;
-  readonly journalSequence: number;
-  readonly coordinator: string;
-}
-
-export interface StageStatus {
-  readonly id: string;
-  readonly label: string;
-  readonly tasks: number;
-  readonly running: number;
-  readonly done: number;
-  readonly failedAttempts: number;
-  readonly rowsIn: number;
-  readonly bytesIn: number;
-  readonly rowsOut: number;
-  readonly bytesOut: number;
-  readonly reused: number;
+/**
+ * States are texts here: a newer peer may send one that this version does not know. What older runs lack is filled in.
+ */
+export interface StageStatus extends Required<Omit<kernel.StageStatus, "state">> {
   /** waiting | running | done */
   readonly state: string;
-  readonly startedMs: number;
-  readonly endedMs: number;
-  /** Tasks committed per executor id. */
-  readonly committedBy: Readonly<Record<string, number>>;
 }
 
-export interface DatasetStatus {
-  readonly dataset: string;
-  readonly rows: number;
-  readonly files: number;
-  readonly bytes: number;
-  readonly columns: readonly Column[];
-  readonly path: string;
-}
-
-export interface RunStatus {
-  readonly runId: string;
-  readonly job: string;
-  readonly day: string;
-  readonly revision: number;
+export interface RunStatus
+  extends Required<Omit<kernel.RunStatus, "state" | "stages" | "failure">> {
   /** planning | running | checking | committing | committed | failed | cancelled */
   readonly state: string;
   readonly stages: readonly StageStatus[];
-  readonly datasets: readonly DatasetStatus[];
   readonly failure: WireFailure | null;
-  readonly createdMs: number;
-  readonly endedMs: number;
-  readonly rowsIn: number;
-  readonly rejects: number;
-  readonly exchangeRows: number;
-  readonly exchangeBytes: number;
-  readonly committedBy: Readonly<Record<string, number>>;
-  readonly manifest: string;
-  readonly warnings: readonly string[];
 }
 
-export interface ExecutorStatus {
-  readonly executorId: string;
-  readonly incarnation: number;
-  readonly host: string;
-  readonly pid: number;
-  readonly slots: number;
-  readonly running: number;
+export interface ExecutorStatus extends Omit<kernel.ExecutorStatus, "state"> {
   /** ready | draining | lost */
   readonly state: string;
-  readonly committed: number;
-  readonly failed: number;
-  readonly peakMemoryBytes: number;
-  readonly workerPids: readonly number[];
-  readonly joinedMs: number;
 }
 
 export type GetStatusRequest = Readonly<Record<string, never>>;
@@ -117,6 +70,7 @@ export interface SubmitReply {
   readonly stamp: Stamp | null;
   readonly runId: string;
   readonly created: boolean;
+  readonly warnings: readonly string[];
 }
 export interface GetRunRequest {
   readonly runId: string;

@@ -113,6 +113,12 @@ export const limits = {
   eventBytesMax: 64 * KiB,
   /** Rows that `daymill result` prints at most: it holds them all to align columns. */
   resultRowsMax: 100_000,
+  /** What a stage is called in progress and status; the full list of what it makes is beside it. */
+  stageLabelCharactersMax: 40,
+  /** A takeover takes less than five seconds: a command that found no leader for longer says so. */
+  commandPatienceMs: 12_000,
+  /** The same where nothing listens at any address: there is nobody to wait for. */
+  commandUnreachedMs: 2_000,
   /** WatchRun streams of one coordinator. */
   watchersMax: 1_000,
   /** A watcher is told of changes at most this often … */

@@ -75,9 +75,32 @@ export interface DatasetPlan {
   readonly columns: readonly Column[];
 }
 
+/** How many rows there can be, whatever is read: `each` for each of `times`. */
+export interface RowsBound {
+  /** A number, or one per group, or one per file of the sources. */
+  readonly each: number | "groups" | "files";
+  readonly times: "split" | "task" | "run";
+}
+
+/** What an exchange will carry, as far as the plan alone tells: bounds on the rows sent. */
+export interface ExchangeTraffic {
+  readonly exchange: string;
+  /** Sources that its rows are made of: all their rows together are its input rows. */
+  readonly sources: readonly string[];
+  /** Rows sent per input row: at least … (a rejected line is no input row). */
+  readonly atLeast: number;
+  /** … and at most; absent: input rows are no bound (an exploding join, one row a file). */
+  readonly atMost?: number;
+  readonly rows?: RowsBound;
+  /** Dimensions that must have one row a key for `atMost` to hold. */
+  readonly assumes: readonly string[];
+}
+
 export interface JobPlan {
   readonly stages: readonly StagePlan[];
   readonly exchanges: readonly ExchangePlan[];
+  /** One for each exchange, for people: no work depends on it. Absent in plans of older versions. */
+  readonly traffic?: readonly ExchangeTraffic[];
   readonly datasets: readonly DatasetPlan[];
   /** Does some SQL use `now()`/`current_date`? Then the logical time is part of the map keys. */
   readonly usesLogicalTime: boolean;

@@ -15,10 +15,25 @@ export interface Stamp {
 
 export type StageStateName = "waiting" | "running" | "done";
 
+/** What the winners of a stage sent over one exchange. */
+export interface ExchangeStatus {
+  readonly exchange: string;
+  /** Sources whose rows it is made of; empty where the plan does not say. */
+  readonly sources: readonly string[];
+  readonly rows: number;
+  readonly bytes: number;
+}
+
 export interface StageStatus {
   readonly id: string;
-  /** `scan ipdr`, `reduce x0`, `checks`: for people. */
+  /** `scan ipdr`, `reduce usage_hourly, subscriber_daily +2`, `checks`: for people. */
   readonly label: string;
+  /** The source that it scans; empty (or absent in runs of older versions) for any other stage. */
+  readonly source?: string;
+  /** Datasets that it writes, all of them. Absent in runs of older versions. */
+  readonly makes?: readonly string[];
+  /** What it sent, by exchange. Absent in runs of older versions. */
+  readonly exchanges?: readonly ExchangeStatus[];
   readonly tasks: number;
   readonly running: number;
   readonly done: number;
@@ -65,6 +80,8 @@ export function isEnded(state: RunStateName): boolean {
 export interface RunStatus {
   readonly runId: string;
   readonly job: string;
+  /** Names the form of the job that ran. Absent in runs of older versions. */
+  readonly jobDigest?: string;
   readonly day: Day;
   readonly revision: number;
   readonly state: RunStateName;
@@ -103,4 +120,17 @@ export interface ExecutorStatus {
   readonly peakMemoryBytes: number;
   readonly workerPids: readonly number[];
   readonly joinedMs: number;
+}
+
+/** `reduce usage_hourly, subscriber_daily +2`: as many names as there is room for, and how many more there are. */
+export function stageLabel(verb: string, names: readonly string[], charactersMax: number): string {
+  for (let shown = names.length; shown > 0; shown--) {
+    const more = shown === names.length ? "" : ` +${names.length - shown}`;
+    const text = `${verb} ${names.slice(0, shown).join(", ")}${more}`;
+    if (text.length <= charactersMax) return text;
+  }
+  const [first = ""] = names;
+  const more = names.length > 1 ? `… +${names.length - 1}` : "…";
+  const room = Math.max(0, charactersMax - verb.length - 1 - more.length);
+  return names.length === 0 ? verb : `${verb} ${first.slice(0, room)}${more}`;
 }

@@ -67,7 +67,7 @@ test("a retried submit carries the same request id, and is believed when the ans
     submit: async (request) => {
       requests.push(request);
       if (fails) throw fail("unavailable", "stopping");
-      return { stamp, runId: emptyRun.runId, created: requests.length === 1 };
+      return { stamp, runId: emptyRun.runId, created: requests.length === 1, warnings: [] };
     },
   });
   const first = await coordinator(make(true));

@@ -99,7 +99,7 @@ test("submit sends the job with its SQL and says how to follow it", async () => 
   const at = await cluster({
     submit: async (request) => {
       seen.push(request);
-      return { stamp, runId: emptyRun.runId, created: true };
+      return { stamp, runId: emptyRun.runId, created: true, warnings: [] };
     },
   });
   const job = join(projectRoot(), "jobs/ipdr-daily.yaml");
@@ -113,7 +113,7 @@ test("submit sends the job with its SQL and says how to follow it", async () => 
 describe("submit --wait", () => {
   test("plain lines, a summary, 0 when committed", async () => {
     const at = await cluster({
-      submit: async () => ({ stamp, runId: emptyRun.runId, created: true }),
+      submit: async () => ({ stamp, runId: emptyRun.runId, created: true, warnings: [] }),
       watchRun: async (_request, replies) => {
         await replies.write({ stamp, run: { ...emptyRun, stages: [stage] } });
         await replies.write({ stamp, run: done });
@@ -140,7 +140,7 @@ describe("submit --wait", () => {
       failure: { code: "inputTruncated", message: "a.csv.gz ends early", detail: {} },
     };
     const at = await cluster({
-      submit: async () => ({ stamp, runId: emptyRun.runId, created: true }),
+      submit: async () => ({ stamp, runId: emptyRun.runId, created: true, warnings: [] }),
       watchRun: async (_request, replies) => replies.write({ stamp, run: failed }),
     });
     const args = ["submit", "usage", "--day", "2026-01-15", "--wait", "--json", at];

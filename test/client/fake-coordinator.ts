@@ -14,6 +14,7 @@ export const stamp: Stamp = { epoch: 3, journalSequence: 11, coordinator: "c1" }
 export const emptyRun: RunStatus = {
   runId: "ipdr-daily.2026-01-15.r1",
   job: "ipdr-daily",
+  jobDigest: "",
   day: "2026-01-15",
   revision: 1,
   state: "running",
@@ -51,6 +52,9 @@ async function refuse(): Promise<never> {
 export const stage: StageStatus = {
   id: "s0",
   label: "scan ipdr",
+  source: "ipdr",
+  makes: [],
+  exchanges: [],
   tasks: 16,
   running: 2,
   done: 4,

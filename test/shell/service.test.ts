@@ -5,11 +5,22 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { tableFromIPC } from "apache-arrow";
 import { afterEach, describe, expect, test } from "vitest";
+import { jobDigest } from "../../coordinator/core/submissions.ts";
 import { datasetSql } from "../../coordinator/shell/dataset-reader.ts";
 import type { ReadDatasetReply } from "../../shared/adapters/grpc-types.ts";
 import { DaymillError, failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
-import { eventually, runStatus, type Script, serve, stamp } from "./serving.ts";
+import type { RunStatus } from "../../shared/kernel/status.ts";
+import {
+  emptyPlan,
+  eventually,
+  runStatus,
+  type Script,
+  serve,
+  stageStatus,
+  stamp,
+} from "./serving.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -34,12 +45,16 @@ async function failureOf(promise: Promise<unknown>) {
 const submit = { requestId: "q1", bundle: null, job: "daily", day: "2026-01-15", rerun: false };
 
 describe("commands", () => {
-  test("submit asks the core once and gives its run, with the stamp", async () => {
+  test("submit asks the core once and gives its run, with the stamp and the run's warnings", async () => {
+    const run = runStatus({ warnings: ["stated only: deadline (06:00)"] });
     const { client, asked } = await served({
-      answer: () => ({ kind: "submitted", run: "daily.2026-01-15.r1", created: true }),
+      answer: (message) =>
+        message.kind === "submit"
+          ? { kind: "submitted", run: run.runId, created: true }
+          : { kind: "run", run },
     });
     const reply = await client.submit(submit);
-    expect(reply).toEqual({ stamp, runId: "daily.2026-01-15.r1", created: true });
+    expect(reply).toEqual({ stamp, runId: run.runId, created: true, warnings: run.warnings });
     expect(asked).toEqual([
       {
         kind: "submit",
@@ -49,7 +64,18 @@ describe("commands", () => {
         day: "2026-01-15",
         rerun: false,
       },
+      { kind: "question", reply: 2, question: { kind: "run", run: run.runId } },
     ]);
+  });
+
+  test("a run that was taken is told although its status can't be", async () => {
+    const { client } = await served({
+      answer: (message) =>
+        message.kind === "submit"
+          ? { kind: "submitted", run: "daily.2026-01-15.r1", created: true }
+          : { kind: "failed", failure: failure("notLeader", "no more"), leader: "" },
+    });
+    expect(await client.submit(submit)).toMatchObject({ created: true, warnings: [] });
   });
 
   test.each([
@@ -132,27 +158,67 @@ describe("questions", () => {
   });
 
   test("explain plans a known job; with a day it also tells files and bytes", async () => {
-    const file = { path: "raw/a", size: 12, mtimeNs: "0", ctimeNs: "0", inode: "1" };
-    const job = { name: "daily", sources: [{ name: "hits" }] };
     const { client } = await served({
       inputs: { listSource: async () => [file, file] },
-      answer: (message) => {
-        if (message.kind !== "question") return undefined;
-        if (message.question.kind === "status")
-          return { kind: "status", role: "leader", leader: "" };
-        return { kind: "job", job: job as never, digest: "d" };
-      },
+      answer: explaining([]),
     });
     const request = { bundle: null, job: "daily", day: "" };
-    expect((await client.explain(request)).text).toBe('daily: "no day"');
+    const undated = await client.explain(request);
+    expect(undated.text).toContain("job daily: 0 datasets, 0 stages, 0 exchanges");
+    expect(JSON.parse(undated.planJson)).not.toHaveProperty("sizes");
     const dated = await client.explain({ ...request, day: "2026-01-15" });
-    expect(dated.text).toBe('daily: [{"source":"hits","files":2,"bytes":24}]');
     expect(JSON.parse(dated.planJson)).toMatchObject({
       stages: [],
       sizes: [{ source: "hits", files: 2, bytes: 24 }],
+      run: null,
     });
   });
+
+  test("explain tells what the last committed run of the job really exchanged", async () => {
+    const exchanges = [{ exchange: "x0", sources: ["hits"], rows: 60, bytes: 900 }];
+    const scan = { ...stageStatus, source: "hits", rowsIn: 80, exchanges };
+    const run = runStatus({
+      jobDigest: jobDigest(job),
+      state: "committed",
+      stages: [scan],
+      rowsIn: 80,
+      exchangeRows: 60,
+      exchangeBytes: 900,
+    });
+    const traffic = [
+      { exchange: "x0", sources: ["hits"], atLeast: 0, atMost: 1, assumes: [] },
+    ] as const;
+    const exchange = { id: "x0", columns: [], keys: ["user"], partitions: 8, groups: 4 };
+    const { client, asked } = await served({
+      plan: { ...emptyPlan, exchanges: [exchange], traffic },
+      answer: explaining([runStatus({ runId: "daily.2026-01-16.r1" }), run]),
+    });
+    const { text, planJson } = await client.explain({ bundle: null, job: "daily", day: "" });
+    expect(text).toContain("  x0        hits  ≤ 1        0.750    60  900 B\n");
+    expect(text).toContain("  real: run daily.2026-01-15.r1, day 2026-01-15, 80 rows read\n");
+    expect(JSON.parse(planJson)).toMatchObject({
+      exchangeFigures: [
+        { exchange: "x0", real: { rows: 60, inputRows: 80, rowsPerInputRow: 0.75 } },
+      ],
+      run: { runId: "daily.2026-01-15.r1", sameJob: true },
+    });
+    const questions = asked.flatMap((one) => (one.kind === "question" ? [one.question] : []));
+    expect(questions.at(-1)).toEqual({ kind: "runs", job: "daily", limit: 500 });
+  });
 });
+
+const file = { path: "raw/a", size: 12, mtimeNs: "0", ctimeNs: "0", inode: "1" };
+const job = { name: "daily", sources: [{ name: "hits", columns: [] }] } as unknown as JobSpec;
+
+/** A leader that knows the job and these runs of it. */
+function explaining(runs: readonly RunStatus[]): NonNullable<Script["answer"]> {
+  return (message) => {
+    if (message.kind !== "question") return undefined;
+    if (message.question.kind === "status") return { kind: "status", role: "leader", leader: "" };
+    if (message.question.kind === "runs") return { kind: "runs", runs };
+    return { kind: "job", job, digest: "d" };
+  };
+}
 
 describe("watching a run", () => {
   test("the present state, each change, and the end; changes in between are folded together", async () => {

@@ -11,7 +11,7 @@ import { RunChanges } from "../../coordinator/shell/run-changes.ts";
 import { createServer } from "../../shared/adapters/grpc.ts";
 import { connectCoordinator, connectHub } from "../../shared/adapters/grpc-clients.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import type { RunStatus } from "../../shared/kernel/status.ts";
+import type { RunStatus, StageStatus } from "../../shared/kernel/status.ts";
 import type { Inputs, Store } from "../../shared/ports.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 
@@ -46,12 +46,35 @@ export function runStatus(change: Partial<RunStatus> = {}): RunStatus {
   };
 }
 
+export const stageStatus: StageStatus = {
+  id: "s0",
+  label: "scan hits",
+  source: "",
+  makes: [],
+  exchanges: [],
+  tasks: 1,
+  running: 0,
+  done: 1,
+  failedAttempts: 0,
+  rowsIn: 0,
+  bytesIn: 0,
+  rowsOut: 0,
+  bytesOut: 0,
+  reused: 0,
+  state: "done",
+  startedMs: 1,
+  endedMs: 2,
+  committedBy: {},
+};
+
 export interface Script {
   /** What the core answers a caller; undefined = nothing, ever. */
   readonly answer?: (message: ClientMessage) => Reply | undefined;
   /** Throws what a full mailbox would throw. */
   readonly executorMessage?: (message: ExecutorMessage) => void;
   readonly root?: string;
+  /** What planning a job gives; default: the empty plan. */
+  readonly plan?: JobPlan;
   readonly store?: Pick<Store, "readManifest">;
   readonly inputs?: Pick<Inputs, "listSource">;
 }
@@ -80,8 +103,7 @@ export async function serve(script: Script) {
     changes,
     store: script.store ?? { readManifest: async () => undefined },
     inputs: script.inputs ?? { listSource: async () => [] },
-    planJob: async () => emptyPlan,
-    explain: (job, _plan, sizes) => `${job.name}: ${JSON.stringify(sizes ?? "no day")}`,
+    planJob: async () => script.plan ?? emptyPlan,
     about: {
       version: "0.1.0",
       natsVersion: () => "2.9.10",

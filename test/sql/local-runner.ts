@@ -65,6 +65,12 @@ export class LocalRunner {
     return await this.read(`SELECT * FROM base."out_${model}"`);
   }
 
+  /** Rows that the last plan sent over an exchange. */
+  async sent(exchange: string): Promise<number> {
+    const { rows } = await this.read(`SELECT count(*) FROM base."data_${exchange}"`);
+    return Number(rows[0]?.[0]);
+  }
+
   /** Runs every stage of the plan. */
   async execute(plan: JobPlan, options: RunOptions): Promise<void> {
     const exchanges = new Map(

@@ -1,9 +1,11 @@
 /**
  * A plan as text for `daymill explain`: stages in order, what each reads, builds, sends and writes, with the SQL of
- * each side; and what every exchange will cost, as far as a plan can know it.
+ * each side; and what every exchange costs, as the plan predicts it and as a committed run really had it.
  */
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import type { ExchangePlan, JobPlan, StageOutput, StagePlan } from "../../../shared/kernel/plan.ts";
+import { type Figures, figureLines, predictedText } from "./explain-figures.ts";
+import { bytesText, countText } from "./explain-text.ts";
 
 /** What a day's input weighs, by source. */
 export interface SourceSize {
@@ -12,21 +14,25 @@ export interface SourceSize {
   readonly bytes: number;
 }
 
-export function explainPlan(
-  job: JobSpec,
-  plan: JobPlan,
-  sizes: readonly SourceSize[] = [],
-): string {
+/** What is known beside the plan. `sizes`: empty when no day was named. */
+export interface Known {
+  readonly sizes: readonly SourceSize[];
+  readonly figures: Figures;
+}
+
+export function explainPlan(job: JobSpec, plan: JobPlan, known: Known): string {
+  const { datasets, stages, exchanges } = plan;
   const lines = [
-    `job ${job.name}: ${count(plan.datasets.length, "dataset")}, ${count(plan.stages.length, "stage")}, ${count(plan.exchanges.length, "exchange")}`,
+    `job ${job.name}: ${countText(datasets.length, "dataset")}, ${countText(stages.length, "stage")}, ${countText(exchanges.length, "exchange")}`,
   ];
   if (plan.usesLogicalTime) lines.push("uses the run's logical time (now(), current_date)");
-  for (const stage of plan.stages) lines.push("", ...explainStage(stage, job, plan, sizes));
+  for (const stage of stages) lines.push("", ...explainStage(stage, job, plan, known));
   lines.push("", "datasets:");
-  for (const dataset of plan.datasets) {
+  for (const dataset of datasets) {
     const columns = dataset.columns.map((column) => `${column.name} ${column.type}`).join(", ");
     lines.push(`  ${dataset.model} (written by ${dataset.stage}): ${columns}`);
   }
+  if (exchanges.length > 0) lines.push("", ...figureLines(job.name, known.figures));
   return `${lines.join("\n")}\n`;
 }
 
@@ -34,66 +40,50 @@ function explainStage(
   stage: StagePlan,
   job: JobSpec,
   plan: JobPlan,
-  sizes: readonly SourceSize[],
+  known: Known,
 ): readonly string[] {
-  const lines = [`stage ${stage.id}: ${inputText(stage, job, plan, sizes)}`];
+  const lines = [`stage ${stage.id}: ${inputText(stage, job, plan, known)}`];
   if (stage.dimensions.length > 0)
     lines.push(`  dimensions, whole in every task: ${stage.dimensions.join(", ")}`);
   for (const table of stage.tables) {
     lines.push(`  ${table.materialize ? "table" : "view"} ${table.name} =`, `    ${table.sql}`);
   }
-  for (const output of stage.outputs) lines.push(...outputText(output, stage, plan));
+  for (const output of stage.outputs) lines.push(...outputText(output, plan, known));
   return lines;
 }
 
-function inputText(
-  stage: StagePlan,
-  job: JobSpec,
-  plan: JobPlan,
-  sizes: readonly SourceSize[],
-): string {
+function inputText(stage: StagePlan, job: JobSpec, plan: JobPlan, { sizes }: Known): string {
   const { input } = stage;
   if (input.kind === "exchange") {
     const tasks = Math.max(...input.exchanges.map((id) => exchangeOf(plan, id)?.groups ?? 1));
-    return `reads ${input.exchanges.join(", ")} in ${count(tasks, "task")}`;
+    return `reads ${input.exchanges.join(", ")} in ${countText(tasks, "task")}`;
   }
   const declared = job.sources.find((source) => source.name === input.source)?.columns.length ?? 0;
   const size = sizes.find((entry) => entry.source === input.source);
   const weight =
-    size === undefined ? "" : `; ${count(size.files, "file")}, ${bytesText(size.bytes)}`;
+    size === undefined ? "" : `; ${countText(size.files, "file")}, ${bytesText(size.bytes)}`;
   const files = input.files ? `; with ${input.source}_files` : "";
   const kept = `keeps ${input.keep.length} of ${declared} columns (${input.keep.join(", ")})`;
   return `scans ${input.source} once, ${kept}${files}${weight}`;
 }
 
-function outputText(output: StageOutput, stage: StagePlan, plan: JobPlan): readonly string[] {
+function outputText(output: StageOutput, plan: JobPlan, { figures }: Known): readonly string[] {
   if (output.kind === "dataset") return [`  writes dataset ${output.model}:`, `    ${output.sql}`];
   const exchange = exchangeOf(plan, output.exchange);
   if (exchange === undefined) return [];
   const by =
     exchange.keys.length === 0
       ? "to one partition"
-      : `by ${exchange.keys.join(", ")} in ${count(exchange.partitions, "partition")}, ${count(exchange.groups, "group")}`;
+      : `by ${exchange.keys.join(", ")} in ${countText(exchange.partitions, "partition")}, ${countText(exchange.groups, "group")}`;
   const readers = plan.stages
-    .filter(
-      (reader) => reader.input.kind === "exchange" && reader.input.exchanges.includes(exchange.id),
-    )
+    .filter(({ input }) => input.kind === "exchange" && input.exchanges.includes(exchange.id))
     .map((reader) => reader.id);
+  const known = figures.exchangeFigures.find((entry) => entry.exchange === exchange.id);
+  const rows = known === undefined ? "" : `; rows per input row: ${predictedText(known)}`;
   return [
-    `  sends ${exchange.id} ${by}, to ${readers.join(", ")}; ${rowsText(output.sql, stage)}; ${widthText(exchange)}`,
+    `  sends ${exchange.id} ${by}, to ${readers.join(", ")}${rows}; ${widthText(exchange)}`,
     `    ${output.sql}`,
   ];
-}
-
-/** Rows sent per row read, as far as the SQL alone tells. */
-function rowsText(sql: string, stage: StagePlan): string {
-  const { input } = stage;
-  if (input.kind !== "scan") return "rows: as many as its groups";
-  const direct = new RegExp(`FROM "?${input.source}"? AS t( WHERE .*)?$`).exec(sql);
-  if (direct === null) return "rows: at most one per group and split";
-  return direct[1] === undefined
-    ? "1 row per input row"
-    : "at most 1 row per input row (filtered before it is sent)";
 }
 
 const widths: Readonly<Record<string, number>> = {
@@ -120,19 +110,4 @@ function widthText(exchange: ExchangePlan): string {
 
 function exchangeOf(plan: JobPlan, id: string): ExchangePlan | undefined {
   return plan.exchanges.find((entry) => entry.id === id);
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-function bytesText(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

@@ -14,6 +14,7 @@ import { type Front, readJob } from "./front.ts";
 import { Placement } from "./placement.ts";
 import { failureAt, lineAt, Refusal } from "./refusal.ts";
 import { type DraftExchange, type DraftStage, draftStages } from "./stages.ts";
+import { trafficOf } from "./traffic.ts";
 import { printTree, type Tree } from "./tree.ts";
 import { Typing } from "./typing.ts";
 
@@ -53,7 +54,8 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   const stages = draftStages(placement, front.written, exchangeNames(front));
   const written = stages.flatMap((stage) => stage.writes);
   readChecks(job, new Map(written.map((one) => [one.written.model, one.columns])), asker);
-  return new PlanText(job, asker).plan(stages, front);
+  const traffic = trafficOf(job, placement, stages);
+  return { ...new PlanText(job, asker).plan(stages, front), traffic };
 }
 
 /** Columns of every relation, asked for in one round. */

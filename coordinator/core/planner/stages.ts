@@ -37,6 +37,8 @@ export interface DraftExchange {
   readonly columns: readonly Column[];
   /** Over bare column names, cast to the place's key types. */
   readonly keys: readonly Tree[];
+  /** Does a filter of all its readers keep some rows back? */
+  readonly filtered: boolean;
   readonly node: Tree;
 }
 
@@ -311,7 +313,8 @@ class StageDraft {
     });
     const node = plainSelect(anchor, sent.columns, casts, sent.filter);
     const id = must(this.ids.get(exchange), "an exchange has its id");
-    return { exchange, place: target, id, columns, keys, node };
+    const filtered = sent.filter.length > 0;
+    return { exchange, place: target, id, columns, keys, filtered, node };
   }
 
   private write(written: Written): DraftStage["writes"][number] {

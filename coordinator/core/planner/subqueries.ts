@@ -135,8 +135,13 @@ export function takePredicate(
   return takeExists(subject, (kind === "EXISTS") !== negated, ctes, growing, outer.scope, reading);
 }
 
-// They give several rows or none for one.
-const rowMakers = new Set(["unnest", "unlist", "generate_subscripts", "regexp_split_to_table"]);
+/** Functions that give several rows or none for one. */
+export const rowMakers = new Set([
+  "unnest",
+  "unlist",
+  "generate_subscripts",
+  "regexp_split_to_table",
+]);
 
 /** Has a SELECT rows exactly where its FROM and WHERE have some? Then EXISTS may ignore the rest of it. */
 function hasRowPerRow(node: Tree): boolean {
