@@ -24,6 +24,11 @@ export interface ClientOptions {
   readonly findLeader?: () => Promise<string | undefined>;
   /** Milliseconds until a call gives up looking for a leader; default limits.grpcDeadlineMs. */
   readonly deadlineMs?: number;
+  /**
+   * The same where nothing listens at any known address, nothing ever did, and there is nobody else to ask; default
+   * `deadlineMs`. Whoever waits for a cluster that starts wants the default, a person at a terminal does not.
+   */
+  readonly unreachedMs?: number;
 }
 
 /** A job by its files, or by the name under which the cluster knows it. */
@@ -48,10 +53,14 @@ const attemptMs = 5_000;
 /** Planning looks at every input file of a day. */
 const planningAttemptMs = 20_000;
 
+const wayOut =
+  "start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL";
+
 /** A connection to a cluster. Every method throws `DaymillError`; close it when done. */
 export class DaymillClient {
   readonly #findLeader: (() => Promise<string | undefined>) | undefined;
   readonly #deadlineMs: number;
+  readonly #unreachedMs: number;
   readonly #open = new Map<string, CoordinatorClient>();
   #search: Search;
   #seen: { readonly epoch: number; readonly sequence: number } = { epoch: 0, sequence: 0 };
@@ -60,6 +69,7 @@ export class DaymillClient {
     this.#search = startSearch(options.coordinators);
     this.#findLeader = options.findLeader;
     this.#deadlineMs = options.deadlineMs ?? limits.grpcDeadlineMs;
+    this.#unreachedMs = Math.min(this.#deadlineMs, options.unreachedMs ?? this.#deadlineMs);
   }
 
   /** What one coordinator says of itself, leader or not. */
@@ -218,7 +228,9 @@ export class DaymillClient {
     if (next.kind === "giveUp")
       throw error instanceof DaymillError ? error : new DaymillError(failure);
     this.#search = next.search;
-    if (performance.now() + next.waitMs >= until) throw this.#nobody(failure, error);
+    const mayCome = next.search.heard || this.#findLeader !== undefined;
+    const last = mayCome ? until : until - this.#deadlineMs + this.#unreachedMs;
+    if (performance.now() + next.waitMs >= last) throw this.#nobody(failure, error);
     if (next.waitMs > 0) {
       await new Promise((resolve) => setTimeout(resolve, next.waitMs));
       await this.#askRegistry();
@@ -239,17 +251,24 @@ export class DaymillClient {
   async #askRegistry(): Promise<void> {
     const found = await this.#findLeader?.().catch(() => undefined);
     if (found === undefined || this.#search.leader !== undefined) return;
-    const { addresses, misses } = this.#search;
+    const { addresses } = this.#search;
     const all = addresses.includes(found) ? addresses : [...addresses, found];
-    this.#search = { addresses: all, leader: found, misses };
+    this.#search = { ...this.#search, addresses: all, leader: found };
   }
 
   #nobody(failure: Failure | undefined, cause: unknown): DaymillError {
-    const asked = this.#search.addresses.join(", ") || "no address at all";
+    const asked = this.#search.addresses.join(", ");
+    const found = { asked };
+    const unreached = failure?.detail?.["unreached"];
+    if (!this.#search.heard && unreached !== undefined && this.#findLeader === undefined) {
+      const tried = `nothing listens at ${asked} (${unreached})`;
+      return fail("noLeader", `no cluster found: ${tried}; ${wayOut}`, found, cause);
+    }
+    const whom = asked === "" ? "nobody: no address is known" : asked;
     const last = failure === undefined ? "" : ` (last answer: ${failure.message})`;
-    const text = `no leader found within ${this.#deadlineMs} ms; asked ${asked}${last}; start a coordinator, or correct --coordinators or --nats`;
+    const text = `no leader found within ${this.#deadlineMs / 1_000} s; asked ${whom}${last}; ${wayOut}`;
     const code = failure !== undefined && !isElsewhere(failure) ? failure.code : "noLeader";
-    return fail(code, text, { asked }, cause);
+    return fail(code, text, found, cause);
   }
 
   #request(runId: string) {

@@ -5,6 +5,7 @@
 import { createLog } from "../shared/adapters/logger.ts";
 import { connectNats, type NatsLink } from "../shared/adapters/nats.ts";
 import { openRegistry } from "../shared/adapters/nats-registry.ts";
+import { limits } from "../shared/kernel/limits.ts";
 import type { Registry } from "../shared/ports.ts";
 import { DaymillClient } from "./client.ts";
 
@@ -25,15 +26,15 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-/** A takeover takes less than five seconds: longer silence is news that a person wants to have. */
-const deadlineMs = 12_000;
+const deadlineMs = limits.commandPatienceMs;
 
 /** NATS that is named and not reachable is an error at once, not after the client's deadline. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   const addresses = splitList(options.coordinators);
   if (options.nats === undefined || options.nats === "") {
     const coordinators = addresses.length > 0 ? addresses : defaultCoordinators;
-    const client = new DaymillClient({ coordinators, deadlineMs });
+    const unreachedMs = limits.commandUnreachedMs;
+    const client = new DaymillClient({ coordinators, deadlineMs, unreachedMs });
     return { client, addresses: coordinators, close: async () => client.close() };
   }
   const link = await connectCommand(options.nats);

@@ -12,6 +12,8 @@ export interface Search {
   readonly leader: string | undefined;
   /** Answers since the last useful one. */
   readonly misses: number;
+  /** Has anybody ever been there, leader or not? Then one may be there again soon. */
+  readonly heard: boolean;
 }
 
 export type Next =
@@ -20,7 +22,7 @@ export type Next =
 
 /** A search over the given addresses, each once, in order. */
 export function startSearch(addresses: readonly string[]): Search {
-  return { addresses: [...new Set(addresses)], leader: undefined, misses: 0 };
+  return { addresses: [...new Set(addresses)], leader: undefined, misses: 0, heard: false };
 }
 
 /** The address to ask now; undefined when none is known at all. */
@@ -31,7 +33,8 @@ export function addressOf(search: Search): string | undefined {
 
 /** After a useful answer of `address`: it is the leader, as far as we know. */
 export function answered(search: Search, address: string): Search {
-  return { addresses: withAddress(search.addresses, address), leader: address, misses: 0 };
+  const addresses = withAddress(search.addresses, address);
+  return { addresses, leader: address, misses: 0, heard: true };
 }
 
 /** After a failure of `asked`. Refusals of the request itself are not retried anywhere. */
@@ -39,11 +42,13 @@ export function missed(search: Search, asked: string, failure: Failure): Next {
   if (!isElsewhere(failure)) return { kind: "giveUp" };
   const hint = failure.detail?.["leader"];
   const misses = search.misses + 1;
+  const heard = search.heard || failure.detail?.["unreached"] === undefined;
   if (typeof hint === "string" && hint !== "" && hint !== asked) {
     const addresses = withAddress(search.addresses, hint);
-    return { kind: "ask", search: { addresses, leader: hint, misses }, waitMs: waitAfter(misses) };
+    const next = { addresses, leader: hint, misses, heard };
+    return { kind: "ask", search: next, waitMs: waitAfter(misses) };
   }
-  const next = { addresses: search.addresses, leader: undefined, misses };
+  const next = { addresses: search.addresses, leader: undefined, misses, heard };
   return { kind: "ask", search: next, waitMs: waitAfter(misses, search.addresses.length) };
 }
 

@@ -3,22 +3,39 @@
  * Pure rendering from RunStatus; who writes them, and how often, is client/show-run.ts.
  */
 import type { RunStatus, StageStatus } from "../shared/adapters/grpc-types.ts";
+import { stageLabel } from "../shared/kernel/status.ts";
 import { formatBytes, formatDuration, formatShort } from "./format.ts";
 
 const barWidth = 24;
 /** On a terminal of fewer columns than this the bar is short, so that the figures fit. */
 const roomyWidth = 100;
 const shortBarWidth = 10;
+/** Columns of a stage's line that its label leaves to bar and figures there. */
+const figuresWidth = 57;
+const labelWidthMin = 12;
 
 /** The whole picture of a run for a terminal of `width` columns; `wallMs` is now. */
 export function progressLines(run: RunStatus, wallMs: number, width: number): readonly string[] {
-  const labelWidth = Math.max(8, ...run.stages.map((stage) => stage.label.length));
-  return [
-    headline(run, wallMs),
-    ...run.stages.map((stage) => stageLine(stage, labelWidth, width, wallMs)),
-  ]
+  const room = width < roomyWidth ? Math.max(labelWidthMin, width - figuresWidth) : width;
+  const labels = run.stages.map((stage) => fittedLabel(stage, room));
+  const labelWidth = Math.max(8, ...labels.map((label) => label.length));
+  const lines = run.stages.map((stage, at) =>
+    stageLine(stage, (labels[at] ?? "").padEnd(labelWidth), width, wallMs),
+  );
+  return [headline(run, wallMs), ...lines]
     .concat(run.warnings.map((warning) => `  ! ${warning}`))
-    .map((line) => (line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`));
+    .map((line) => cut(line, width));
+}
+
+/** Fewer of the names in it, where there is no room for all that the coordinator chose. */
+function fittedLabel({ label, makes }: StageStatus, room: number): string {
+  if (label.length <= room) return label;
+  const isList = makes.length > 0 && label.startsWith("reduce ");
+  return isList ? stageLabel("reduce", makes, room) : cut(label, room);
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }
 
 function headline(run: RunStatus, wallMs: number): string {
@@ -26,29 +43,36 @@ function headline(run: RunStatus, wallMs: number): string {
   return `${run.runId}  ${run.state}  ${formatDuration(end - run.createdMs)}`;
 }
 
-function stageLine(stage: StageStatus, labelWidth: number, width: number, wallMs: number): string {
+/** Where there is no room for all figures, whole ones are left out: the least telling first. */
+function stageLine(stage: StageStatus, label: string, width: number, wallMs: number): string {
   const share = stage.tasks === 0 ? 0 : stage.done / stage.tasks;
   const tasks = `${stage.done}/${stage.tasks}`.padStart(7);
-  const parts = [
-    `  ${stage.label.padEnd(labelWidth)} ${bar(share, width < roomyWidth ? shortBarWidth : barWidth)} ${tasks}`,
-    ...facts(stage, wallMs),
-  ];
-  return parts.join("  ");
+  const start = `  ${label} ${bar(share, width < roomyWidth ? shortBarWidth : barWidth)} ${tasks}`;
+  let found = facts(stage, wallMs);
+  const line = () => [start, ...found.map((fact) => fact.text)].join("  ");
+  while (line().length > width && found.length > 0) {
+    const least = Math.min(...found.map((fact) => fact.weight));
+    found = found.filter((fact) => fact.weight > least);
+  }
+  return line();
 }
 
 /** Only what is known yet. */
-function facts(stage: StageStatus, wallMs: number): readonly string[] {
-  const found: string[] = [];
-  if (stage.running > 0) found.push(`${stage.running} running`);
-  if (stage.rowsIn > 0) found.push(`${formatShort(stage.rowsIn)} rows`);
-  if (stage.bytesIn > 0) found.push(formatBytes(stage.bytesIn));
+function facts(
+  stage: StageStatus,
+  wallMs: number,
+): readonly { readonly text: string; readonly weight: number }[] {
   const elapsedMs = (stage.endedMs === 0 ? wallMs : stage.endedMs) - stage.startedMs;
-  if (stage.startedMs > 0 && elapsedMs > 500 && stage.rowsIn > 0) {
-    found.push(`${formatShort((stage.rowsIn * 1_000) / elapsedMs)} rows/s`);
-  }
-  if (stage.reused > 0) found.push(`${stage.reused} reused`);
-  if (stage.failedAttempts > 0) found.push(`${stage.failedAttempts} failed attempts`);
-  return found;
+  const speed = stage.startedMs > 0 && elapsedMs > 500 ? (stage.rowsIn * 1_000) / elapsedMs : 0;
+  const { running, rowsIn, bytesIn, reused, failedAttempts: failed } = stage;
+  return [
+    { text: `${running} running`, weight: running > 0 ? 4 : 0 },
+    { text: `${formatShort(rowsIn)} rows`, weight: rowsIn > 0 ? 5 : 0 },
+    { text: formatBytes(bytesIn), weight: bytesIn > 0 ? 1 : 0 },
+    { text: `${formatShort(speed)} rows/s`, weight: speed > 0 ? 2 : 0 },
+    { text: `${reused} reused`, weight: reused > 0 ? 3 : 0 },
+    { text: `${failed} failed attempt${failed === 1 ? "" : "s"}`, weight: failed > 0 ? 6 : 0 },
+  ].filter((fact) => fact.weight > 0);
 }
 
 /** `0` to `1` as a bar of so many columns; full only when all is done. */

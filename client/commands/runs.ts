@@ -48,10 +48,11 @@ export function submitCommand(): Command {
         const rerun = options.rerun === true;
         const reply = await client.submit(await jobReference(job), day, { rerun });
         if (options.wait === true) return waitFor(client, reply.runId, options);
-        const { runId, created } = reply;
+        const { runId, created, warnings } = reply;
         const how = created ? "started" : "is running already";
-        show(options, { runId, created }, () => [
+        show(options, { runId, created, warnings }, () => [
           `${runId} ${how}; follow it with: daymill watch ${runId}`,
+          ...warnings.map((warning) => `  ! ${warning}`),
         ]);
         return exitCodes.ok;
       }),
@@ -123,8 +124,10 @@ export function retryCommand(): Command {
         }
         const reply = await client.submit({ job: name.job }, name.day, { rerun: true });
         if (options.wait === true) return waitFor(client, reply.runId, options);
-        show(options, { runId: reply.runId, created: reply.created }, () => [
+        const { warnings, created } = reply;
+        show(options, { runId: reply.runId, created, warnings }, () => [
           `${reply.runId} started; follow it with: daymill watch ${reply.runId}`,
+          ...warnings.map((warning) => `  ! ${warning}`),
         ]);
         return exitCodes.ok;
       }),

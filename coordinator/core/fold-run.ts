@@ -32,8 +32,12 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
 }
 
 /** What a job says and nobody acts on: whoever submits it should not count on that. */
-function statedOnly({ schedule, finishBy }: JobSpec): readonly string[] {
+function statedOnly({ schedule, finishBy, ready = {} }: JobSpec): readonly string[] {
   return [
+    ...Object.entries(ready).map(
+      ([source, { by, value }]) =>
+        `stated only: ready of ${source} (${by} ${value}); a day runs when it is submitted`,
+    ),
     ...(schedule === undefined
       ? []
       : [`stated only: schedule (${schedule}); a day runs when it is submitted`]),

@@ -54,7 +54,10 @@ export function toStatus(error: unknown): StatusValue {
     : { ...status, failure: wire, leader: String(leader) };
 }
 
-/** A received status as an error; `wire` is the decoded trailer where the peer sent one. */
+/**
+ * A received status as an error; `wire` is the decoded trailer where the peer sent one. `detail.unreached` says why no
+ * connection came about, and is there only then.
+ */
 export function fromStatus(
   status: string,
   text: string,
@@ -63,7 +66,14 @@ export function fromStatus(
 ): DaymillError {
   if (wire !== undefined) return new DaymillError(fromWireFailure(wire));
   const [code, message] = untranslated(status, text, address);
-  return new DaymillError(failure(code, message, { address, status }));
+  const unreached = isUnreached(status, text) ? { unreached: plainReason(text) } : {};
+  return new DaymillError(failure(code, message, { address, status, ...unreached }));
+}
+
+/** Was there nobody to talk to at all: refused, no such name, no way there? Else somebody was, and has gone. */
+function isUnreached(status: string, text: string): boolean {
+  const said = /^(No connection established|Name resolution failed)/.test(text);
+  return status === "UNAVAILABLE" && said;
 }
 
 /** Statuses that gRPC itself made: no handler of ours has spoken. */

@@ -49,7 +49,7 @@ function csvOptions(given: z.infer<typeof csv> | undefined): CsvOptions {
 
 const duration = z.string().regex(/^\d{1,5}(s|m|h)$/, "a duration such as 30m");
 
-/** When a day's files are complete. Checked here so that a job can state it; a submitted day runs at once. */
+/** When a day's files are complete. A job can state it; a submitted day runs at once, and the run says so. */
 const ready = object({
   manifest: dataPath.optional(),
   marker: dataPath.optional(),
@@ -238,6 +238,7 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       return { name: entry.name ?? `${of}-${index}`, model: of, sql, expect, severity };
     }),
     ...(job.deadline === undefined ? {} : { finishBy: job.deadline.finish_by }),
+    ...readyRules(job),
     backlogDays: job.backlog?.days ?? 7,
     ...(job.retention === undefined ? {} : { retention: retentionSpec(job.retention) }),
     execution: {
@@ -247,4 +248,21 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       maxAttempts: job.execution.max_attempts,
     },
   };
+}
+
+function readyRules(job: JobDocument): Pick<JobSpec, "ready"> {
+  const rules = Object.entries(job.sources).flatMap(([name, { ready: rule }]) =>
+    rule === undefined ? [] : [[name, readyRule(rule)] as const],
+  );
+  return rules.length === 0 ? {} : { ready: Object.fromEntries(rules) };
+}
+
+function readyRule({ manifest, marker, quiet, completeness, grace }: z.output<typeof ready>) {
+  const more = {
+    ...(completeness === undefined ? {} : { completeness }),
+    ...(grace === undefined ? {} : { grace }),
+  };
+  if (manifest !== undefined) return { by: "manifest", value: manifest, ...more } as const;
+  if (marker !== undefined) return { by: "marker", value: marker, ...more } as const;
+  return { by: "quiet", value: quiet ?? "", ...more } as const;
 }

@@ -48,6 +48,17 @@ export interface SourceSpec {
   readonly allowEmptyFiles: boolean;
 }
 
+/** What makes a source's day ready: a control file, a marker file, or a time without new files. */
+export interface ReadyRule {
+  readonly by: "manifest" | "marker" | "quiet";
+  /** Path of the file, or the duration as written. */
+  readonly value: string;
+  /** Share of the expected files that is enough. */
+  readonly completeness?: number;
+  /** How long is waited beyond that, as written. */
+  readonly grace?: string;
+}
+
 /** A small table, sent whole to every task that joins it. */
 export interface DimensionSpec {
   readonly name: string;
@@ -105,6 +116,8 @@ export interface JobSpec {
   readonly models: readonly ModelSpec[];
   readonly checks: readonly CheckSpec[];
   readonly finishBy?: string;
+  /** By source. Beside the sources, not in them: it changes no row, so it must not change a map key. */
+  readonly ready?: Readonly<Record<string, ReadyRule>>;
   readonly backlogDays: number;
   /** Absent: the defaults of `limits`. */
   readonly retention?: RetentionSpec;

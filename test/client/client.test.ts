@@ -1,7 +1,7 @@
 /**
  * The client library against real gRPC servers that play coordinators: finding, following, retrying, not going back.
  */
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { DaymillClient } from "../../client/client.ts";
 import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
 import type {
@@ -18,17 +18,21 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function coordinator(handlers: Partial<CoordinatorHandlers>) {
+async function coordinator(handlers: Partial<CoordinatorHandlers>, address = "127.0.0.1:0") {
   const services = [coordinatorService({ ...refusing, ...handlers })];
   const log = createLog("silent", {});
-  const server = await createServer({ services, address: "127.0.0.1:0", log });
+  const server = await createServer({ services, address, log });
   cleanups.push(() => server.stop());
   return server;
 }
 
 function client(
   coordinators: readonly string[],
-  options: { findLeader?: () => Promise<string | undefined>; deadlineMs?: number } = {},
+  options: {
+    findLeader?: () => Promise<string | undefined>;
+    deadlineMs?: number;
+    unreachedMs?: number;
+  } = {},
 ) {
   const made = new DaymillClient({ coordinators, ...options });
   cleanups.push(() => made.close());
@@ -104,6 +108,58 @@ test("nobody leads: one clear error after the deadline", async () => {
   expect(got?.code).toBe("noLeader");
   expect(got?.message).toContain(lonely.address);
   expect(got?.message).toContain("--coordinators");
+});
+
+describe("where nothing listens", () => {
+  const patience = { deadlineMs: 10_000, unreachedMs: 500 };
+  const timed = async (call: Promise<unknown>) => {
+    const begun = performance.now();
+    const got = await call.then(() => undefined, fromUnknown);
+    return { got, tookMs: performance.now() - begun };
+  };
+
+  test("at any address, nothing is waited for: what was tried, and what to do", async () => {
+    const daymill = client(["127.0.0.1:1", "127.0.0.1:2"], patience);
+    const { got, tookMs } = await timed(daymill.runs());
+    expect(got?.code).toBe("noLeader");
+    expect(got?.message).toMatch(
+      /^no cluster found: nothing listens at 127\.0\.0\.1:1, 127\.0\.0\.1:2 \(connect ECONNREFUSED \S+\); start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL$/,
+    );
+    expect(tookMs).toBeLessThan(2_500);
+  });
+
+  test("a standby that knows no leader is waited for, though all others refuse", async () => {
+    let asked = 0;
+    const other = await coordinator({
+      listRuns: async () => {
+        asked++;
+        if (asked < 4) throw fail("noLeader", "nobody leads");
+        return { stamp, runs: [emptyRun] };
+      },
+    });
+    const { got, tookMs } = await timed(client(["127.0.0.1:1", other.address], patience).runs());
+    expect([got, asked]).toEqual([undefined, 4]);
+    expect(tookMs).toBeGreaterThan(patience.unreachedMs);
+  });
+
+  test("a leader that was there and has gone is waited for", async () => {
+    const first = await coordinator({ listRuns: async () => ({ stamp, runs: [] }) });
+    const daymill = client([first.address], patience);
+    await daymill.runs();
+    await first.stop();
+    const again = timed(daymill.runs());
+    await new Promise((resume) => setTimeout(resume, 3 * patience.unreachedMs));
+    await coordinator({ listRuns: async () => ({ stamp, runs: [] }) }, first.address);
+    expect((await again).got).toBeUndefined();
+  });
+
+  test("with a registry to ask, somebody may still come to lead", async () => {
+    const leader = await coordinator({ listRuns: async () => ({ stamp, runs: [] }) });
+    let asked = 0;
+    const findLeader = async () => (++asked < 5 ? undefined : leader.address);
+    const { got } = await timed(client(["127.0.0.1:1"], { ...patience, findLeader }).runs());
+    expect([got, asked]).toEqual([undefined, 5]);
+  });
 });
 
 test("without any address the registry is asked", async () => {

@@ -83,6 +83,17 @@ test("nothing answers: 69, naming the address and the way out", async () => {
   expect(err).toMatch(/^error: NATS at nats:\/\/127\.0\.0\.1:1 cannot be used: .*--nats/);
 });
 
+test("nothing listens at the usual addresses either: 69 within three seconds", async () => {
+  const begun = performance.now();
+  const { code, out, err } = await daymill("runs", "--coordinators", "127.0.0.1:1,127.0.0.1:2");
+  expect([code, out]).toEqual([69, ""]);
+  expect(err).toMatch(
+    /^error: no cluster found: nothing listens at 127\.0\.0\.1:1, 127\.0\.0\.1:2 .*daymill up/,
+  );
+  // The process itself takes about half a second to start.
+  expect(performance.now() - begun).toBeLessThan(6_000);
+});
+
 test("a refusal is 3, with every line of its message", async () => {
   const at = await cluster({
     submit: async () => {
@@ -99,13 +110,13 @@ test("submit sends the job with its SQL and says how to follow it", async () => 
   const at = await cluster({
     submit: async (request) => {
       seen.push(request);
-      return { stamp, runId: emptyRun.runId, created: true, warnings: [] };
+      return { stamp, runId: emptyRun.runId, created: true, warnings: ["stated only: x"] };
     },
   });
   const job = join(projectRoot(), "jobs/ipdr-daily.yaml");
   const { code, out } = await daymill("submit", job, "--day", "2026-01-15", at);
   expect(code).toBe(0);
-  expect(out).toContain(`daymill watch ${emptyRun.runId}`);
+  expect(out).toContain(`daymill watch ${emptyRun.runId}\n  ! stated only: x\n`);
   expect(seen[0]?.bundle?.sqlFiles["models/top_apps.sql"]).toContain("SELECT");
   expect([seen[0]?.day, seen[0]?.rerun]).toEqual(["2026-01-15", false]);
 });

@@ -48,3 +48,17 @@ test("a refusal of the request is final", () => {
 test("a hung coordinator is left for another", () => {
   expect(next(two, "a:1", failure("timeout", "slow"))).toEqual(["b:1", 0]);
 });
+
+test("whoever answered anything was there: a leader may come again; refused connections are nobody", () => {
+  const refused = failure("unavailable", "no", { unreached: "connect ECONNREFUSED 127.0.0.1:1" });
+  const heardAfter = (search: Search, what: typeof refused) => {
+    const result = missed(search, "a:1", what);
+    return result.kind === "ask" && result.search.heard;
+  };
+  expect(heardAfter(two, refused)).toBe(false);
+  expect(heardAfter(two, failure("notLeader", "not me"))).toBe(true);
+  expect(heardAfter(two, failure("timeout", "slow"))).toBe(true);
+  // A connection that broke in the middle of a call: it was there, and just went.
+  expect(heardAfter(two, unavailable)).toBe(true);
+  expect(heardAfter(answered(two, "a:1"), refused)).toBe(true);
+});

@@ -10,12 +10,13 @@ import {
 } from "../../client/format.ts";
 import { bar, changeLines, progressLines } from "../../client/progress.ts";
 import type { RunStatus, StageStatus } from "../../shared/adapters/grpc-types.ts";
+import { stageLabel } from "../../shared/kernel/status.ts";
 import { emptyRun, stage as scan } from "./fake-coordinator.ts";
 
 const reduce: StageStatus = {
   ...scan,
   id: "s1",
-  label: "reduce x0",
+  label: "reduce usage",
   tasks: 8,
   running: 0,
   done: 0,
@@ -30,22 +31,57 @@ const run: RunStatus = { ...emptyRun, createdMs: 1_000, stages: [scan, reduce] }
 test("bars per stage on a terminal", () => {
   expect(progressLines(run, 3_000, 120)).toEqual([
     "ipdr-daily.2026-01-15.r1  running  2.0 s",
-    "  scan ipdr ██████░░░░░░░░░░░░░░░░░░    4/16  2 running  1.23 M rows  286 MiB  617 k rows/s  1 failed attempts",
-    "  reduce x0 ░░░░░░░░░░░░░░░░░░░░░░░░     0/8",
+    "  scan ipdr    ██████░░░░░░░░░░░░░░░░░░    4/16  2 running  1.23 M rows  286 MiB  617 k rows/s  1 failed attempt",
+    "  reduce usage ░░░░░░░░░░░░░░░░░░░░░░░░     0/8",
   ]);
 });
 
-test("on 80 columns the bar gives way, not the figures", () => {
-  const stage = { ...scan, label: "reduce x1+x2+x3+x4+x5", running: 0, failedAttempts: 0 };
-  expect(progressLines({ ...run, stages: [stage] }, 3_000, 80)[1]).toBe(
-    "  reduce x1+x2+x3+x4+x5 ██░░░░░░░░    4/16  1.23 M rows  286 MiB  617 k rows/s",
-  );
+describe("on 80 columns", () => {
+  const makes = ["usage_hourly", "subscriber_daily", "subscriber_segment"];
+  const label = "reduce usage_hourly, subscriber_daily +1";
+  const stage = { ...scan, label, makes, running: 0, failedAttempts: 0 };
+  const line = (change: Partial<StageStatus>) =>
+    progressLines({ ...run, stages: [{ ...stage, ...change }] }, 3_000, 80)[1];
+
+  test("the bar and the list of names give way, not the figures", () => {
+    expect(line({})).toBe(
+      "  reduce usage_hourly +2 ██░░░░░░░░    4/16  1.23 M rows  286 MiB  617 k rows/s",
+    );
+  });
+
+  test("then whole figures, the least telling first", () => {
+    expect(line({ running: 2 })).toBe(
+      "  reduce usage_hourly +2 ██░░░░░░░░    4/16  2 running  1.23 M rows",
+    );
+    expect(line({ running: 2, failedAttempts: 1 })).toBe(
+      "  reduce usage_hourly +2 ██░░░░░░░░    4/16  1.23 M rows  1 failed attempt",
+    );
+  });
+
+  test("a source with a long name is cut", () => {
+    expect(line({ label: "scan a_source_with_a_long_name", makes: [], rowsIn: 0 })).toBe(
+      "  scan a_source_with_a_l… ██░░░░░░░░    4/16  286 MiB",
+    );
+  });
 });
 
 test("lines never wrap on a narrow terminal", () => {
-  const lines = progressLines(run, 3_000, 40);
-  expect(lines.map((line) => line.length).every((length) => length <= 40)).toBe(true);
+  const lines = progressLines(run, 3_000, 24);
+  expect(lines.map((line) => line.length).every((length) => length <= 24)).toBe(true);
   expect(lines[1]?.endsWith("…")).toBe(true);
+});
+
+test("a stage is called by what it makes, as far as there is room", () => {
+  const names = ["usage_hourly", "subscriber_daily", "app_daily"];
+  expect([60, 40, 28, 24, 14].map((room) => stageLabel("reduce", names, room))).toEqual([
+    "reduce usage_hourly, subscriber_daily, app_daily",
+    "reduce usage_hourly, subscriber_daily +1",
+    "reduce usage_hourly +2",
+    "reduce usage_hourly +2",
+    "reduce usa… +2",
+  ]);
+  expect(stageLabel("scan", ["ipdr"], 40)).toBe("scan ipdr");
+  expect(stageLabel("scan", ["x".repeat(50)], 20)).toBe(`scan ${"x".repeat(14)}…`);
 });
 
 test("a bar is full only when all is done", () => {

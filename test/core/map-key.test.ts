@@ -155,6 +155,10 @@ describe("the same key", () => {
       ...setting,
       job: { ...job, dimensions: [{ ...apps, path: "dims/{day}.csv" }] },
     },
+    "what makes a day ready": {
+      ...setting,
+      job: { ...job, ready: { ipdr: { by: "marker", value: "_SUCCESS" } } },
+    },
     "days of backlog": { ...setting, job: { ...job, backlogDays: 9 } },
     "what is done after the exchange": {
       ...setting,

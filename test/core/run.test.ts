@@ -281,8 +281,10 @@ function answered({ memory }: Bench, { work, delivery }: SentTask) {
 test("what a job states and nothing acts on is a warning of its runs, beside its checks' ones", () => {
   const bench = leader();
   const check = { ...noNegative, expect: 7, severity: "warn" } as const;
-  bench.submit(sampleJob({ schedule: "0 1 * * *", finishBy: "06:00", checks: [check] }));
+  const ready = { ipdr: { by: "manifest", value: "control.json" } } as const;
+  bench.submit(sampleJob({ schedule: "0 1 * * *", finishBy: "06:00", ready, checks: [check] }));
   const stated = [
+    "stated only: ready of ipdr (manifest control.json); a day runs when it is submitted",
     "stated only: schedule (0 1 * * *); a day runs when it is submitted",
     "stated only: deadline (06:00); nobody is told when a run is late",
   ];

@@ -134,6 +134,18 @@ execution: { partitions: 64, groups: 16, split_bytes: 64MiB, max_attempts: 2 }
     ]);
   });
 
+  test("what makes a day ready is kept beside the sources, which stay as they are", () => {
+    const rule = "{ manifest: control.json, completeness: 0.98, grace: 2h }";
+    const job = parse(good.replace("format:", `ready: ${rule}\n    format:`));
+    expect(job.ready).toEqual({
+      sales: { by: "manifest", value: "control.json", completeness: 0.98, grace: "2h" },
+    });
+    expect(job.sources).toEqual(parse(good).sources);
+    const quiet = parse(good.replace("format:", "ready: { quiet: 30m }\n    format:"));
+    expect(quiet.ready).toEqual({ sales: { by: "quiet", value: "30m" } });
+    expect(parse(good)).not.toHaveProperty("ready");
+  });
+
   test("the example job of the project", async () => {
     const job = parseJob(await readJobBundle(join(projectRoot(), "jobs/ipdr-daily.yaml")));
     expect(job.name).toBe("ipdr-daily");
