@@ -14,8 +14,8 @@ import type { Message } from "../core/protocol.ts";
 import type { FromWorker, ToWorker, WorkerConfig } from "./worker/protocol.ts";
 
 export interface WorkerPoolOptions {
-  readonly config: Omit<WorkerConfig, "slot" | "worker" | "tempDir">;
-  /** Folder of this executor, absolute; each worker gets one inside. */
+  readonly config: Omit<WorkerConfig, "slot" | "worker" | "tempDir" | "dimensionDir">;
+  /** Folder of this executor, absolute; each worker gets one inside, and all share one for dimensions. */
   readonly baseDir: string;
   readonly log: Log;
   readonly post: (message: Message) => void;
@@ -26,12 +26,14 @@ export interface WorkerPoolOptions {
 /** All worker processes. Calls for a worker that has gone do nothing: its exit is already on its way as a message. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
+  readonly #dimensionDir: string;
   readonly #live = new Map<number, ChildProcess>();
   /** One for each worker whose process or folder is still there. */
   readonly #remains = new Set<Promise<void>>();
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#dimensionDir = join(options.baseDir, "dimensions");
   }
 
   /** Forks a worker. Failing to is told like any other exit. */
@@ -55,7 +57,8 @@ export class WorkerPool {
       .finally(() => this.#remains.delete(remains));
     this.#remains.add(remains);
     child.on("message", (message: FromWorker) => this.#heard(slot, worker, message));
-    const config = { ...this.#options.config, slot, worker, tempDir };
+    const dimensionDir = this.#dimensionDir;
+    const config = { ...this.#options.config, slot, worker, tempDir, dimensionDir };
     this.tell(worker, { kind: "configure", config });
   }
 
@@ -70,10 +73,11 @@ export class WorkerPool {
     this.#live.get(worker)?.kill("SIGKILL");
   }
 
-  /** Kills all workers and waits until they have gone and their folders are removed. */
+  /** Kills all workers and waits until they have gone and their folders are removed, also the shared one. */
   async close(): Promise<void> {
     for (const child of this.#live.values()) child.kill("SIGKILL");
     await Promise.all(this.#remains);
+    await rm(this.#dimensionDir, { recursive: true, force: true }).catch(() => undefined);
   }
 
   /** Tells the exit, once, when the process is no more. */

@@ -170,6 +170,9 @@ export const limits = {
   workerHeapMiB: 256,
   /** libuv pool of one worker: DuckDB's calls and fsync share it. */
   workerPoolThreads: 8,
+  /** Loaded dimensions that one executor keeps for its workers on its own disk; what was unused for longest goes. */
+  dimensionCacheBytesMax: 4 * 1024 * MiB,
+  dimensionCacheEntriesMax: 64,
   progressEveryMs: 250,
   /** An attempt's outcome as JSON; it travels in one gRPC message. */
   outcomeBytesMax: 15 * MiB,

@@ -15,6 +15,8 @@ import type { Log } from "../../shared/ports.ts";
 export interface Root {
   readonly path: string;
   readonly temp: string;
+  /** The executor's cache of dimensions; not there before the first. */
+  readonly dimensions: string;
   write(path: string, bytes: string | Buffer): FileFingerprint;
   remove(): void;
 }
@@ -23,11 +25,13 @@ export function makeRoot(): Root {
   const base = realpathSync(mkdtempSync(join(tmpdir(), "daymill-worker-")));
   const path = join(base, "root");
   const temp = join(base, "temp");
+  const dimensions = join(base, "dimensions");
   mkdirSync(path);
   mkdirSync(temp);
   return {
     path,
     temp,
+    dimensions,
     write: (name, bytes) => {
       mkdirSync(dirname(join(path, name)), { recursive: true });
       writeFileSync(join(path, name), bytes);
@@ -97,6 +101,7 @@ export function context(root: Root, overrides: Partial<WorkerContext> = {}): Wor
   return {
     root: root.path,
     tempDir: root.temp,
+    dimensionDir: root.dimensions,
     memoryBytes: 512 * 1024 * 1024,
     threads: 1,
     exchange: noExchange,

@@ -15,6 +15,8 @@ export interface WorkerContext {
   readonly root: string;
   /** Folder for temporary files, absolute; each attempt makes and removes its own folder in it. */
   readonly tempDir: string;
+  /** Folder of dimensions that the executor's workers have loaded, absolute; it need not exist. */
+  readonly dimensionDir: string;
   /** What the process may use altogether; the engine gets a share of it. */
   readonly memoryBytes: number;
   readonly threads: number;
@@ -31,6 +33,8 @@ export interface Attempt {
   readonly engine: Engine;
   /** The attempt's own temporary folder, absolute. */
   readonly folder: string;
+  /** Files of the executor's cache that the engine may read, by name of the dimension. */
+  readonly cachedDimensions: ReadonlyMap<string, string>;
 }
 
 /** The plan of an exchange that the work names. Errors: `internal` when the work contradicts itself. */

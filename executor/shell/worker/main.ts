@@ -88,6 +88,7 @@ async function run(
     outcome = await runWork(parsed.work, parsed.delivery, {
       root: config.root,
       tempDir,
+      dimensionDir: config.dimensionDir,
       memoryBytes: config.memoryBytes,
       threads: config.threads,
       exchange: await openedExchange(config, log),

@@ -15,6 +15,8 @@ export interface WorkerConfig {
   readonly root: string;
   /** This process's own folder, absolute; it exists and is removed when the process has gone. */
   readonly tempDir: string;
+  /** Dimensions that this executor's workers have loaded, absolute; made by the first that has one. */
+  readonly dimensionDir: string;
   /** For the engine, its buffers and the exchange together. */
   readonly memoryBytes: number;
   readonly threads: number;

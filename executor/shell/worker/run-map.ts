@@ -14,7 +14,7 @@ import { runStage } from "./stage-program.ts";
 export async function runMap(attempt: Attempt, work: MapWork): Promise<WorkResult> {
   await openRejects(attempt.engine);
   // First, while the rejects are empty: what is in there then belongs to a dimension.
-  await loadDimensions(attempt, work.dimensions, work.stage.dimensions);
+  await loadDimensions(attempt, work);
   const { accounts, lateFile } = await scanSplit(attempt, work);
   const rejectsFile = await stageRejects(attempt);
   const { outputs, files } = await runStage(attempt, {

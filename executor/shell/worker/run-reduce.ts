@@ -17,7 +17,7 @@ export async function runReduce(attempt: Attempt, work: ReduceWork): Promise<Wor
   const { input } = work.stage;
   if (input.kind !== "exchange") throw fail("internal", `stage ${work.stage.id} reads no exchange`);
   await openRejects(engine);
-  await loadDimensions(attempt, work.dimensions, work.stage.dimensions);
+  await loadDimensions(attempt, work);
   let [rowsIn, bytesIn] = [0, 0];
   for (const id of input.exchanges) {
     const route = exchangeRoute(delivery.inputs, id);

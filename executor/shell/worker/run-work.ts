@@ -10,6 +10,7 @@ import { unreachable } from "../../../shared/kernel/assert.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { AttemptSuccess, Delivery, Work } from "../../../shared/kernel/work.ts";
 import type { Attempt, WorkerContext } from "./attempt.ts";
+import { cachedDimensions, readablePaths } from "./dimensions.ts";
 import type { WorkResult } from "./result.ts";
 import { runCheck } from "./run-check.ts";
 import { runMap } from "./run-map.ts";
@@ -30,9 +31,10 @@ export async function runWork(
   await makeFolder(folder);
   try {
     if (work.kind !== "check") await makeStaging(root, delivery.stagingDir);
+    const cached = await cachedDimensions(context.dimensionDir, work);
     const engine = await openEngine({
       tempDir: folder,
-      readable: await readableFiles(work, root),
+      readable: [...(await readableFiles(work, root)), ...readablePaths(cached)],
       writable: work.kind === "check" ? [] : [join(root, delivery.stagingDir)],
       memoryBytes: context.memoryBytes,
       threads: delivery.lowMemory ? 1 : context.threads,
@@ -49,6 +51,7 @@ export async function runWork(
         delivery,
         engine,
         folder,
+        cachedDimensions: cached,
       });
       return await success(result, performance.now() - started);
     } finally {
