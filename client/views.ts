@@ -52,6 +52,8 @@ export function runSummary(run: RunStatus): readonly string[] {
   if (workers.length > 0) {
     lines.push(`  tasks by ${workers.map(([id, count]) => `${id}: ${count}`).join(", ")}`);
   }
+  const { secondAttempts = 0 } = run;
+  if (secondAttempts > 0) lines.push(`  second attempts of slow tasks: ${secondAttempts}`);
   lines.push(...run.warnings.map((warning) => `  ! ${warning}`));
   if (run.datasets.length > 0) lines.push("", ...datasetsTable(run.datasets));
   if (run.manifest !== "") lines.push("", `manifest ${run.manifest}`);
@@ -86,9 +88,13 @@ export function executorsTable(executors: readonly ExecutorStatus[]): readonly s
     "PEAK",
     "JOINED",
   ];
+  // A column of its own would be empty nearly always.
+  const notes = executors.flatMap(({ executorId, note = "" }) =>
+    note === "" ? [] : [`${executorId}: ${note}`],
+  );
   const byName = new Intl.Collator("en", { numeric: true });
   const sorted = [...executors].sort((a, b) => byName.compare(a.executorId, b.executorId));
-  return formatTable(
+  const table = formatTable(
     header,
     sorted.map((entry) => [
       entry.executorId,
@@ -103,4 +109,5 @@ export function executorsTable(executors: readonly ExecutorStatus[]): readonly s
       formatTime(entry.joinedMs),
     ]),
   );
+  return [...table, ...notes.sort(byName.compare)];
 }

@@ -8,7 +8,9 @@ import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
 import type { Attempt, Run, Stage, Task } from "./durable.ts";
+import { noteFailure, noteSuccess } from "./exclusion.ts";
 import { purgeNow, purgeSoon } from "./losers.ts";
+import { vacate } from "./places.ts";
 import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
 import { foundFull } from "./space.ts";
 import { isComplete, outputsOf } from "./stage-graph.ts";
@@ -28,7 +30,7 @@ export function reported(
   attemptId: string,
   outcome: AttemptOutcome,
 ): void {
-  executor.busy.delete(attemptId);
+  vacate(turn.state, executor, attemptId);
   const place = locate(turn, attemptId);
   if (place !== undefined) {
     if (outcome.kind === "failed") attemptFailed(turn, attemptId, place, outcome.failure);
@@ -73,6 +75,7 @@ function attemptDone(
   const wasComplete = isComplete(stage);
   decide(turn, { kind: "attemptDone", attemptId, success, wallMs: turn.wall });
   executor.committed++;
+  noteSuccess(turn, executor, taskKey(run.id, stage.id, attempt.task));
   for (const id of others) {
     const other = turn.state.durable.attempts.get(id);
     const why = failure("cancelled", "another attempt of the task finished first");
@@ -142,7 +145,10 @@ function tellFailed(turn: Turn, place: Place, attemptId: string, why: Failure): 
   const about = { run: run.id, stage: stage.id, task: attempt.task, attempt: attemptId };
   const { executor } = attempt;
   const known = turn.state.executors.get(executor);
-  if (known !== undefined) known.failed++;
+  if (known?.incarnation === attempt.incarnation) {
+    known.failed++;
+    noteFailure(turn, known, taskKey(run.id, stage.id, attempt.task), why.code);
+  }
   log(turn, "warn", `attempt failed: ${why.message}`, { ...about, executor, code: why.code });
   publish(turn, run, "task.failed", { ...about, executor, failure: why });
 }

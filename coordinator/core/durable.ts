@@ -33,6 +33,8 @@ export interface Durable {
   readonly requests: Map<string, string>;
   /** Attempts of live runs, by id; ended ones stay so that late reports find them. */
   readonly attempts: Map<string, Attempt>;
+  /** Ids of those that are running. */
+  readonly running: Set<string>;
   /** Map outputs that outlive their run, by scope. */
   readonly kept: Map<string, Kept>;
 }
@@ -86,6 +88,8 @@ export interface Stage {
   done: number;
   reused: number;
   failedAttempts: number;
+  /** Second attempts that were started beside slow ones. */
+  seconds?: number;
   startedMs: number;
   endedMs: number;
   readonly sums: StageSums;
@@ -112,6 +116,8 @@ export interface Task {
   starts: number;
   /** Attempts of these that ended because rows of other tasks were missing, which then ran again. */
   shorts?: number;
+  /** It was given its second attempt beside a slow one; there is no third. */
+  hadSecond?: true;
   /** Failures that count against the budget. */
   failures: number;
   /** Executors on which it failed. */
@@ -145,6 +151,8 @@ export interface Attempt {
   readonly executor: string;
   readonly incarnation: number;
   readonly mapKey?: string;
+  /** Wall clock of the leader that started it, epoch milliseconds: a hint of how long it runs, nothing more. */
+  readonly startedMs?: number;
   /** `lost`: given up without a word from its executor; a late success is still welcome. */
   state: "running" | "done" | "failed" | "lost";
 }
@@ -167,6 +175,7 @@ export function emptyDurable(): Durable {
     runs: new Map(),
     requests: new Map(),
     attempts: new Map(),
+    running: new Set(),
     kept: new Map(),
   };
 }

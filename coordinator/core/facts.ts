@@ -77,6 +77,8 @@ export type Fact =
       readonly incarnation: number;
       /** Map tasks only. */
       readonly mapKey?: string;
+      /** A second attempt beside one that runs and is slow. */
+      readonly second?: true;
       readonly wallMs: number;
     }
   | {

@@ -20,6 +20,11 @@ export function foldAttemptStarted(durable: Durable, run: Run, fact: Of<"attempt
   task.starts++;
   stage.waiting.delete(fact.task);
   if (stage.startedMs === 0) stage.startedMs = fact.wallMs;
+  if (fact.second === true) {
+    task.hadSecond = true;
+    stage.seconds = (stage.seconds ?? 0) + 1;
+  }
+  durable.running.add(fact.attemptId);
   durable.attempts.set(fact.attemptId, {
     run: run.id,
     stage: fact.stage,
@@ -27,6 +32,7 @@ export function foldAttemptStarted(durable: Durable, run: Run, fact: Of<"attempt
     executor: fact.executor,
     incarnation: fact.incarnation,
     ...(fact.mapKey === undefined ? {} : { mapKey: fact.mapKey }),
+    startedMs: fact.wallMs,
     state: "running",
   });
 }
@@ -38,7 +44,7 @@ export function foldAttemptDone(durable: Durable, fact: Of<"attemptDone">): void
   if (attempt === undefined || run === undefined || found === undefined) return;
   if (attempt.state !== "running" && attempt.state !== "lost") return;
   const { stage, task } = found;
-  endAttempt(attempt, task, fact.attemptId, "done");
+  endAttempt(durable, attempt, task, fact.attemptId, "done");
   if (task.result !== undefined) return;
   voidLost(durable, task);
   const result = resultOf(fact.attemptId, attempt, fact.success);
@@ -82,7 +88,7 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
   if (attempt === undefined || found === undefined || attempt.state !== "running") return;
   const { stage, task } = found;
   const { code } = fact.failure;
-  endAttempt(attempt, task, fact.attemptId, code === "executorLost" ? "lost" : "failed");
+  endAttempt(durable, attempt, task, fact.attemptId, code === "executorLost" ? "lost" : "failed");
   if (code !== "cancelled") stage.failedAttempts++;
   if (classOf(code).counts) {
     task.failures++;
@@ -124,7 +130,7 @@ export function foldExchangeLost(durable: Durable, run: Run, exchange: string): 
 export function foldExchangeMoved(durable: Durable, run: Run, fact: Of<"exchangeMoved">): void {
   const former = run.exchanges.get(fact.exchange);
   if (former === undefined) return;
-  for (const stage of producersOf(run, fact.exchange)) voidAttempts(durable, run, stage);
+  for (const stage of producersOf(run, fact.exchange)) voidAttempts(durable, stage);
   foldExchangeLost(durable, run, fact.exchange);
   const moved = { ...former, streams: fact.streams };
   run.exchanges.set(fact.exchange, moved);
@@ -161,7 +167,7 @@ function dropResult(durable: Durable, run: Run, stage: Stage, index: number): vo
 function voidChecks(durable: Durable, run: Run): void {
   const checks = run.stages.find((stage) => stage.kind === "check");
   if (checks === undefined || checks.waiting.size === checks.tasks.length) return;
-  voidAttempts(durable, run, checks);
+  voidAttempts(durable, checks);
   dropResults(durable, run, checks);
 }
 
@@ -169,7 +175,7 @@ function voidChecks(durable: Durable, run: Run): void {
 function restartConsumers(durable: Durable, run: Run, producer: Stage): void {
   for (const consumer of consumersOf(run, producer)) {
     let restarted = false;
-    voidAttempts(durable, run, consumer);
+    voidAttempts(durable, consumer);
     consumer.tasks.forEach((task, index) => {
       if (task.result === undefined) return;
       dropResult(durable, run, consumer, index);
@@ -180,15 +186,14 @@ function restartConsumers(durable: Durable, run: Run, producer: Stage): void {
 }
 
 /** Attempts that read the old rows, lost ones included: none of them may still win. */
-function voidAttempts(durable: Durable, run: Run, stage: Stage): void {
-  const index = run.stages.indexOf(stage);
-  for (const [id, attempt] of durable.attempts) {
-    if (attempt.run !== run.id || attempt.stage !== index || attempt.state === "done") continue;
-    const task = stage.tasks[attempt.task];
-    if (task === undefined) continue;
-    endAttempt(attempt, task, id, "failed");
-    if (task.result === undefined && task.running.length === 0) stage.waiting.add(attempt.task);
-  }
+function voidAttempts(durable: Durable, stage: Stage): void {
+  stage.tasks.forEach((task, index) => {
+    for (const id of [...task.running, ...(task.lost ?? [])]) {
+      const attempt = durable.attempts.get(id);
+      if (attempt !== undefined) endAttempt(durable, attempt, task, id, "failed");
+    }
+    if (task.result === undefined && task.running.length === 0) stage.waiting.add(index);
+  });
 }
 
 function finish(stage: Stage, index: number, result: TaskResult, wallMs: number): void {
@@ -218,7 +223,14 @@ function addSums(stage: Stage, result: TaskResult, sign: 1 | -1): void {
   }
 }
 
-function endAttempt(attempt: Attempt, task: Task, id: string, state: Attempt["state"]): void {
+function endAttempt(
+  durable: Durable,
+  attempt: Attempt,
+  task: Task,
+  id: string,
+  state: Exclude<Attempt["state"], "running">,
+): void {
+  durable.running.delete(id);
   attempt.state = state;
   task.running = task.running.filter((running) => running !== id);
   const lost = (task.lost ?? []).filter((other) => other !== id);

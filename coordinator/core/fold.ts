@@ -159,7 +159,9 @@ function dayRecord(durable: Durable, job: string, day: string): DayRecord {
 /** Attempts of an ended run: a late report of one is acknowledged as unknown. */
 function forgetAttempts(durable: Durable, run: Run): void {
   for (const [id, attempt] of durable.attempts) {
-    if (attempt.run === run.id) durable.attempts.delete(id);
+    if (attempt.run !== run.id) continue;
+    durable.attempts.delete(id);
+    durable.running.delete(id);
   }
 }
 

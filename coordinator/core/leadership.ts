@@ -9,6 +9,7 @@ import type { Instant } from "../../shared/kernel/time.ts";
 import { emptyDurable } from "./durable.ts";
 import { fold } from "./fold.ts";
 import { encodeFacts, readFacts } from "./journal-text.ts";
+import { emptyPlaces } from "./places.ts";
 import type { Answer } from "./protocol.ts";
 import { decodeSnapshot } from "./snapshot.ts";
 import {
@@ -294,6 +295,8 @@ function toStandby(turn: Turn): void {
   state.durable = emptyDurable();
   state.journal = emptyJournal();
   state.executors.clear();
+  state.places = emptyPlaces();
+  state.slowLookAt = 0;
   state.connections.clear();
   state.submissions.clear();
   state.asked.clear();

@@ -4,8 +4,11 @@
  */
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import type { Instant } from "../../shared/kernel/time.ts";
 import { hashVersion, wireVersion } from "../../shared/kernel/work.ts";
 import { failAttempt, reported } from "./attempts.ts";
+import type { Attempt } from "./durable.ts";
+import { occupy, place, vacate, vacateAll } from "./places.ts";
 import type { ConnectionId, ExecutorCommand, ExecutorMessage, Hello } from "./protocol.ts";
 import type { ExecutorState } from "./state.ts";
 import { clusterWide, epochOf, log, publish, type Turn, tell, tellNow } from "./turn.ts";
@@ -79,6 +82,7 @@ export function attached(turn: Turn, { connection, hello }: Of<"attached">): voi
     heardAt: turn.at,
     lost: false,
   });
+  place(state, executor);
   command(turn, executor, { kind: "welcome", coordinator: state.config.coordinator });
   settle(turn, executor, hello.runningAttempts);
   if (!isNew) return;
@@ -154,6 +158,10 @@ function newExecutor(turn: Turn, hello: Hello): ExecutorState {
     failed: 0,
     peakMemoryBytes: 0,
     workerPids: [],
+    outcomes: [],
+    exclusion: undefined,
+    exclusions: 0,
+    excludedLast: 0,
   };
 }
 
@@ -179,7 +187,15 @@ export function awaitExecutor(
 
 /** From now on the attempt takes up a slot there. */
 export function busyWith(turn: Turn, executor: ExecutorState, attemptId: string): void {
-  executor.busy.set(attemptId, { namedAt: turn.at, rows: 0, bytes: 0 });
+  const since = sinceOf(turn, executor, attemptId);
+  occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows: 0, bytes: 0 });
+}
+
+function sinceOf(turn: Turn, executor: ExecutorState, attemptId: string): Instant {
+  const known = executor.busy.get(attemptId);
+  if (known !== undefined) return known.since;
+  const { startedMs = turn.wall } = turn.state.durable.attempts.get(attemptId) ?? {};
+  return turn.at - Math.max(0, turn.wall - startedMs);
 }
 
 /**
@@ -188,12 +204,13 @@ export function busyWith(turn: Turn, executor: ExecutorState, attemptId: string)
  */
 function settle(turn: Turn, executor: ExecutorState, named: readonly string[]): void {
   const names = new Set(named);
-  for (const [attemptId, attempt] of turn.state.durable.attempts) {
-    if (attempt.executor !== executor.id || attempt.state !== "running") continue;
+  for (const [attemptId, attempt] of runningOn(turn, executor)) {
     if (attempt.incarnation === executor.incarnation && names.has(attemptId)) continue;
     giveUp(turn, attemptId, `executor ${executor.id} came back without it`);
   }
-  executor.busy.clear();
+  for (const attemptId of executor.busy.keys()) {
+    if (!names.has(attemptId)) vacate(turn.state, executor, attemptId);
+  }
   for (const attemptId of named) {
     busyWith(turn, executor, attemptId);
     if (!isWanted(turn, attemptId)) cancel(turn, executor, attemptId);
@@ -214,12 +231,13 @@ function heartbeat(turn: Turn, executor: ExecutorState, message: Of<"heartbeat">
   executor.workerPids = message.workerPids;
   executor.peakMemoryBytes = message.peakMemoryBytes;
   for (const { attemptId, rows, bytes } of message.running) {
-    executor.busy.set(attemptId, { namedAt: turn.at, rows, bytes });
+    const since = sinceOf(turn, executor, attemptId);
+    occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows, bytes });
     if (!isWanted(turn, attemptId)) cancel(turn, executor, attemptId);
   }
   for (const [attemptId, { namedAt }] of executor.busy) {
     if (turn.at - namedAt <= limits.attemptMissingMs) continue;
-    executor.busy.delete(attemptId);
+    vacate(turn.state, executor, attemptId);
     giveUp(turn, attemptId, `executor ${executor.id} does not run it`);
   }
 }
@@ -236,6 +254,7 @@ function giveUp(turn: Turn, attemptId: string, reason: string): void {
 export function drain(turn: Turn, executor: ExecutorState, reason: string): void {
   if (executor.draining) return;
   executor.draining = true;
+  place(turn.state, executor);
   log(turn, "info", "executor drains", { executor: executor.id, reason });
 }
 
@@ -248,6 +267,7 @@ export function drainByCommand(turn: Turn, executor: ExecutorState, reason: stri
 function detached(turn: Turn, executor: ExecutorState): void {
   if (executor.connection !== undefined) turn.state.connections.delete(executor.connection);
   executor.connection = undefined;
+  place(turn.state, executor);
   // It may dial in again at once; only silence makes it lost. One that drained has left for good.
   const { attempts } = turn.state.durable;
   const isIdle = ![...executor.busy.keys()].some((id) => attempts.get(id)?.state === "running");
@@ -279,18 +299,24 @@ function loseExecutor(turn: Turn, executor: ExecutorState, silentMs: number): vo
     tell(turn, { kind: "closeConnection", connection });
   }
   executor.connection = undefined;
+  place(turn.state, executor);
   publish(turn, clusterWide, "executor.lost", { executor: id, silentMs: Math.round(silentMs) });
   log(turn, "warn", "executor lost", { executor: id, silentMs: Math.round(silentMs) });
   giveUpAttempts(turn, executor, "its executor is silent");
 }
 
 function giveUpAttempts(turn: Turn, executor: ExecutorState, reason: string): void {
-  executor.busy.clear();
-  for (const [attemptId, attempt] of turn.state.durable.attempts) {
-    if (attempt.executor === executor.id && attempt.state === "running") {
-      giveUp(turn, attemptId, reason);
-    }
-  }
+  vacateAll(turn.state, executor);
+  for (const [attemptId] of runningOn(turn, executor)) giveUp(turn, attemptId, reason);
+}
+
+/** Of whatever incarnation. A list of its own: giving one up changes what is running. */
+function runningOn(turn: Turn, executor: ExecutorState): readonly (readonly [string, Attempt])[] {
+  const { attempts, running } = turn.state.durable;
+  return [...running].flatMap((id) => {
+    const attempt = attempts.get(id);
+    return attempt?.executor === executor.id ? [[id, attempt] as const] : [];
+  });
 }
 
 function command(turn: Turn, executor: ExecutorState, what: ExecutorCommand): void {

@@ -10,6 +10,7 @@ import { taskKey } from "./attempts.ts";
 import { liveRuns, type Run, type Stage } from "./durable.ts";
 import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
+import { hasOthers, pick } from "./places.ts";
 import { advanceRun, changed, jobOf } from "./run-flow.ts";
 import { waitsForRoom } from "./space.ts";
 import { isComplete, isReady } from "./stage-graph.ts";
@@ -46,12 +47,11 @@ function startTasks(turn: Turn, run: Run, index: number, budget: Budget): void {
     if (budget.left === 0) return;
     if (isDelayed(turn, run, stage, task)) continue;
     const failedOn = must(stage.tasks[task], "the task exists").failedOn;
-    const free = freeExecutors(turn);
-    if (free.length === 0) return;
-    const executor = choose(turn, free, failedOn);
+    if (turn.state.places.free === 0) return;
+    const executor = choose(turn, failedOn);
     if (executor === undefined) continue;
     budget.left--;
-    startTask(turn, run, index, task, executor);
+    startTask(turn, run, index, task, executor, "first");
   }
 }
 
@@ -63,45 +63,26 @@ function isDelayed(turn: Turn, run: Run, stage: Stage, task: number): boolean {
   return until !== undefined && turn.at < until;
 }
 
-function usable(executor: ExecutorState): boolean {
-  return executor.connection !== undefined && !executor.draining && !executor.lost;
+/** One that failed the task is taken only if there is no other place at all. */
+function choose({ state }: Turn, failedOn: readonly string[]): ExecutorState | undefined {
+  const { places } = state;
+  return pick(places, failedOn.length > 0 && hasOthers(places, failedOn) ? failedOn : []);
 }
 
-function freeExecutors(turn: Turn): ExecutorState[] {
-  return [...turn.state.executors.values()].filter(
-    (executor) => usable(executor) && executor.busy.size < executor.slots,
-  );
-}
-
-/** The least busy of the free ones. One that failed the task is taken only if there is no other place at all. */
-function choose(
-  turn: Turn,
-  free: readonly ExecutorState[],
-  failedOn: readonly string[],
-): ExecutorState | undefined {
-  const others = [...turn.state.executors.values()].some(
-    (executor) => usable(executor) && !failedOn.includes(executor.id),
-  );
-  let best: ExecutorState | undefined;
-  for (const executor of free) {
-    if (others && failedOn.includes(executor.id)) continue;
-    if (best === undefined || executor.busy.size < best.busy.size) best = executor;
-  }
-  return best;
-}
-
-function startTask(
+/** Gives the new attempt's id; none when a kept output took its place. `second`: beside one that is slow. */
+export function startTask(
   turn: Turn,
   run: Run,
   index: number,
   task: number,
   executor: ExecutorState,
-): void {
+  which: "first" | "second",
+): string | undefined {
   const stage = must(run.stages[index], "the stage exists");
   const job = must(jobOf(turn, run), "a live run's job is kept");
   const work = buildWork(job, run, index, task);
   const key = work.kind === "map" ? mapKey(work) : undefined;
-  if (key !== undefined && reuse(turn, run, index, task, key)) return;
+  if (key !== undefined && reuse(turn, run, index, task, key)) return undefined;
   const epoch = epochOf(turn);
   const attemptId = nameAttempt(turn, stage, task, key);
   const isFirst = stage.startedMs === 0;
@@ -114,6 +95,7 @@ function startTask(
     executor: executor.id,
     incarnation: executor.incarnation,
     ...(key === undefined ? {} : { mapKey: key }),
+    ...(which === "second" ? { second: true } : {}),
     wallMs: turn.wall,
   });
   busyWith(turn, executor, attemptId);
@@ -122,6 +104,7 @@ function startTask(
     publish(turn, run, "stage.started", { run: run.id, stage: id, tasks: tasks.length });
   }
   sendTask(turn, run, { stage: index, task }, executor, work, attemptId, epoch);
+  return attemptId;
 }
 
 function sendTask(

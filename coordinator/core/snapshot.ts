@@ -22,7 +22,14 @@ export function decodeSnapshot(text: string): Durable {
     if ("$map" in value) return new Map(value.$map as Iterable<[unknown, unknown]>);
     if ("$set" in value) return new Set(value.$set as Iterable<unknown>);
     return value;
-  }) as { version: number; durable: Durable };
+  }) as { version: number; durable: Omit<Durable, "running"> & Partial<Pick<Durable, "running">> };
   assert(parsed.version === snapshotVersion, `snapshot version ${parsed.version} is known`);
-  return parsed.durable;
+  return { ...parsed.durable, running: parsed.durable.running ?? runningOf(parsed.durable) };
+}
+
+/** Snapshots of earlier versions don't list them. */
+function runningOf({ attempts }: Pick<Durable, "attempts">): Set<string> {
+  const ids = new Set<string>();
+  for (const [id, { state }] of attempts) if (state === "running") ids.add(id);
+  return ids;
 }

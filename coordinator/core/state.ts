@@ -9,8 +9,10 @@ import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/mani
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import { type Durable, emptyDurable } from "./durable.ts";
+import type { Exclusion, Outcome } from "./exclusion.ts";
 import type { Fact } from "./facts.ts";
 import type { FactReader } from "./journal-text.ts";
+import { emptyPlaces, isOpen, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
 
 /** What a coordinator process is told at its start. */
@@ -38,6 +40,10 @@ export interface CoordinatorState {
   durable: Durable;
   journal: JournalState;
   readonly executors: Map<string, ExecutorState>;
+  /** Where work can go: follows from `executors`. */
+  places: Places;
+  /** When slow attempts are looked for again. */
+  slowLookAt: Instant;
   /** Connection → executor id, for the newest connection of each executor. */
   readonly connections: Map<ConnectionId, string>;
   /** Submissions whose job is being planned or saved, by `dayKey`. */
@@ -139,15 +145,23 @@ export interface ExecutorState {
   /** Given up; kept to be shown until it comes back or is forgotten. */
   lost: boolean;
   lostAt: Instant;
-  /** Attempts that take up a slot there, as far as we know. */
+  /** Attempts that take up a slot there, as far as we know. Changed by places.ts only. */
   readonly busy: Map<string, Busy>;
   committed: number;
   failed: number;
   peakMemoryBytes: number;
   workerPids: readonly number[];
+  /** The last ones, oldest first. */
+  readonly outcomes: Outcome[];
+  exclusion: Exclusion | undefined;
+  /** Exclusions in a row, and when the last one ended. */
+  exclusions: number;
+  excludedLast: Instant;
 }
 
 export interface Busy {
+  /** Start of the attempt; for one of an earlier leader a guess from its wall clock. */
+  readonly since: Instant;
   namedAt: Instant;
   rows: number;
   bytes: number;
@@ -231,6 +245,8 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     durable: emptyDurable(),
     journal: emptyJournal(),
     executors: new Map(),
+    places: emptyPlaces(),
+    slowLookAt: 0,
     connections: new Map(),
     submissions: new Map(),
     asked: new Map(),
@@ -298,4 +314,34 @@ export function checkInvariants(state: CoordinatorState): void {
       "each executor's connection leads back to it",
     );
   }
+  checkPlaces(state);
+  checkRunning(durable);
+}
+
+function checkPlaces({ places, executors }: CoordinatorState): void {
+  let free = 0;
+  let slots = 0;
+  let open = 0;
+  for (const executor of executors.values()) {
+    if (!isOpen(executor)) continue;
+    open++;
+    slots += executor.slots;
+    assert(places.open.get(executor.id)?.executor === executor, "an executor with work to take");
+    if (executor.busy.size >= executor.slots) continue;
+    free++;
+    assert(places.levels[executor.busy.size]?.has(executor) === true, "is found where it belongs");
+  }
+  const listed = places.levels.reduce((sum, level) => sum + level.size, 0);
+  assert(places.open.size === open && places.slots === slots, "no place is counted that is gone");
+  assert(places.free === free && listed === free, "free executors are counted once");
+}
+
+function checkRunning({ attempts, running }: Durable): void {
+  let count = 0;
+  for (const [id, { state }] of attempts) {
+    if (state !== "running") continue;
+    count++;
+    assert(running.has(id), "a running attempt is listed");
+  }
+  assert(running.size === count, "only running attempts are listed");
 }

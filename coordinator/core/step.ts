@@ -8,6 +8,7 @@ import { classOf } from "../../shared/kernel/failure.ts";
 import type { Step } from "../../shared/kernel/step.ts";
 import { answeredForRun, backgroundAnswered, publishAnswered } from "./answers.ts";
 import { clientAsked } from "./commands.ts";
+import { exclusionTick } from "./exclusion.ts";
 import { appendAnswered, pump, snapshotAnswered, verifyAnswered } from "./journaling.ts";
 import {
   candidacyAnswered,
@@ -23,6 +24,7 @@ import { oldFilesAnswered, oldFilesTick } from "./old-revisions.ts";
 import type { Effect, Message } from "./protocol.ts";
 import { schedule } from "./scheduler.ts";
 import { spaceAnswered, spaceTick } from "./space.ts";
+import { speculate } from "./speculation.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { submissionAnswered } from "./submissions.ts";
 import { notLeading, takeOver } from "./takeover.ts";
@@ -35,6 +37,7 @@ export const step: Step<CoordinatorState, Message, Effect> = (state, { at, wall,
   receive(turn, message);
   if (state.role.kind === "leader") {
     schedule(turn);
+    if (message.kind === "tick") speculate(turn);
     pump(turn);
   }
   return [state, turn.effects];
@@ -84,6 +87,7 @@ function tick(turn: Turn): void {
   leadershipTick(turn);
   if (turn.state.role.kind !== "leader") return;
   membershipTick(turn);
+  exclusionTick(turn);
   spaceTick(turn);
   oldFilesTick(turn);
   for (const [key, until] of turn.state.delays) {

@@ -7,6 +7,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { StagePlan } from "../../shared/kernel/plan.ts";
 import {
   type ExchangeStatus,
+  type ExecutorStateName,
   type ExecutorStatus,
   type RunStatus,
   type StageStateName,
@@ -38,6 +39,7 @@ export function runStatus(run: Run): RunStatus {
     exchangeRows: total(run.stages, (stage) => stage.sums.exchangeRows),
     exchangeBytes: total(run.stages, (stage) => stage.sums.exchangeBytes),
     committedBy: committedBy(run.stages),
+    secondAttempts: total(run.stages, (stage) => stage.seconds ?? 0),
     manifest: "",
     warnings: run.warnings,
   };
@@ -140,11 +142,18 @@ export function executorStatus(executor: ExecutorState): ExecutorStatus {
     pid: executor.pid,
     slots: executor.slots,
     running: executor.busy.size,
-    state: executor.lost ? "lost" : executor.draining ? "draining" : "ready",
+    state: stateNameOf(executor),
+    note: executor.exclusion?.note ?? "",
     committed: executor.committed,
     failed: executor.failed,
     peakMemoryBytes: executor.peakMemoryBytes,
     workerPids: executor.workerPids,
     joinedMs: executor.joinedMs,
   };
+}
+
+function stateNameOf({ lost, draining, exclusion }: ExecutorState): ExecutorStateName {
+  if (lost) return "lost";
+  if (draining) return "draining";
+  return exclusion === undefined ? "ready" : "excluded";
 }

@@ -13,10 +13,11 @@ import type { ExecutorCommand, Hello } from "../core/protocol.ts";
 
 /** Paths of datasets become absolute under the storage root; what runs of older versions lack is empty. */
 export function toWireRun(run: RunStatus, root: string): wire.RunStatus {
-  const { failure, jobDigest = "", ...rest } = run;
+  const { failure, jobDigest = "", secondAttempts = 0, ...rest } = run;
   return {
     ...rest,
     jobDigest,
+    secondAttempts,
     stages: run.stages.map((stage) => ({ source: "", makes: [], exchanges: [], ...stage })),
     datasets: run.datasets.map((dataset) => ({ ...dataset, path: join(root, dataset.path) })),
     failure: failure === undefined ? null : toWireFailure(failure),

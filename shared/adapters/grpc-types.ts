@@ -33,7 +33,7 @@ export interface RunStatus
 }
 
 export interface ExecutorStatus extends Omit<kernel.ExecutorStatus, "state"> {
-  /** ready | draining | lost */
+  /** ready | draining | excluded | lost */
   readonly state: string;
 }
 

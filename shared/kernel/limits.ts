@@ -29,6 +29,28 @@ export const limits = {
   attemptMissingMs: 3_000,
   executorsMax: 1_000,
   slotsPerExecutorMax: 64,
+  // --- slow tasks
+  /** How often the leader looks for slow attempts. */
+  slowLookEveryMs: 1_000,
+  /** An attempt is slow after this many times the median of its stage's finished ones … */
+  slowFactor: 2,
+  /** … and never before this long. */
+  slowAfterMsMin: 5_000,
+  /** … and only when this share of the stage's tasks is done: before that there is little to compare with. */
+  slowStageDoneShare: 0.75,
+  /** Share of all slots that second attempts may take up; one is always allowed. */
+  secondAttemptsSlotsShare: 0.25,
+  // --- executors that keep failing
+  /** Different tasks whose attempts failed on one executor, within the window, before it is excluded. */
+  exclusionTasksFailed: 3,
+  exclusionWindowMs: 120_000,
+  /** Outcomes remembered of each executor for that judgement. */
+  outcomesKeptPerExecutor: 64,
+  /** The first exclusion; each further one takes twice as long. */
+  exclusionMsMin: 60_000,
+  exclusionMsMax: 900_000,
+  /** Share of the executors that may be excluded at a time; never all. */
+  exclusionShareMax: 0.5,
   // --- runs
   runsLiveMax: 64,
   runsKeptInMemory: 500,
@@ -213,6 +235,10 @@ assert(limits.leaseExpiresMs < 5_000, "takeover stays under five seconds");
 assert(
   limits.heartbeatEveryMs * 4 < limits.executorLostMs,
   "an executor may miss three heartbeats",
+);
+assert(
+  limits.exclusionShareMax < 1 && limits.exclusionTasksFailed <= limits.outcomesKeptPerExecutor,
+  "some executor is always left, and what excludes one is remembered",
 );
 assert(
   limits.exchangeMessageBytesMax < 1024 * KiB,

@@ -99,12 +99,15 @@ export interface RunStatus {
   readonly exchangeBytes: number;
   /** Tasks committed per executor id: who did the work. */
   readonly committedBy: Readonly<Record<string, number>>;
+  /** Second attempts started beside slow ones; absent in runs that ended before it was counted. */
+  readonly secondAttempts?: number;
   /** Path of the manifest relative to the storage root; empty until committed. */
   readonly manifest: string;
   readonly warnings: readonly string[];
 }
 
-export type ExecutorStateName = "ready" | "draining" | "lost";
+/** `excluded`: attempts kept failing there; it gets no new work for a time. */
+export type ExecutorStateName = "ready" | "draining" | "excluded" | "lost";
 
 export interface ExecutorStatus {
   readonly executorId: string;
@@ -114,6 +117,8 @@ export interface ExecutorStatus {
   readonly slots: number;
   readonly running: number;
   readonly state: ExecutorStateName;
+  /** Why it is excluded and until when; empty otherwise. */
+  readonly note?: string;
   /** Attempts that became winners, and attempts that failed, as seen by this leader. */
   readonly committed: number;
   readonly failed: number;

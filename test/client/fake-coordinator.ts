@@ -30,6 +30,7 @@ export const emptyRun: RunStatus = {
   committedBy: {},
   manifest: "",
   warnings: [],
+  secondAttempts: 0,
 };
 
 /** A leader of itself. */

@@ -1,0 +1,128 @@
+/**
+ * Slow tasks. Near the end of a stage an attempt that runs far longer than the finished ones did gets a second attempt
+ * on another executor, if a slot there is free; the first to finish wins (attempts.ts cancels the other and has its
+ * output removed). Whether an attempt is slow is a guess and may be wrong: a wrong one costs a slot, never a row.
+ */
+import { must } from "../../shared/kernel/assert.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { Split } from "../../shared/kernel/work.ts";
+import type { Attempt, Run, Stage, Task } from "./durable.ts";
+import { pick } from "./places.ts";
+import { startTask } from "./scheduler.ts";
+import { isReady } from "./stage-graph.ts";
+import { log, publish, type Turn } from "./turn.ts";
+
+interface Slow {
+  readonly attemptId: string;
+  readonly attempt: Attempt;
+  readonly run: Run;
+  readonly stage: Stage;
+  readonly task: Task;
+  readonly ranMs: number;
+  readonly medianMs: number;
+}
+
+/** Called on ticks, after everything that waits was offered the free slots. */
+export function speculate(turn: Turn): void {
+  const { state } = turn;
+  const { places } = state;
+  if (turn.at < state.slowLookAt || state.proceeding) return;
+  state.slowLookAt = turn.at + limits.slowLookEveryMs;
+  if (places.free === 0) return;
+  const most = Math.max(1, Math.floor(places.slots * limits.secondAttemptsSlotsShare));
+  let left = most - secondsRunning(turn);
+  for (const slow of slowAttempts(turn)) {
+    if (left <= 0) return;
+    const executor = pick(places, [slow.attempt.executor, ...slow.task.failedOn]);
+    if (executor === undefined) continue;
+    left--;
+    const { run, attempt } = slow;
+    const attemptId = startTask(turn, run, attempt.stage, attempt.task, executor, "second");
+    if (attemptId !== undefined) tellSecond(turn, slow, attemptId, executor.id);
+  }
+}
+
+function tellSecond(turn: Turn, slow: Slow, attemptId: string, executor: string): void {
+  const { run, stage, attempt } = slow;
+  const about = { run: run.id, stage: stage.id, task: attempt.task, attempt: attemptId, executor };
+  const ranMs = Math.round(slow.ranMs);
+  const medianMs = Math.round(slow.medianMs);
+  const beside = { slowAttempt: slow.attemptId, slowExecutor: attempt.executor, ranMs, medianMs };
+  publish(turn, run, "task.speculated", { ...about, ...beside });
+  log(turn, "info", "a slow task gets a second attempt", { ...about, ...beside });
+}
+
+function secondsRunning(turn: Turn): number {
+  const { durable } = turn.state;
+  let beyond = 0;
+  const counted = new Set<Task>();
+  for (const id of durable.running) {
+    const attempt = durable.attempts.get(id);
+    const task =
+      attempt && durable.runs.get(attempt.run)?.stages[attempt.stage]?.tasks[attempt.task];
+    if (task === undefined || task.running.length < 2 || counted.has(task)) continue;
+    counted.add(task);
+    beyond += task.running.length - 1;
+  }
+  return beyond;
+}
+
+/** Slow attempts that may have a second one, the one that runs longest first. */
+function slowAttempts(turn: Turn): readonly Slow[] {
+  const { state } = turn;
+  const { attempts, running, runs } = state.durable;
+  const paces = new Map<Stage, Pace | undefined>();
+  const found: Slow[] = [];
+  for (const attemptId of running) {
+    const attempt = must(attempts.get(attemptId), "a running attempt is known");
+    const run = runs.get(attempt.run);
+    const stage = run?.stages[attempt.stage];
+    const task = stage?.tasks[attempt.task];
+    if (run === undefined || stage === undefined || task === undefined) continue;
+    if (task.hadSecond === true || task.running.length !== 1) continue;
+    const since = state.executors.get(attempt.executor)?.busy.get(attemptId)?.since;
+    if (since === undefined || turn.at - since <= limits.slowAfterMsMin) continue;
+    if (!paces.has(stage)) paces.set(stage, paceOf(turn, run, attempt.stage));
+    const pace = paces.get(stage);
+    if (pace === undefined) continue;
+    const ranMs = turn.at - since;
+    const expectedMs = pace.medianMs * sizeFactor(pace, stage.splits[attempt.task]);
+    if (ranMs <= limits.slowFactor * expectedMs) continue;
+    found.push({ attemptId, attempt, run, stage, task, ranMs, medianMs: pace.medianMs });
+  }
+  return found.sort((a, b) => b.ranMs - a.ranMs);
+}
+
+/** How long attempts of a stage took, and how much each had to read. */
+interface Pace {
+  readonly medianMs: number;
+  /** Bytes of a split on average; 0 = not known, or not comparable. */
+  readonly splitBytes: number;
+}
+
+/** Undefined while a stage has no attempts that may be judged. */
+function paceOf(turn: Turn, run: Run, index: number): Pace | undefined {
+  const stage = must(run.stages[index], "the stage exists");
+  // A check is one of a kind.
+  if (run.state !== "running" || run.ending !== undefined || stage.kind === "check")
+    return undefined;
+  if (stage.done < stage.tasks.length * limits.slowStageDoneShare) return undefined;
+  // What a second attempt would read must all be there, as for a first one.
+  if (turn.state.streamsChecking.has(run.id) || !isReady(run, index)) return undefined;
+  const tookMs = stage.tasks.flatMap(({ result }) => result?.counters.elapsedMs ?? []);
+  tookMs.sort((a, b) => a - b);
+  const medianMs = tookMs[Math.floor(tookMs.length / 2)];
+  if (medianMs === undefined) return undefined;
+  const bytes = stage.splits.reduce((sum, split) => sum + bytesOf(split), 0);
+  return { medianMs, splitBytes: bytes / Math.max(1, stage.splits.length) };
+}
+
+/** A task that has more to read than the others may take longer. */
+function sizeFactor({ splitBytes }: Pace, split: Split | undefined): number {
+  if (split === undefined || split.rows !== undefined || splitBytes === 0) return 1;
+  return Math.max(1, bytesOf(split) / splitBytes);
+}
+
+function bytesOf({ files }: Split): number {
+  return files.reduce((sum, file) => sum + file.size, 0);
+}
