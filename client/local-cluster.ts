@@ -174,6 +174,8 @@ class Cluster implements LocalCluster {
   async restartNats(): Promise<void> {
     if (this.#natsPort === 0) throw fail("badRequest", "this nats-server was not started here");
     const folder = join(this.#work, "nats");
+    // A test may have taken it away: a server that lost everything.
+    makeFolder(folder);
     const config = join(folder, "nats-server.conf");
     writeFileSync(config, natsConfig(this.#natsPort, folder));
     const started = await this.#launch("nats-server", await natsServer(), ["-c", config]);

@@ -8,7 +8,7 @@ import { drainByCommand } from "./membership.ts";
 import type { ClientMessage, Question, Reply } from "./protocol.ts";
 import { endRun } from "./run-flow.ts";
 import type { CoordinatorState } from "./state.ts";
-import { submit } from "./submissions.ts";
+import { restoredRuns, submit } from "./submissions.ts";
 import { refuse, refuseNotLeader, reply, type Turn } from "./turn.ts";
 import { executorStatus, listRuns, runStatus } from "./views.ts";
 
@@ -51,7 +51,7 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
 function cancelRun(turn: Turn, message: Extract<ClientMessage, { kind: "cancelRun" }>): void {
   const run = turn.state.durable.runs.get(message.run);
   if (run === undefined) {
-    refuse(turn, message.reply, unknownRun(message.run));
+    refuse(turn, message.reply, unknownRun(turn.state, message.run));
     return;
   }
   if (run.ended === undefined && run.state !== "committing") {
@@ -90,7 +90,9 @@ function answerTo(state: CoordinatorState, question: Question): Reply | Failure 
       return status(state);
     case "run": {
       const run = durable.runs.get(question.run);
-      return run === undefined ? unknownRun(question.run) : { kind: "run", run: runStatus(run) };
+      return run === undefined
+        ? unknownRun(state, question.run)
+        : { kind: "run", run: runStatus(run) };
     }
     case "runs":
       return { kind: "runs", runs: listRuns(durable, question.job, question.limit) };
@@ -128,7 +130,12 @@ function findDataset(
   );
 }
 
-function unknownRun(run: string): Failure {
+/** A run that was promised is never denied: whoever asks too early asks again. */
+function unknownRun(state: CoordinatorState, run: string): Failure {
+  if (restoredRuns(state).has(run)) {
+    const text = `run ${run} starts again, for the journal was lost; ask again in a moment`;
+    return failure("unavailable", text, { run });
+  }
   const text = `run ${JSON.stringify(run)} is not known; see which ones are with: daymill runs`;
   return failure("unknownRun", text, { run });
 }

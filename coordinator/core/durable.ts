@@ -4,7 +4,7 @@
  * message would cost more than the work). Nothing here is a monotonic time: those do not survive a process.
  */
 import type { Failure } from "../../shared/kernel/failure.ts";
-import type { JobSpec } from "../../shared/kernel/job.ts";
+import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { RunStateName, RunStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
@@ -190,6 +190,12 @@ export function liveRun(durable: Durable, job: string, day: Day): Run | undefine
     if (run.job === job && run.day === day && run.ended === undefined) return run;
   }
   return undefined;
+}
+
+/** What the next run of this job and day is called. */
+export function nextRun(durable: Durable, job: string, day: Day) {
+  const revision = (durable.days.get(dayKey(job, day))?.highest ?? 0) + 1;
+  return { run: formatRunId(job, day, revision), revision };
 }
 
 export function liveRuns(durable: Durable): Run[] {

@@ -4,15 +4,15 @@
  */
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
-import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
-import { type Durable, dayKey, liveRun, liveRuns } from "./durable.ts";
+import { type Durable, dayKey, liveRun, liveRuns, nextRun } from "./durable.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
-import type { Answered, Submission } from "./state.ts";
+import type { Answered, CoordinatorState, Submission } from "./state.ts";
 import {
   ask,
   decide,
@@ -180,7 +180,7 @@ function submissionFailed(turn: Turn, key: string, answered: Answered, why: Fail
   }
   const { kind } = answered.ask;
   if (!isRestored && kind !== "saveRequest") return;
-  const { run } = namedRun(turn.state.durable, key, submission);
+  const { run } = namedRun(turn.state.durable, submission);
   ask(turn, { kind: "dropRequest", epoch: epochOf(turn), run }, { kind: "background" });
 }
 
@@ -235,16 +235,21 @@ function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
 /** What the run is, on storage as well: a leader that finds no journal starts it again by itself. */
 function saveRequest(turn: Turn, key: string, submission: Submission): void {
   const { job: spec, digest, day, requestId } = submission;
-  const named = namedRun(turn.state.durable, key, submission);
+  const named = namedRun(turn.state.durable, submission);
   const request: RunRequest = { ...named, spec, digest, day, requestId };
   const purpose = { kind: "submission", key } as const;
   ask(turn, { kind: "saveRequest", epoch: epochOf(turn), request }, purpose);
 }
 
 /** The next revision of the day: it stays so while the submission is under way, for a day has one at a time. */
-function namedRun(durable: Durable, key: string, { job, day }: Submission) {
-  const revision = (durable.days.get(key)?.highest ?? 0) + 1;
-  return { run: formatRunId(job.name, day, revision), revision };
+function namedRun(durable: Durable, { job, day }: Submission) {
+  return nextRun(durable, job.name, day);
+}
+
+/** Runs that were promised under a journal that is lost and are not created again yet. */
+export function restoredRuns({ submissions, durable }: CoordinatorState): ReadonlySet<string> {
+  const restored = [...submissions.values()].filter((submission) => submission.isRestored);
+  return new Set(restored.map((submission) => namedRun(durable, submission).run));
 }
 
 function create(turn: Turn, key: string, submission: Submission, answered: Answered): void {
@@ -263,7 +268,7 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
   if (newest !== digest || newestJob === undefined) {
     decide(turn, { kind: "jobSaved", digest, spec: job });
   }
-  const { run, revision } = namedRun(state.durable, key, submission);
+  const { run, revision } = namedRun(state.durable, submission);
   decide(turn, {
     kind: "runCreated",
     run,

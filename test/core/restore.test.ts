@@ -133,6 +133,15 @@ describe("a restored run that can't be planned", () => {
     expect(bench.run()).toMatchObject({ runId: run });
   });
 
+  test("is not denied meanwhile: who asks for it, or wants it cancelled, is told to ask again", () => {
+    const bench = restoring("unavailable", { count: 2 });
+    const soon = { kind: "failed", failure: { code: "unavailable", detail: { run } } };
+    expect(bench.ask({ kind: "run", run })).toMatchObject(soon);
+    expect(bench.cancel(run)).toMatchObject(soon);
+    const other = bench.ask({ kind: "run", run: `usage.${day}.r2` });
+    expect(other).toMatchObject({ kind: "failed", failure: { code: "unknownRun" } });
+  });
+
   test("is given up when it never will", () => {
     const bench = restoring("sqlRefused", { count: 1 });
     expect(bench.state.submissions.size).toBe(0);
