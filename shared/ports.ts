@@ -128,6 +128,8 @@ export interface Store {
   checkViews(job: string, day: string, datasets: readonly string[]): Promise<void>;
   /** Ids of the runs that have a folder in `staging`, in order. */
   listStaging(): Promise<readonly string[]>;
+  /** Paths of all files in `staging/<run>`, relative to the storage root, in order. */
+  listStaged(run: string): Promise<readonly string[]>;
   /** Removes `staging/<run>`. */
   dropStaging(epoch: number, run: string): Promise<void>;
   /**
@@ -172,6 +174,14 @@ export interface ExchangeUsage {
   readonly messages: number;
 }
 
+/** The records of one stream, each list in order of attempt ids. */
+export interface ExchangeRecords {
+  /** Attempts whose completion record is there: they have sent everything that goes into this stream. */
+  readonly complete: readonly string[];
+  /** Accounts of map attempts (`MapAccount` as text) that are in this stream; each attempt's is in one only. */
+  readonly accounts: readonly string[];
+}
+
 /** The leader's side of the exchange: making and dropping streams. */
 export interface ExchangeAdmin {
   /** Makes what is missing; gives the names of those newly made (what they held before is gone). */
@@ -180,8 +190,8 @@ export interface ExchangeAdmin {
   /** Removes what one attempt wrote, its completion record too. A stream that is gone is fine; so is doing it twice. */
   purge(streams: readonly string[], attemptId: string): Promise<void>;
   usage(): Promise<readonly ExchangeUsage[]>;
-  /** All completion records of a stream: re-indexes a lost journal. */
-  completions(stream: string): Promise<readonly string[]>;
+  /** What re-indexes a lost journal, without a look at rows; undefined when there is no such stream. */
+  completions(stream: string): Promise<ExchangeRecords | undefined>;
 }
 
 // --- telling the world ------------------------------------------------------------------------------

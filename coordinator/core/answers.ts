@@ -8,11 +8,12 @@ import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import { adoptManifest, runArranged, runPublished } from "./commit.ts";
 import type { Run } from "./durable.ts";
 import { movedAway } from "./outages.ts";
-import { endRun, hasReadAll, inputsListed, streamsEnsured } from "./run-flow.ts";
+import { endRun, hasReadAll, streamsEnsured } from "./run-flow.ts";
+import { goOnWith, inputsListed, recordsRead, streamsSeen } from "./run-planning.ts";
 import type { Answered } from "./state.ts";
 import { log, retryLater, type Turn } from "./turn.ts";
 
-/** listInputs, ensureStreams, arrange, commit. */
+/** listInputs, readUsage, readCompletions, ensureStreams, arrange, commit. */
 export function answeredForRun(turn: Turn, id: string, answered: Answered): void {
   const run = turn.state.durable.runs.get(id);
   if (run === undefined || run.ended !== undefined) return;
@@ -20,6 +21,12 @@ export function answeredForRun(turn: Turn, id: string, answered: Answered): void
   switch (answer.kind) {
     case "listed":
       inputsListed(turn, run, answer);
+      return;
+    case "usage":
+      streamsSeen(turn, run, answer.streams);
+      return;
+    case "completions":
+      recordsRead(turn, run, answer);
       return;
     case "ensured":
       streamsEnsured(turn, run, answer.created);
@@ -54,7 +61,9 @@ function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): v
     retryLater(turn, answered);
     return;
   }
-  endRun(turn, run, why, false);
+  // Without a look into the exchange nothing is found there, and everything is read again.
+  if (ask.kind === "readUsage" || ask.kind === "readCompletions") goOnWith(turn, run, []);
+  else endRun(turn, run, why, false);
 }
 
 export function publishAnswered(

@@ -11,7 +11,7 @@ import {
 } from "../../shared/kernel/manifest.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { checkResults } from "./checks.ts";
-import { dayKey, type Run } from "./durable.ts";
+import { dayKey, isStaged, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import { keptWrites, purgeUnkept } from "./losers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
@@ -55,14 +55,11 @@ function sideFiles(run: Run): readonly SideFile[] {
     const late = input?.kind === "scan" ? `${input.source}_late` : "late";
     return stage.tasks.flatMap(({ result }) => {
       const files: SideFile[] = [];
-      const isStaged = result?.executor !== "";
+      const add = (kind: SideFile["kind"], dataset: string, staged: string) =>
+        files.push({ kind, dataset, staged, isStaged: isStaged(staged) });
       const { rejectsFile, lateFile } = result ?? {};
-      if (rejectsFile !== undefined) {
-        files.push({ kind: "rejects", dataset: rejectsDataset, staged: rejectsFile, isStaged });
-      }
-      if (lateFile !== undefined) {
-        files.push({ kind: "late", dataset: late, staged: lateFile, isStaged });
-      }
+      if (rejectsFile !== undefined) add("rejects", rejectsDataset, rejectsFile);
+      if (lateFile !== undefined) add("late", late, lateFile);
       return files;
     });
   });

@@ -180,6 +180,11 @@ export function emptyDurable(): Durable {
   };
 }
 
+/** A file that goes with its run's staging folder, unless a commit gives it a final path. */
+export function isStaged(path: string): boolean {
+  return path.startsWith("staging/");
+}
+
 export function dayKey(job: string, day: Day): string {
   return `${job}|${day}`;
 }

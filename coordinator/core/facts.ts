@@ -10,6 +10,7 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
+import type { TaskResult } from "./durable.ts";
 
 /** How a scan stage is cut; task i reads split i. */
 export interface PlannedScan {
@@ -150,6 +151,8 @@ export type Fact =
       readonly failure: Failure;
       readonly wallMs: number;
     }
+  /** Map outputs in the exchange that the journal had lost: kept again. Each has its map key. */
+  | { readonly kind: "keptFound"; readonly scope: string; readonly outputs: readonly TaskResult[] }
   /** Kept outputs that are over their time, or belong to another form of the job. */
   | { readonly kind: "keptDropped"; readonly scopes: readonly string[] }
   /** How old days were cut is not needed any more: nothing of them is kept. */

@@ -4,7 +4,16 @@
  */
 import { assert } from "../../shared/kernel/assert.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { DayRecord, Durable, Run, Stage, StageKind, Task, TaskResult } from "./durable.ts";
+import {
+  type DayRecord,
+  type Durable,
+  isStaged,
+  type Run,
+  type Stage,
+  type StageKind,
+  type Task,
+  type TaskResult,
+} from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import { runStatus } from "./views.ts";
 
@@ -156,8 +165,7 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
     const kept = stage.scope === undefined ? undefined : durable.kept.get(stage.scope);
     if (kept === undefined) continue;
     for (const { result } of stage.tasks) {
-      // An output that was itself re-used has final paths already.
-      if (result?.mapKey === undefined || result.executor === "") continue;
+      if (result?.mapKey === undefined) continue;
       if (!kept.outputs.has(result.mapKey)) continue;
       const settled = settle(result, finals);
       if (settled === undefined) kept.outputs.delete(result.mapKey);
@@ -169,8 +177,10 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
 function settle(result: TaskResult, finals: ReadonlyMap<string, string>): TaskResult | undefined {
   const { rejectsFile, lateFile, ...rest } = result;
   if (rejectsFile === undefined && lateFile === undefined) return result;
-  const rejects = finals.get(rejectsFile ?? "");
-  const late = finals.get(lateFile ?? "");
+  // The output of an earlier run has final paths already.
+  const final = (path = "") => finals.get(path) ?? (isStaged(path) ? undefined : path);
+  const rejects = rejectsFile === undefined ? undefined : final(rejectsFile);
+  const late = lateFile === undefined ? undefined : final(lateFile);
   if ((rejectsFile !== undefined && rejects === undefined) || (lateFile && !late)) return undefined;
   return {
     ...rest,

@@ -106,6 +106,8 @@ export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused"
   const kept = durable.kept.get(found?.stage.scope ?? "")?.outputs.get(fact.mapKey);
   if (found === undefined || kept === undefined || found.task.result !== undefined) return;
   voidLost(durable, found.task);
+  // An output that was found again need not be the one that was read and dropped.
+  if (changedOutputs(found.task, kept)) restartConsumers(durable, run, found.stage);
   found.stage.waiting.delete(fact.task);
   found.stage.reused++;
   if (found.stage.startedMs === 0) found.stage.startedMs = fact.wallMs;

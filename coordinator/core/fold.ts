@@ -44,6 +44,9 @@ export function fold(durable: Durable, fact: Fact): void {
     case "keptDropped":
       for (const scope of fact.scopes) durable.kept.delete(scope);
       return;
+    case "keptFound":
+      foldKeptFound(durable, fact);
+      return;
     case "splitsDropped":
       for (const day of fact.days) durable.days.get(dayKey(fact.job, day))?.splits.clear();
       return;
@@ -71,6 +74,7 @@ type RunFact = Exclude<
       | "revisionFound"
       | "requestAnswered"
       | "keptDropped"
+      | "keptFound"
       | "splitsDropped"
       | "attemptDone"
       | "attemptFailed"
@@ -129,6 +133,14 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
 
 function mayEnd(run: Run): boolean {
   return (run.state === "running" || run.state === "checking") && run.stages.every(isComplete);
+}
+
+function foldKeptFound(durable: Durable, { scope, outputs }: Extract<Fact, { kind: "keptFound" }>) {
+  const kept = durable.kept.get(scope)?.outputs;
+  for (const output of outputs) {
+    const { mapKey } = output;
+    if (mapKey !== undefined && kept?.has(mapKey) === false) kept.set(mapKey, output);
+  }
 }
 
 function foldRevisionFound(durable: Durable, fact: Extract<Fact, { kind: "revisionFound" }>): void {

@@ -60,7 +60,10 @@ export function verifyAnswered(turn: Turn, answered: Answered): JournalVerdict {
     return "fine";
   }
   // A journal that went back was lost: whoever leads next starts from snapshot and manifests.
-  if (answer.last < journal.sequence) return "deposed";
+  if (answer.last < journal.sequence) {
+    turn.state.journalWentBack = true;
+    return "deposed";
+  }
   const [record] = answer.records;
   if (record === undefined) sendAppend(turn, flight);
   else if (record.text === flight.texts[flight.next]) partSaved(turn, flight, record.sequence);

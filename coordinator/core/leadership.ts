@@ -95,6 +95,7 @@ function beginCandidacy(turn: Turn): void {
     reader: { pieces: [] },
     ledText: "",
     folded: 0,
+    lost: false,
   };
   tellNow(turn, { kind: "roleChanged", role: "candidate", epoch: turn.state.epochSeen });
   askNow(turn, { kind: "readFences" }, { kind: "candidacy" });
@@ -202,6 +203,7 @@ function records(
     log(turn, "warn", "the journal was lost; going on from snapshot and manifests");
     startFold(turn, role, 1);
     role.folded = limits.snapshotEveryRecords;
+    role.lost = true;
     return undefined;
   }
   for (const record of answer.records) {
@@ -232,6 +234,7 @@ function missRecords(turn: Turn, role: Candidate, last: number): void {
   log(turn, "warn", `${what}; going on from snapshot, manifests and what comes after them`);
   role.from = last + 1;
   role.reader = { pieces: [] };
+  role.lost = true;
   // A snapshot soon: nobody should have to go over the gap again.
   role.folded = Math.max(role.folded, limits.snapshotEveryRecords);
 }
@@ -301,6 +304,8 @@ function toStandby(turn: Turn): void {
   state.submissions.clear();
   state.asked.clear();
   state.streamsChecking.clear();
+  state.reindexing.clear();
+  state.journalLost = false;
   state.outages.clear();
   state.reusing.clear();
   state.delays.clear();

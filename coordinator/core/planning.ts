@@ -8,7 +8,8 @@ import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
-import type { DayRecord, Kept, Run } from "./durable.ts";
+import type { Split } from "../../shared/kernel/work.ts";
+import type { Run } from "./durable.ts";
 import type { Fact, PlannedExchange, PlannedScan } from "./facts.ts";
 import type { Answer } from "./protocol.ts";
 import { cutSource } from "./splits.ts";
@@ -18,9 +19,10 @@ import { scanScope } from "./work-builder.ts";
 export interface PlanningInput {
   readonly job: JobSpec;
   readonly run: Run;
-  readonly day: DayRecord | undefined;
-  /** Outputs of earlier runs, by scope. */
-  readonly kept: ReadonlyMap<string, Kept>;
+  /** How each source was cut before, where it was. */
+  readonly former: ReadonlyMap<string, readonly Split[]>;
+  /** Where outputs of earlier runs are, by scope. */
+  readonly kept: ReadonlyMap<string, { readonly exchanges: readonly PlannedExchange[] }>;
   readonly listed: Extract<Answer, { kind: "listed" }>;
   readonly cluster: string;
   readonly slots: number;
@@ -87,7 +89,7 @@ function planScan(input: PlanningInput, stage: StagePlan, source: string): Plann
     format: spec.format,
     splitBytes: job.execution.splitBytes,
     slots: input.slots,
-    former: input.day?.splits.get(source) ?? [],
+    former: input.former.get(source) ?? [],
   });
   const scope = isKept(run.plan, stage) ? scanScope(job, run, stage) : undefined;
   return { stage: stage.id, splits, ...(scope === undefined ? {} : { scope }) };

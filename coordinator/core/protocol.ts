@@ -13,16 +13,13 @@ import type {
   RunRequest,
 } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import type { ExecutorStatus, RunStatus, Stamp } from "../../shared/kernel/status.ts";
+import type { Stamp } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
-import type {
-  AttemptOutcome,
-  AttemptProgress,
-  Delivery,
-  FileFingerprint,
-  Work,
-} from "../../shared/kernel/work.ts";
+import type { AttemptOutcome, AttemptProgress, FileFingerprint } from "../../shared/kernel/work.ts";
 import type { StorageAsk } from "./protocol-storage.ts";
+import type { ExecutorCommand, Question, Reply } from "./replies.ts";
+
+export type { ExecutorCommand, Question, Reply } from "./replies.ts";
 
 /** Names one question to the shell; never used twice in the life of a process. */
 export type AskId = number;
@@ -71,22 +68,6 @@ export type ClientMessage =
     }
   | { readonly kind: "drainExecutor"; readonly reply: ReplyId; readonly executor: string }
   | { readonly kind: "question"; readonly reply: ReplyId; readonly question: Question };
-
-/** Reads. They are answered from saved state only: the answer leaves after what it shows is in the journal. */
-export type Question =
-  | { readonly kind: "status" }
-  | { readonly kind: "run"; readonly run: string }
-  /** Newest first; `job` empty = all. */
-  | { readonly kind: "runs"; readonly job: string; readonly limit: number }
-  | { readonly kind: "executors" }
-  | { readonly kind: "job"; readonly name: string }
-  /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
-  | {
-      readonly kind: "dataset";
-      readonly dataset: string;
-      readonly day: Day;
-      readonly revision: number;
-    };
 
 /** From Attach streams. Messages of a connection that is not the executor's newest one are ignored. */
 export type ExecutorMessage =
@@ -177,6 +158,13 @@ export type Ask =
   | { readonly kind: "dropStreams"; readonly id: AskId; readonly streams: readonly string[] }
   /** ExchangeAdmin.usage → `usage`. */
   | { readonly kind: "readUsage"; readonly id: AskId }
+  /** ExchangeAdmin.completions of each stream, Store.listStaged of the run → `completions`. */
+  | {
+      readonly kind: "readCompletions";
+      readonly id: AskId;
+      readonly run: string;
+      readonly streams: readonly string[];
+    }
   /** ExchangeAdmin.purge of each attempt → `ok`. */
   | {
       readonly kind: "purgeStreams";
@@ -221,6 +209,13 @@ export type Answer =
       readonly kind: "usage";
       readonly streams: readonly { readonly stream: string; readonly bytes: number }[];
     }
+  | {
+      readonly kind: "completions";
+      /** Without those that are gone. */
+      readonly streams: readonly StreamRecords[];
+      /** Files in the run's staging folder. */
+      readonly staged: readonly string[];
+    }
   | { readonly kind: "staging"; readonly runs: readonly string[] }
   | {
       readonly kind: "revisions";
@@ -228,6 +223,14 @@ export type Answer =
       readonly next?: DayOfJob;
     }
   | { readonly kind: "failed"; readonly failure: Failure };
+
+export interface StreamRecords {
+  readonly stream: string;
+  /** Attempts whose completion record is there. */
+  readonly complete: readonly string[];
+  /** `MapAccount`s as text. */
+  readonly accounts: readonly string[];
+}
 
 export interface ListedSource {
   readonly source: string;
@@ -276,40 +279,6 @@ export type Tell =
     };
 
 export type RoleName = "standby" | "candidate" | "leader";
-
-export type ExecutorCommand =
-  | { readonly kind: "welcome"; readonly coordinator: string }
-  /** Final unless the failure's class is retryable; `leader` is `host:port` or empty. */
-  | { readonly kind: "refused"; readonly failure: Failure; readonly leader: string }
-  /** `work_json` is `workText(work)`, `delivery_json` the canonical JSON of `delivery`. */
-  | {
-      readonly kind: "runTask";
-      readonly attemptId: string;
-      readonly work: Work;
-      readonly delivery: Delivery;
-    }
-  | { readonly kind: "cancelTask"; readonly attemptId: string; readonly reason: string }
-  | { readonly kind: "reportAck"; readonly attemptId: string }
-  | { readonly kind: "drainNow"; readonly reason: string };
-
-export type Reply =
-  | { readonly kind: "submitted"; readonly run: string; readonly created: boolean }
-  | { readonly kind: "cancelled"; readonly state: string }
-  | { readonly kind: "draining" }
-  /** `leader` is `host:port`, empty when nobody leads as far as we know. */
-  | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
-  | { readonly kind: "run"; readonly run: RunStatus }
-  | { readonly kind: "runs"; readonly runs: readonly RunStatus[] }
-  | { readonly kind: "executors"; readonly executors: readonly ExecutorStatus[] }
-  | { readonly kind: "job"; readonly job: JobSpec; readonly digest: string }
-  | {
-      readonly kind: "dataset";
-      readonly job: string;
-      readonly day: Day;
-      readonly revision: number;
-    }
-  /** `leader` is set on `notLeader`: `host:port` for the trailer `daymill-leader`. */
-  | { readonly kind: "failed"; readonly failure: Failure; readonly leader: string };
 
 export type EventKind =
   | "run.created"

@@ -7,11 +7,10 @@ import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { failedChecks } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
-import { dayKey, type Run } from "./durable.ts";
+import type { Run } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
 import { keptWrites, purgeUnfinished } from "./losers.ts";
-import { joinedDimensions, planRun, scannedSources } from "./planning.ts";
-import type { Answer } from "./protocol.ts";
+import { joinedDimensions, scannedSources } from "./planning.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, decide, publish, type Turn, tell } from "./turn.ts";
@@ -49,46 +48,6 @@ export function listInputs(turn: Turn, id: string): void {
     },
     { kind: "run", run: id },
   );
-}
-
-/** Input files are known: cut them, and make the streams. */
-export function inputsListed(
-  turn: Turn,
-  run: Run,
-  listed: Extract<Answer, { kind: "listed" }>,
-): void {
-  const job = jobOf(turn, run);
-  if (job === undefined || run.state !== "planning" || run.ending !== undefined) return;
-  const { durable, config } = turn.state;
-  const planned = planRun({
-    job,
-    run,
-    day: durable.days.get(dayKey(run.job, run.day)),
-    kept: durable.kept,
-    listed,
-    cluster: config.cluster,
-    slots: clusterSlots(turn),
-    wallMs: turn.wall,
-  });
-  if ("code" in planned) {
-    endRun(turn, run, planned, false);
-    return;
-  }
-  decide(turn, planned);
-  publish(turn, run, "run.planned", {
-    run: run.id,
-    stages: run.stages.map((stage) => ({ id: stage.id, tasks: stage.tasks.length })),
-  });
-  changed(turn, run);
-  ensureStreams(turn, run);
-}
-
-function clusterSlots(turn: Turn): number {
-  let slots = 0;
-  for (const executor of turn.state.executors.values()) {
-    if (!executor.lost && !executor.draining) slots += executor.slots;
-  }
-  return slots;
 }
 
 /** Asked again after each takeover and whenever a stream was found missing: what had to be made is empty. */

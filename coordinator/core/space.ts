@@ -5,7 +5,7 @@
  */
 import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { type Durable, liveRun, liveRuns, type Run } from "./durable.ts";
+import { type Durable, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
 import type { Answer } from "./protocol.ts";
 import type { Answered } from "./state.ts";
 import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
@@ -53,8 +53,12 @@ export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): 
 }
 
 function sweepStaging(turn: Turn, staged: readonly string[]): void {
-  const { runs } = turn.state.durable;
-  const isLive = (id: string) => runs.has(id) && runs.get(id)?.ended === undefined;
+  const { durable, submissions } = turn.state;
+  const coming = new Set(
+    [...submissions.values()].map(({ job, day }) => nextRun(durable, job.name, day).run),
+  );
+  // A run that was promised under a lost journal has files there before it is created again.
+  const isLive = (id: string) => coming.has(id) || liveRuns(durable).some((run) => run.id === id);
   for (const run of staged.filter((id) => !isLive(id)).slice(0, limits.stagingSweptMax)) {
     ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run }, background);
   }
@@ -71,7 +75,8 @@ function weighed(turn: Turn, usage: Usage): void {
     else unknown.push(one.stream);
   }
   // Streams of a run that is being planned have no name yet: they might be among these.
-  const isPlanning = liveRuns(durable).some((run) => run.state === "planning");
+  const isPlanning =
+    turn.state.submissions.size > 0 || liveRuns(durable).some((run) => run.state === "planning");
   if (unknown.length > 0 && !isPlanning) dropStreams(turn, [], unknown);
   makeRoom(turn, bytes);
 }

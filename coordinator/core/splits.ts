@@ -80,7 +80,7 @@ function changedParquet(
   return changed;
 }
 
-function sameFile(one: FileFingerprint, other: FileFingerprint): boolean {
+export function sameFile(one: FileFingerprint, other: FileFingerprint): boolean {
   return (
     one.size === other.size &&
     one.mtimeNs === other.mtimeNs &&

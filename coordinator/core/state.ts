@@ -10,7 +10,7 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import { type Durable, emptyDurable } from "./durable.ts";
 import type { Exclusion, Outcome } from "./exclusion.ts";
-import type { Fact } from "./facts.ts";
+import type { Fact, PlannedExchange } from "./facts.ts";
 import type { FactReader } from "./journal-text.ts";
 import { emptyPlaces, isOpen, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
@@ -54,6 +54,12 @@ export interface CoordinatorState {
   retries: Retry[];
   /** Runs whose streams are being looked at; none of their tasks starts meanwhile. */
   readonly streamsChecking: Set<string>;
+  /** Runs on whose behalf the exchange is searched for outputs that the journal does not know. */
+  readonly reindexing: Map<string, Reindexing>;
+  /** This leadership began with a journal that had lost records: what it knows of the exchange may be too little. */
+  journalLost: boolean;
+  /** The journal went back under us: whoever leads next began with less than there was. It may be us. */
+  journalWentBack: boolean;
   /** Runs some of whose streams can't be reached. */
   readonly outages: Map<string, Outage>;
   /** Stages whose tasks are being compared with kept outputs: `run|stage index` → next task. */
@@ -98,6 +104,8 @@ export interface Candidate {
   ledText: string;
   /** Records folded since the snapshot. */
   folded: number;
+  /** Records are missing that were there. */
+  lost: boolean;
 }
 
 export interface Renewal {
@@ -179,6 +187,13 @@ export interface Submission {
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
 
+/** A look into the exchange for what a run's scans may have left there. */
+export interface Reindexing {
+  /** What the run is planned from; undefined when it is planned already. */
+  readonly listed: Extract<Answer, { kind: "listed" }> | undefined;
+  readonly exchanges: readonly PlannedExchange[];
+}
+
 export interface Outage {
   since: Instant;
   /** Exchanges that were given new streams since then. */
@@ -252,6 +267,9 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     asked: new Map(),
     retries: [],
     streamsChecking: new Set(),
+    reindexing: new Map(),
+    journalLost: false,
+    journalWentBack: false,
     outages: new Map(),
     reusing: new Map(),
     delays: new Map(),

@@ -8,6 +8,7 @@ import { adoptManifest } from "./commit.ts";
 import { dayKey, liveRuns } from "./durable.ts";
 import { awaitExecutor } from "./membership.ts";
 import { resumeRun } from "./run-flow.ts";
+import { lookForRest } from "./run-planning.ts";
 import type { Candidate } from "./state.ts";
 import { restore } from "./submissions.ts";
 import { ask, clusterWide, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
@@ -26,10 +27,12 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
     awaitExecutor(turn, attempt.executor, attempt.incarnation, attemptId);
   }
   const manifests = new Map(candidate.manifests.map((manifest) => [manifest.run, manifest]));
+  state.journalLost = candidate.lost || state.journalWentBack;
+  state.journalWentBack = false;
   for (const run of liveRuns(state.durable)) {
     const manifest = manifests.get(run.id);
-    if (manifest === undefined) resumeRun(turn, run);
-    else adoptManifest(turn, run, manifest);
+    if (manifest !== undefined) adoptManifest(turn, run, manifest);
+    else if (!state.journalLost || !lookForRest(turn, run)) resumeRun(turn, run);
   }
   restoreRuns(turn, candidate.requests);
   publish(turn, clusterWide, "leader.changed", { epoch, coordinator });

@@ -21,6 +21,7 @@ import type {
   ListedSource,
   Message,
   RoleName,
+  StreamRecords,
   Tell,
 } from "../core/protocol.ts";
 import type { CoordinatorConfig } from "../core/state.ts";
@@ -184,7 +185,7 @@ function storageCarriers({ store }: CoordinatorPorts) {
   } satisfies Partial<Carriers>;
 }
 
-function workCarriers({ inputs, exchange, planJob }: CoordinatorPorts) {
+function workCarriers({ inputs, exchange, store, planJob }: CoordinatorPorts) {
   const list = async (source: SourceSpec, day: string): Promise<ListedSource> => {
     const files = await inputs.listSource(source, day);
     if (source.format !== "parquet") return { source: source.name, files };
@@ -204,6 +205,15 @@ function workCarriers({ inputs, exchange, planJob }: CoordinatorPorts) {
     dropStreams: async ({ streams }) => {
       await exchange.drop(streams);
       return ok;
+    },
+    readCompletions: async ({ run, streams }) => {
+      const found: StreamRecords[] = [];
+      // One after the other: a day may have many streams, and nothing is in a hurry.
+      for (const stream of streams) {
+        const records = await exchange.completions(stream);
+        if (records !== undefined) found.push({ stream, ...records });
+      }
+      return { kind: "completions", streams: found, staged: await store.listStaged(run) };
     },
     readUsage: async () => ({ kind: "usage", streams: await exchange.usage() }),
     purgeStreams: async ({ streams, attempts }) => {

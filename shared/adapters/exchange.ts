@@ -49,6 +49,13 @@ export interface ExchangeIo {
     connection: DuckDBConnection,
     request: ExchangeRead,
   ): Promise<{ readonly rows: number; readonly bytes: number }>;
+  /** Publishes what a map attempt gave, after everything that it wrote. Errors as of `write`. */
+  account(request: {
+    readonly stream: string;
+    readonly attemptId: string;
+    readonly text: string;
+    readonly signal: AbortSignal;
+  }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -69,6 +76,11 @@ export async function openExchange(options: {
     read(connection, request) {
       const { signal } = request;
       return readGroup(connection, request, (stream) => pullStream(link, stream, { signal }));
+    },
+    async account({ stream, attemptId, text, signal }) {
+      const publisher = createPublisher(link, attemptId, signal, options.log);
+      await publisher.account(stream, text);
+      await publisher.settled();
     },
     close: () => link.close(),
   };

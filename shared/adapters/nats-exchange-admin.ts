@@ -10,15 +10,15 @@ import {
   StorageType,
 } from "@nats-io/jetstream";
 import { limits } from "../kernel/limits.ts";
-import type { ExchangeAdmin, ExchangeUsage } from "../ports.ts";
+import type { ExchangeAdmin, ExchangeRecords, ExchangeUsage } from "../ports.ts";
 import { checkReplicas, isStreamGone, type NatsLink, natsFailure } from "./nats.ts";
 import {
+  accountSubject,
   allSubjects,
   completionSubject,
-  completionSubjects,
   dataSubject,
+  recordSubjects,
 } from "./nats-exchange.ts";
-import { pullStream } from "./nats-exchange-pull.ts";
 
 /** Room for headers beside a full payload. */
 const headerBytesMax = 100 * 1024;
@@ -45,15 +45,7 @@ export async function openExchangeAdmin(
       await eachOf(streams, (stream) => purgeAttempt(manager, stream, attemptId));
     },
     usage: () => usageOf(manager),
-    async completions(stream) {
-      const texts: string[] = [];
-      const signal = new AbortController().signal;
-      const pull = pullStream(link, stream, { signal, filter: completionSubjects(stream) });
-      for await (const { head, body } of pull) {
-        if (head.kind === "completion") texts.push(Buffer.from(body).toString("utf8"));
-      }
-      return texts;
-    },
+    completions: (stream) => completionsOf(manager, stream),
   };
 }
 
@@ -96,14 +88,40 @@ async function dropStream(manager: JetStreamManager, stream: string): Promise<vo
   }
 }
 
-/** The record first: an attempt that is half removed must not look complete. */
+/**
+ * Found by the stream's list of subjects and fetched one by one: no consumer has to be placed, and no row is read.
+ * Undefined when the stream is gone.
+ */
+async function completionsOf(
+  manager: JetStreamManager,
+  stream: string,
+): Promise<ExchangeRecords | undefined> {
+  try {
+    const filter = { subjects_filter: recordSubjects(stream) };
+    const { state } = await manager.streams.info(stream, filter);
+    const found = Object.keys(state.subjects ?? {}).map((subject) => subject.split("."));
+    const attempts = (suffix: string) =>
+      found.flatMap(([, , attemptId = "", last]) => (last === suffix ? [attemptId] : [])).sort();
+    const texts = await eachOf(attempts("account"), async (attemptId) => {
+      const last = { last_by_subj: accountSubject(stream, attemptId) };
+      const message = await manager.streams.getMessage(stream, last);
+      return message === null ? [] : [new TextDecoder().decode(message.data)];
+    });
+    return { complete: attempts("done"), accounts: texts.flat() };
+  } catch (error) {
+    if (isStreamGone(error)) return undefined;
+    throw natsFailure(error, `look for records in the exchange stream ${stream}`, { stream });
+  }
+}
+
+/** Records first: an attempt that is half removed must not look complete. */
 async function purgeAttempt(
   manager: JetStreamManager,
   stream: string,
   attemptId: string,
 ): Promise<void> {
   try {
-    for (const subject of [completionSubject, dataSubject]) {
+    for (const subject of [accountSubject, completionSubject, dataSubject]) {
       await manager.streams.purge(stream, { filter: subject(stream, attemptId) });
     }
   } catch (error) {

@@ -10,6 +10,7 @@ import { limits } from "../kernel/limits.ts";
 import type { Log } from "../ports.ts";
 import { isStreamGone, type NatsLink, natsFailure } from "./nats.ts";
 import {
+  accountSubject,
   type ByteWindow,
   completionSubject,
   createByteWindow,
@@ -23,6 +24,8 @@ export interface ExchangePublisher {
   data(stream: string, sequence: number, rows: string, body: Uint8Array): Promise<void>;
   /** Sends a completion record likewise. */
   completion(stream: string, text: string): Promise<void>;
+  /** Sends the attempt's account likewise. */
+  account(stream: string, text: string): Promise<void>;
   /** Resolves when every message so far is stored. */
   settled(): Promise<void>;
 }
@@ -50,6 +53,8 @@ export function createPublisher(
       .catch((error: unknown) => window.fail(error))
       .finally(() => window.give(bytes));
   };
+  const record = (stream: string, subject: string, text: string) =>
+    send({ stream, subject, headers: messageHeaders(0, ""), body: Buffer.from(text) });
   return {
     window,
     data: (stream, sequence, rows, body) =>
@@ -59,13 +64,8 @@ export function createPublisher(
         headers: messageHeaders(sequence, rows),
         body,
       }),
-    completion: (stream, text) =>
-      send({
-        stream,
-        subject: completionSubject(stream, attemptId),
-        headers: messageHeaders(0, ""),
-        body: Buffer.from(text),
-      }),
+    completion: (stream, text) => record(stream, completionSubject(stream, attemptId), text),
+    account: (stream, text) => record(stream, accountSubject(stream, attemptId), text),
     settled: () => window.drained(),
   };
 }

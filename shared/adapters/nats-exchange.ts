@@ -15,9 +15,9 @@ export function allSubjects(stream: string): string {
   return `x.${stream}.>`;
 }
 
-/** All completion records of a stream. */
-export function completionSubjects(stream: string): string {
-  return `x.${stream}.*.done`;
+/** All completion records and accounts of a stream. */
+export function recordSubjects(stream: string): string {
+  return `x.${stream}.*.*`;
 }
 
 export function dataSubject(stream: string, attemptId: string): string {
@@ -27,6 +27,11 @@ export function dataSubject(stream: string, attemptId: string): string {
 
 export function completionSubject(stream: string, attemptId: string): string {
   return `${dataSubject(stream, attemptId)}.done`;
+}
+
+/** What a map attempt gave, for a leader that lost its journal. In one stream of the attempt only. */
+export function accountSubject(stream: string, attemptId: string): string {
+  return `${dataSubject(stream, attemptId)}.account`;
 }
 
 /** What a message's subject and headers say. */
@@ -46,7 +51,7 @@ export function messageHeaders(sequence: number, rows: string): MsgHdrs {
   return made;
 }
 
-/** undefined for messages that are not of an exchange. */
+/** undefined for messages that no reader of rows has to do with. */
 export function parseHead(subject: string, given: MsgHdrs | undefined): MessageHead | undefined {
   const [root, , attemptId, suffix] = subject.split(".");
   if (root !== "x" || attemptId === undefined) return undefined;

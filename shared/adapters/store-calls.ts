@@ -17,6 +17,7 @@ import {
   symlink,
   unlink,
 } from "node:fs/promises";
+import { join, relative } from "node:path";
 
 /** A new file that is being written. */
 export interface NewFile {
@@ -30,6 +31,8 @@ export interface StoreCalls {
   /** Follows links. */
   inode(path: string): Promise<bigint>;
   list(path: string): Promise<readonly string[]>;
+  /** Files in the folder and below it, by their paths from there. */
+  listFiles(path: string): Promise<readonly string[]>;
   read(path: string): Promise<string>;
   readLink(path: string): Promise<string>;
   /** Fails when something is there. */
@@ -52,6 +55,12 @@ export interface StoreCalls {
 export const systemCalls: StoreCalls = {
   inode: async (path) => (await stat(path, { bigint: true })).ino,
   list: (path) => readdir(path),
+  listFiles: async (path) => {
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(path, join(entry.parentPath, entry.name)));
+  },
   read: (path) => readFile(path, "utf8"),
   readLink: (path) => readlink(path),
   create: async (path) => {

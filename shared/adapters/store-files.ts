@@ -76,6 +76,11 @@ export class Disk {
     return (await ifThere(this.calls.list(path), "list", path)) ?? [];
   }
 
+  /** Files in a folder and below it, by their paths from there; none when there is no such folder. */
+  async listFiles(path: string): Promise<readonly string[]> {
+    return (await ifThere(this.calls.listFiles(path), "list", path)) ?? [];
+  }
+
   /** The text of a file; undefined when there is none. */
   read(path: string): Promise<string | undefined> {
     return ifThere(this.calls.read(path), "read", path);

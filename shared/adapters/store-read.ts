@@ -69,6 +69,13 @@ export async function readStagedRuns(disk: Disk): Promise<readonly string[]> {
   return names.filter((name) => parseRunId(name) !== undefined).sort();
 }
 
+/** Files of one run's staging folder, by their paths from the root, in order. */
+export async function readStagedFiles(disk: Disk, run: string): Promise<readonly string[]> {
+  const folder = places.staging(run);
+  const names = await disk.listFiles(join(disk.root, folder));
+  return names.map((name) => join(folder, name)).sort();
+}
+
 /** Snapshot names, newest first: by leadership, then by journal sequence. */
 export async function snapshotNames(disk: Disk): Promise<readonly string[]> {
   const named = (await disk.list(join(disk.root, places.snapshots)))

@@ -29,6 +29,7 @@ import {
   readNewestSnapshot,
   readOne,
   readRunRequests,
+  readStagedFiles,
   readStagedRuns,
   readStoredJobs,
   snapshotNames,
@@ -221,6 +222,10 @@ class FileStore implements Store {
 
   listStaging(): Promise<readonly string[]> {
     return readStagedRuns(this.#disk);
+  }
+
+  listStaged(run: string): Promise<readonly string[]> {
+    return readStagedFiles(this.#disk, run);
   }
 
   async dropStaging(epoch: number, run: string): Promise<void> {

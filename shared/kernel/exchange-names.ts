@@ -26,6 +26,23 @@ export function nextGeneration(streams: readonly string[]): readonly string[] {
   );
 }
 
+/** The same streams in the latest generation of which all are there; undefined when there is none. */
+export function latestGeneration(
+  streams: readonly string[],
+  there: ReadonlySet<string>,
+): readonly string[] | undefined {
+  const first = streams[0]?.replace(/_n\d+_g0$/, "_n");
+  if (first === undefined) return undefined;
+  const generations = [...there].flatMap((stream) => {
+    const rest = stream.startsWith(first) ? stream.slice(first.length) : "";
+    return /^\d+_g0$/.test(rest) ? [Number.parseInt(rest, 10)] : [];
+  });
+  return generations
+    .sort((a, b) => b - a)
+    .map((generation) => streams.map((name) => name.replace(/_n\d+(?=_g\d+$)/, `_n${generation}`)))
+    .find((names) => names.every((name) => there.has(name)));
+}
+
 /** Stream names by group, in group order. `scope` may be any text; its hash stands for it. */
 export function exchangeStreams(name: {
   readonly cluster: string;

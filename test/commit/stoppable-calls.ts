@@ -53,6 +53,7 @@ export function numberedCalls(around: Around): NumberedCalls {
   const calls: StoreCalls = {
     inode: (path) => through("inode", path, () => on.inode(path)),
     list: (path) => through("list", path, () => on.list(path)),
+    listFiles: (path) => through("listFiles", path, () => on.listFiles(path)),
     read: (path) => through("read", path, () => on.read(path)),
     readLink: (path) => through("readLink", path, () => on.readLink(path)),
     create: (path) => through("create", path, async () => watched(await on.create(path), path)),

@@ -34,7 +34,10 @@ const forms: Record<string, () => Promise<Opened>> = {
     return {
       one: memoryStore(disk),
       other: memoryStore(disk),
-      stage: async (path) => void disk.staging.add(path.split("/")[1] ?? ""),
+      stage: async (path) => {
+        disk.staging.add(path.split("/")[1] ?? "");
+        disk.staged.add(path);
+      },
     };
   },
 };
@@ -162,7 +165,12 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     const runs = ["daily.2026-01-15.r1", "daily.2026-01-15.r2", "hourly.2026-01-14.r1"];
     for (const name of [...runs].reverse()) await stage(`staging/${name}/t0-a0/hits.parquet`);
     expect(await other.listStaging()).toEqual(runs);
+    await stage(`staging/${runs[0]}/t0-a0/rejects.parquet`);
+    const files = ["hits", "rejects"].map((name) => `staging/${runs[0]}/t0-a0/${name}.parquet`);
+    expect(await other.listStaged(runs[0] ?? "")).toEqual(files);
+    expect(await other.listStaged("daily.2026-01-15.r9")).toEqual([]);
     await one.dropStaging(1, runs[1] ?? "");
+    expect(await other.listStaged(runs[1] ?? "")).toEqual([]);
     await one.dropStaging(1, "daily.2026-01-15.r9");
     expect(await other.listStaging()).toEqual([runs[0], runs[2]]);
   });

@@ -193,15 +193,11 @@ export class Bench {
   }
 
   finish(task: SentTask): void {
-    const outcome = carryOut(this.memory, task.work, task.delivery);
     const { rejectsFile, lateFile } = this;
-    if (outcome.kind === "failed") {
-      this.report(task, outcome);
-      return;
-    }
     const rejects = rejectsFile === undefined ? {} : { rejectsFile };
     const late = lateFile === undefined ? {} : { lateFile };
-    this.report(task, { ...outcome, ...rejects, ...late });
+    const outcome = carryOut(this.memory, task.work, task.delivery, { ...rejects, ...late });
+    this.report(task, outcome.kind === "failed" ? outcome : { ...outcome, ...rejects, ...late });
   }
 
   /** Carries out every task that is sent, until none is. Gives the works done. */

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { connectNats } from "../../shared/adapters/nats.ts";
 import {
+  accountSubject,
   completionSubject,
   dataSubject,
   messageHeaders,
@@ -18,6 +19,8 @@ interface Opened {
   readonly admin: ExchangeAdmin;
   /** Two data messages and a completion record of one attempt, in each stream. */
   write(streams: readonly string[], attemptId: string): Promise<void>;
+  /** The account of one attempt. */
+  account(stream: string, attemptId: string): Promise<void>;
 }
 
 const closers: (() => Promise<void>)[] = [];
@@ -43,6 +46,8 @@ const forms: Record<string, () => Promise<Opened>> = {
           await publish(completionSubject(stream, attemptId), `${attemptId} done`);
         }
       },
+      account: (stream, attemptId) =>
+        publish(accountSubject(stream, attemptId), `${attemptId} account`),
     };
   },
   "memory exchange": async () => {
@@ -52,10 +57,13 @@ const forms: Record<string, () => Promise<Opened>> = {
       async write(streams, attemptId) {
         for (const stream of streams) {
           for (const what of ["one", "two", "done"]) {
-            const text = `${attemptId} ${what}`;
-            put(stream, { attemptId, text, isCompletion: what === "done" });
+            const kind = what === "done" ? "completion" : "data";
+            put(stream, { attemptId, text: `${attemptId} ${what}`, kind });
           }
         }
+      },
+      async account(stream, attemptId) {
+        put(stream, { attemptId, text: `${attemptId} account`, kind: "account" });
       },
     };
   },
@@ -77,11 +85,29 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     await admin.purge(streams, "a1");
     const after = { DMX_t_p_g0: 6, DMX_t_p_g1: 6, DMX_t_other_g0: 3 };
     expect(await messages()).toEqual(after);
-    expect(await admin.completions("DMX_t_p_g0")).toEqual(["a1-e2 done", "b1 done"]);
+    const left = { complete: ["a1-e2", "b1"], accounts: [] };
+    expect(await admin.completions("DMX_t_p_g0")).toEqual(left);
     // Again, an attempt that never wrote, and a stream that is gone: all the same.
     await admin.purge(streams, "a1");
     await admin.purge([...streams, "DMX_t_never"], "nobody");
     expect(await messages()).toEqual(after);
+  });
+
+  test("the records of a stream: whose output is whole, and the accounts that lie in it", async () => {
+    const { admin, write, account } = await open();
+    const [first = "", second = ""] = streams;
+    expect(await admin.completions(first)).toBeUndefined();
+    await admin.ensure(streams);
+    expect(await admin.completions(first)).toEqual({ complete: [], accounts: [] });
+    await write(streams, "b1");
+    await write([first], "a1");
+    await account(first, "b1");
+    await account(first, "b1");
+    const found = { complete: ["a1", "b1"], accounts: ["b1 account"] };
+    expect(await admin.completions(first)).toEqual(found);
+    expect(await admin.completions(second)).toEqual({ complete: ["b1"], accounts: [] });
+    await admin.purge(streams, "b1");
+    expect(await admin.completions(first)).toEqual({ complete: ["a1"], accounts: [] });
   });
 
   test("usage says how much each stream holds, also after a purge", async () => {

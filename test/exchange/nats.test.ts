@@ -10,9 +10,7 @@ import { createByteWindow } from "../../shared/adapters/nats-exchange.ts";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
 import { createPublisher } from "../../shared/adapters/nats-exchange-publish.ts";
 import { pullStream } from "../../shared/adapters/nats-exchange-pull.ts";
-import { parseCompletion } from "../../shared/kernel/exchange-intake.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { completionDigest } from "../../shared/kernel/work.ts";
 import type { ExchangeAdmin } from "../../shared/ports.ts";
 import { type NatsFixture, startNats } from "../contract/nats-fixture.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
@@ -96,15 +94,19 @@ describe("the leader's side", () => {
     expect((await admin.usage()).some((entry) => entry.stream === fresh)).toBe(false);
   });
 
-  test("completions give back every attempt's record, whole", async () => {
+  test("an account lies beside the rows: it is found again, and no reader is disturbed", async () => {
     await makeRows("one", 0, 1_000);
     const outputs = [await write("a1", "one"), await write("a2", "one")];
-    const texts = await admin.completions(route.streams[2] ?? "");
-    const digests = texts.map((text) => {
-      const completion = parseCompletion(text);
-      return completion === undefined ? "none" : completionDigest(completion);
-    });
-    expect(digests).toEqual(outputs.map((output) => output.digest));
+    const [first = "", , third = ""] = route.streams;
+    await io.account({ stream: first, attemptId: "a2", text: "what a2 gave", signal });
+    const complete = ["a1", "a2"];
+    expect(await admin.completions(first)).toEqual({ complete, accounts: ["what a2 gave"] });
+    expect(await admin.completions(third)).toEqual({ complete, accounts: [] });
+    const [, output] = outputs;
+    if (output === undefined) throw new Error("both were written");
+    const winners = [winnerOf("a2", output)];
+    const read = await io.read(connection, { plan, route, winners, group: 0, table: "g", signal });
+    expect(read.rows).toBeGreaterThan(0);
   });
 });
 

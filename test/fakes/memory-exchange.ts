@@ -7,7 +7,7 @@ import type { ExchangeAdmin } from "../../shared/ports.ts";
 interface MemoryMessage {
   readonly attemptId: string;
   readonly text: string;
-  readonly isCompletion: boolean;
+  readonly kind: "data" | "completion" | "account";
 }
 
 export interface MemoryExchange {
@@ -50,8 +50,17 @@ export function memoryExchange(): MemoryExchange {
         }));
       },
       async completions(stream) {
-        const messages = streams.get(stream) ?? [];
-        return messages.filter((one) => one.isCompletion).map((one) => one.text);
+        const messages = streams.get(stream);
+        if (messages === undefined) return undefined;
+        // The last of each attempt: it may have been sent twice.
+        const of = (kind: MemoryMessage["kind"]) => {
+          const last = messages.filter((one) => one.kind === kind);
+          return [...new Map(last.map(({ attemptId, text }) => [attemptId, text]))].sort();
+        };
+        return {
+          complete: of("completion").map(([attemptId]) => attemptId),
+          accounts: of("account").map(([, text]) => text),
+        };
       },
     },
   };

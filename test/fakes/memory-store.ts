@@ -22,6 +22,8 @@ export interface MemoryDisk {
   readonly views: Map<string, RunManifest>;
   /** Runs with a staging folder, as far as a test says so. */
   readonly staging: Set<string>;
+  /** Files in these folders, as far as a test says so. */
+  readonly staged: Set<string>;
   readonly droppedStaging: Set<string>;
   /** `job/day/revision/epoch` of each arrangement → names of the folders in it. */
   readonly arranged: Map<string, Set<string>>;
@@ -36,6 +38,7 @@ export function memoryDisk(): MemoryDisk {
     manifests: new Map(),
     views: new Map(),
     staging: new Set(),
+    staged: new Set(),
     droppedStaging: new Set(),
     arranged: new Map(),
   };
@@ -143,9 +146,15 @@ export function memoryStore(disk: MemoryDisk): Store {
     async listStaging() {
       return [...disk.staging].sort();
     },
+    async listStaged(run) {
+      return [...disk.staged].filter((path) => path.startsWith(`staging/${run}/`)).sort();
+    },
     async dropStaging(epoch, run) {
       check(epoch);
       disk.staging.delete(run);
+      for (const path of disk.staged) {
+        if (path.startsWith(`staging/${run}/`)) disk.staged.delete(path);
+      }
       disk.droppedStaging.add(run);
     },
     async listRevisions(from, daysMax) {

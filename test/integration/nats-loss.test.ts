@@ -10,7 +10,7 @@ import { connectNats } from "../../shared/adapters/nats.ts";
 import { journalStream, registryBucket } from "../../shared/adapters/nats-names.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
-import { startTestCluster, type TestCluster } from "./cluster-fixture.ts";
+import { startTestCluster, type TestCluster, taskCounts } from "./cluster-fixture.ts";
 import { troubledDay } from "./troubled-day.ts";
 
 const patienceMs = 90_000;
@@ -52,9 +52,14 @@ async function killNats(): Promise<void> {
 test(
   "the journal's stream is deleted: the run starts again and takes the scans that lie in the exchange",
   async () => {
-    await troubledDay(cluster, "2026-01-10", () =>
+    const { before, after } = await troubledDay(cluster, "2026-01-10", () =>
       toJetStream((manager) => manager.streams.delete(journalStream("daymill"))),
     );
+    // Whatever was done by then, and perhaps what ended just afterwards.
+    const { done } = taskCounts(before, "scan");
+    const { tasks, reused } = taskCounts(after, "scan");
+    expect(reused).toBeGreaterThanOrEqual(done);
+    expect(tasks).toBeGreaterThan(done);
   },
   patienceMs,
 );

@@ -192,20 +192,28 @@ describe("asks", () => {
   });
 
   test("plans and streams", async () => {
-    const { ask, lines, exchange } = world();
+    const { ask, lines, exchange, disk } = world();
     const job = { name: "daily" } as JobSpec;
     expect(await ask({ kind: "planJob", job })).toEqual({ kind: "planned", plan: emptyPlan });
     const ensure = { kind: "ensureStreams", streams: ["x0", "x1"] } as const;
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0", "x1"] });
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: [] });
     for (const attemptId of ["a1", "a2", "a3"]) {
-      exchange.put("x1", { attemptId, text: attemptId, isCompletion: true });
+      exchange.put("x1", { attemptId, text: attemptId, kind: "completion" });
     }
     const purge = { kind: "purgeStreams", streams: ["x0", "x1"], attempts: ["a1", "a3"] } as const;
     expect(await ask(purge)).toEqual({ kind: "ok" });
-    expect(await exchange.admin.completions("x1")).toEqual(["a2"]);
+    exchange.put("x1", { attemptId: "a2", text: "account", kind: "account" });
+    disk.staged.add("staging/daily.2026-01-15.r1/t0-a2/rejects.parquet");
+    const run = "daily.2026-01-15.r1";
+    const look = { kind: "readCompletions", run, streams: ["x1", "never"] } as const;
+    expect(await ask(look)).toEqual({
+      kind: "completions",
+      streams: [{ stream: "x1", complete: ["a2"], accounts: ["account"] }],
+      staged: [`staging/${run}/t0-a2/rejects.parquet`],
+    });
     const usage = await ask({ kind: "readUsage" });
-    expect(usage).toMatchObject({ kind: "usage", streams: [{ stream: "x0" }, { bytes: 2 }] });
+    expect(usage).toMatchObject({ kind: "usage", streams: [{ stream: "x0" }, { bytes: 9 }] });
     expect(await ask({ kind: "dropStreams", streams: ["x0"] })).toEqual({ kind: "ok" });
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0"] });
     // A defect in an adapter is an answer too, and the log has its stack.

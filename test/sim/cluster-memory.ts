@@ -30,6 +30,8 @@ export class ClusterMemory {
   readonly views = new Map<string, number>();
   /** Stream → attempt → what it wrote. */
   readonly streams = new Map<string, Map<string, readonly string[]>>();
+  /** Attempt → the account that it left in one of its streams. */
+  readonly accounts = new Map<string, { readonly stream: string; readonly text: string }>();
   /** What a look finds in a stream … */
   readonly streamBytes = new Map<string, number>();
   /** … and where nothing is said. */
@@ -82,6 +84,12 @@ export class ClusterMemory {
         return this.#checkViews(ask);
       case "readUsage":
         return { kind: "usage", streams: this.#usage() };
+      case "readCompletions":
+        return {
+          kind: "completions",
+          streams: ask.streams.flatMap((stream) => this.#records(stream)),
+          staged: [...this.files.keys()].filter((path) => path.startsWith(`staging/${ask.run}/`)),
+        };
       case "listStaging":
         return { kind: "staging", runs: this.stagedRuns() };
       case "listRevisions":
@@ -107,6 +115,17 @@ export class ClusterMemory {
       stream,
       bytes: this.streamBytes.get(stream) ?? this.bytesPerStream,
     }));
+  }
+
+  #records(stream: string) {
+    const attempts = this.streams.get(stream);
+    if (attempts === undefined) return [];
+    const complete = [...attempts.keys()].sort();
+    const accounts = complete.flatMap((attemptId) => {
+      const account = this.accounts.get(attemptId);
+      return account?.stream === stream ? [account.text] : [];
+    });
+    return [{ stream, complete, accounts }];
   }
 
   highestEpoch(): number {
@@ -160,6 +179,14 @@ export class ClusterMemory {
         return this.#commit(ask.manifest, ask.epoch);
       case "publish":
         this.views.set(`${ask.manifest.job}|${ask.manifest.day}`, ask.manifest.revision);
+        return { kind: "ok" };
+      case "rebuildViews":
+        for (const { job, day, revision, state } of this.manifests.values()) {
+          const key = `${job}|${day}`;
+          if (state === "committed" && revision > (this.views.get(key) ?? 0)) {
+            this.views.set(key, revision);
+          }
+        }
         return { kind: "ok" };
       case "dropStaging":
         this.droppedStaging.push(ask.run);

@@ -4,8 +4,17 @@
  * lost or doubled anywhere shows up as a name missing or doubled.
  */
 import { failure } from "../../shared/kernel/failure.ts";
+import { formatMapAccount } from "../../shared/kernel/map-account.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
-import type { AttemptOutcome, Delivery, ExchangeRoute, Work } from "../../shared/kernel/work.ts";
+import {
+  type AttemptOutcome,
+  type AttemptSuccess,
+  type Delivery,
+  type ExchangeRoute,
+  type MapWork,
+  mapKey,
+  type Work,
+} from "../../shared/kernel/work.ts";
 import type { ClusterMemory } from "./cluster-memory.ts";
 
 const counters = {
@@ -17,8 +26,16 @@ const counters = {
   peakMemoryBytes: 1,
 };
 
+/** Files that a map task stages beside its rows. */
+export type SideFiles = Pick<AttemptSuccess, "rejectsFile" | "lateFile">;
+
 /** Carries the work out at once and gives what the executor will report. */
-export function carryOut(memory: ClusterMemory, work: Work, delivery: Delivery): AttemptOutcome {
+export function carryOut(
+  memory: ClusterMemory,
+  work: Work,
+  delivery: Delivery,
+  sideFiles: SideFiles = {},
+): AttemptOutcome {
   if (work.kind === "check") {
     return { kind: "done", outputs: [], files: [], accounts: [], counters, checkValue: "0" };
   }
@@ -28,10 +45,11 @@ export function carryOut(memory: ClusterMemory, work: Work, delivery: Delivery):
   if (outputs.includes(undefined)) {
     return { kind: "failed", failure: failure("exchangeShort", "a stream is gone") };
   }
-  return {
+  const success: AttemptSuccess = {
     kind: "done",
     outputs: outputs.flatMap((output) => (output === undefined ? [] : [output])),
     files: [],
+    ...sideFiles,
     accounts: work.split.files.map((file) => ({
       file,
       contentSha256: "",
@@ -45,6 +63,27 @@ export function carryOut(memory: ClusterMemory, work: Work, delivery: Delivery):
     })),
     counters,
   };
+  leaveAccount(memory, work, delivery, success);
+  return success;
+}
+
+/** Last of all, in the first stream. */
+function leaveAccount(
+  memory: ClusterMemory,
+  work: MapWork,
+  { attemptId, outputs }: Delivery,
+  success: AttemptSuccess,
+): void {
+  const stream = outputs[0]?.streams[0];
+  if (stream === undefined) return;
+  const account = {
+    version: 1,
+    attemptId,
+    mapKey: mapKey(work),
+    split: work.split,
+    success,
+  } as const;
+  memory.accounts.set(attemptId, { stream, text: formatMapAccount(account) });
 }
 
 function write(

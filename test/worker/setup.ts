@@ -94,6 +94,7 @@ const silent: Log = {
 export const noExchange: ExchangeIo = {
   write: () => Promise.reject(new Error("no exchange here")),
   read: () => Promise.reject(new Error("no exchange here")),
+  account: () => Promise.reject(new Error("no exchange here")),
   close: () => Promise.resolve(),
 };
 

@@ -9,6 +9,7 @@ import { fileError, insideRoot } from "../../../shared/adapters/inputs.ts";
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { AttemptSuccess, Delivery, Work } from "../../../shared/kernel/work.ts";
+import { leaveAccount } from "./account.ts";
 import type { Attempt, WorkerContext } from "./attempt.ts";
 import { cachedDimensions, readablePaths } from "./dimensions.ts";
 import type { WorkResult } from "./result.ts";
@@ -53,7 +54,9 @@ export async function runWork(
         folder,
         cachedDimensions: cached,
       });
-      return await success(result, performance.now() - started);
+      const done = await success(result, performance.now() - started);
+      if (work.kind === "map") await leaveAccount(work, delivery, context, done);
+      return done;
     } finally {
       engine.close();
     }
