@@ -86,9 +86,10 @@ export function attached(turn: Turn, { connection, hello }: Of<"attached">): voi
   command(turn, executor, { kind: "welcome", coordinator: state.config.coordinator });
   settle(turn, executor, hello.runningAttempts);
   if (!isNew) return;
-  const { slots, host } = hello;
-  publish(turn, clusterWide, "executor.joined", { executor: executor.id, slots, host });
-  log(turn, "info", "executor joined", { executor: executor.id, slots });
+  const { slots, host, runningAttempts } = hello;
+  const adopted = runningAttempts.filter((attemptId) => isWanted(turn, attemptId)).length;
+  publish(turn, clusterWide, "executor.joined", { executor: executor.id, slots, host, adopted });
+  log(turn, "info", "executor joined", { executor: executor.id, slots, adopted });
 }
 
 /** Another process has this id and is connected. One that is lost, or whose stream closed, gives it up. */

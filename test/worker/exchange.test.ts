@@ -8,12 +8,14 @@ import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { type ExchangeIo, openExchange } from "../../shared/adapters/exchange.ts";
 import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
+import { parseMapAccount } from "../../shared/kernel/map-account.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
-import type {
-  AttemptSuccess,
-  DimensionInput,
-  ExchangeRoute,
-  Winner,
+import {
+  type AttemptSuccess,
+  type DimensionInput,
+  type ExchangeRoute,
+  mapKey,
+  type Winner,
 } from "../../shared/kernel/work.ts";
 import { type NatsFixture, startNats } from "../contract/nats-fixture.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
@@ -230,6 +232,48 @@ test("two exchange stages over split files equal one query over all of them", as
        FROM src LEFT JOIN apps USING (app) GROUP BY kind ORDER BY ALL`,
     ),
   );
+});
+
+test("a map task leaves an account of itself, with what it reported; a reduce task leaves none", async () => {
+  const x0 = await route(byUser);
+  const { files, apps } = writeInputs();
+  const work = mapWork(spec, files.slice(0, 2), scan, { exchanges: [byUser] });
+  const map = await stage(work, { outputs: [x0] });
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  const found = await Promise.all(x0.streams.map((stream) => admin.completions(stream)));
+  expect(found.map((one) => one?.complete)).toEqual([
+    [map.attemptId],
+    [map.attemptId],
+    [map.attemptId],
+  ]);
+  expect(found.map((one) => one?.accounts.length)).toEqual([1, 0, 0]);
+  const account = parseMapAccount(found[0]?.accounts[0] ?? "");
+  expect(account).toMatchObject({
+    attemptId: map.attemptId,
+    mapKey: mapKey(work),
+    split: work.split,
+  });
+  expect(account?.success).toEqual(map.done);
+  expect(map.done.rejectsFile).toBeDefined();
+  const x1 = await route(byApp);
+  const reduce = { ...reduceWork(users, [byUser, byApp], 0), dimensions: [apps] };
+  const winners = [winner(map.attemptId, map.done, "x0")];
+  await stage(reduce, { inputs: [{ ...x0, winners }], outputs: [x1] });
+  const [first] = await Promise.all(x1.streams.map((stream) => admin.completions(stream)));
+  expect(first).toMatchObject({ accounts: [] });
+});
+
+test("an account that can't be left is no failure: the output is as good without", async () => {
+  const x0 = await route(byUser);
+  const file = root.write("raw/none.csv", "\n\n");
+  const work = mapWork(spec, [file], scan, { exchanges: [byUser] });
+  const refusing = { ...exchange, account: () => Promise.reject(new Error("no answer")) };
+  const done = await runWork(
+    work,
+    delivery({ outputs: [x0] }),
+    context(root, { exchange: refusing }),
+  );
+  expect(done).toMatchObject({ kind: "done", outputs: [{ exchange: "x0" }] });
 });
 
 test("a map task of a split without rows takes part with nothing", async () => {
