@@ -35,6 +35,12 @@ export interface LocalClusterOptions {
   readonly logLevel?: string;
   /** Ends the start early: what was started is stopped again, and the start fails with `cancelled`. */
   readonly signal?: AbortSignal;
+  /** Variables for one process more, by its name (`coordinator-1`). */
+  readonly env?: (name: string) => Readonly<Record<string, string>>;
+  /** The NATS address that a process is given instead of the server's own: something of yours between the two. */
+  readonly natsVia?: (name: string, server: string) => string;
+  /** The address that a coordinator gives to others instead of the one where it listens. */
+  readonly grpcVia?: (name: string, listens: string) => string;
   /** Folder of the compiled programs; default: where this program was compiled to, else the project's dist. */
   readonly dist?: string;
 }
@@ -64,6 +70,8 @@ export interface LocalCluster {
   addExecutor(options?: { readonly slots?: number }): Promise<ExecutorHandle>;
   /** Starts nats-server again on the same port and files, after it was killed. Only for a server of ours. */
   restartNats(): Promise<void>;
+  /** Kills every process (SIGKILL), then starts all of them again under their names; ports of coordinators may change. */
+  restartAll(): Promise<void>;
   /** Signals one process and its descendants. */
   kill(pid: number, signal: NodeJS.Signals): void;
   /** Waits until a process has ended, with its descendants; false after `withinMs`. */
@@ -96,13 +104,15 @@ class Cluster implements LocalCluster {
   readonly #work: string;
   readonly #guard = new ProcessGuard();
   readonly #running: ManagedProcess[] = [];
-  #coordinators: CoordinatorHandle[] = [];
-  #executors: ExecutorHandle[] = [];
+  readonly #coordinators: CoordinatorHandle[] = [];
+  readonly #executors: ExecutorHandle[] = [];
   #natsPort = 0;
-  #started = { coordinators: 0, executors: 0 };
+  /** Names and slots as they were first started. */
+  readonly #ids: { coordinators: string[]; executors: { id: string; slots: number }[] };
 
   constructor(options: LocalClusterOptions) {
     this.#options = options;
+    this.#ids = { coordinators: [], executors: [] };
     this.#work = resolve(options.work);
     this.logs = join(this.#work, "logs");
     this.storageRoot = resolve(options.storageRoot ?? join(this.#work, "storage"));
@@ -142,33 +152,16 @@ class Cluster implements LocalCluster {
   }
 
   async addCoordinator(): Promise<CoordinatorHandle> {
-    const index = this.#started.coordinators++;
-    const id = `coordinator-${index + 1}`;
-    const { firstPort = 0 } = this.#options;
-    const port = firstPort === 0 ? 0 : firstPort + index;
-    const args = ["--listen", `127.0.0.1:${port}`];
-    const started = await this.#startRole("coordinator", id, args);
-    const ready = await started.ready(readyWithinMs, this.#options.signal);
-    const handle = { id, pid: started.pid, address: String(ready["address"]) };
-    this.#coordinators.push(handle);
-    return handle;
+    const id = `coordinator-${this.#ids.coordinators.length + 1}`;
+    this.#ids.coordinators.push(id);
+    return this.#startCoordinator(id);
   }
 
   async addExecutor(options: { readonly slots?: number } = {}): Promise<ExecutorHandle> {
-    const id = `executor-${++this.#started.executors}`;
-    const { memoryBytes = limits.workerMemoryBytesDefault, threads } = this.#options;
-    const args = [
-      ["--slots", String(options.slots ?? this.#options.slots)],
-      ["--memory", String(memoryBytes)],
-      ["--work-dir", join(this.#work, "tmp", id)],
-      threads === undefined ? [] : ["--threads", String(threads)],
-    ].flat();
-    makeFolder(join(this.#work, "tmp", id));
-    const started = await this.#startRole("executor", id, args);
-    await started.ready(readyWithinMs, this.#options.signal);
-    const handle = { id, pid: started.pid };
-    this.#executors.push(handle);
-    return handle;
+    const id = `executor-${this.#ids.executors.length + 1}`;
+    const slots = options.slots ?? this.#options.slots;
+    this.#ids.executors.push({ id, slots });
+    return this.#startExecutor(id, slots);
   }
 
   async restartNats(): Promise<void> {
@@ -186,6 +179,18 @@ class Cluster implements LocalCluster {
       }
       await new Promise((resume) => setTimeout(resume, 50));
     }
+  }
+
+  async restartAll(): Promise<void> {
+    const live = this.#running.filter((entry) => entry.exit() === undefined);
+    for (const entry of live) entry.signal("SIGKILL");
+    await Promise.all(live.map((entry) => entry.ended(limits.shutdownGraceMs)));
+    for (const { pid } of live) this.#guard.forget(pid);
+    if (this.#natsPort !== 0) await this.restartNats();
+    await settled([
+      ...this.#ids.coordinators.map((id) => this.#startCoordinator(id)),
+      ...this.#ids.executors.map(({ id, slots }) => this.#startExecutor(id, slots)),
+    ]);
   }
 
   kill(pid: number, signal: NodeJS.Signals): void {
@@ -221,11 +226,42 @@ class Cluster implements LocalCluster {
     this.#guard.forget(entry.pid);
   }
 
+  async #startCoordinator(id: string): Promise<CoordinatorHandle> {
+    const index = this.#ids.coordinators.indexOf(id);
+    const { firstPort = 0, grpcVia } = this.#options;
+    // Whoever stands between has to know the port before it is listened on.
+    const port = firstPort !== 0 ? firstPort + index : grpcVia === undefined ? 0 : await freePort();
+    const listen = `127.0.0.1:${port}`;
+    const advertise = grpcVia === undefined ? [] : ["--advertise", grpcVia(id, listen)];
+    const started = await this.#startRole("coordinator", id, ["--listen", listen, ...advertise]);
+    const ready = await started.ready(readyWithinMs, this.#options.signal);
+    const handle = { id, pid: started.pid, address: String(ready["address"]) };
+    this.#coordinators.push(handle);
+    return handle;
+  }
+
+  async #startExecutor(id: string, slots: number): Promise<ExecutorHandle> {
+    const { memoryBytes = limits.workerMemoryBytesDefault, threads } = this.#options;
+    const args = [
+      ["--slots", String(slots)],
+      ["--memory", String(memoryBytes)],
+      ["--work-dir", join(this.#work, "tmp", id)],
+      threads === undefined ? [] : ["--threads", String(threads)],
+    ].flat();
+    makeFolder(join(this.#work, "tmp", id));
+    const started = await this.#startRole("executor", id, args);
+    await started.ready(readyWithinMs, this.#options.signal);
+    const handle = { id, pid: started.pid };
+    this.#executors.push(handle);
+    return handle;
+  }
+
   #startRole(role: "coordinator" | "executor", id: string, args: readonly string[]) {
-    const { cluster = "daymill", logLevel = "info", dist } = this.#options;
+    const { cluster = "daymill", logLevel = "info", dist, natsVia } = this.#options;
+    const nats = natsVia === undefined ? this.natsUrl : natsVia(id, this.natsUrl);
     const program = dist === undefined ? rolePath(role) : join(dist, role, "main.js");
     const common = [
-      ["--nats", this.natsUrl],
+      ["--nats", nats],
       ["--root", this.storageRoot],
       ["--id", id],
       ["--cluster", cluster],
@@ -241,6 +277,7 @@ class Cluster implements LocalCluster {
       args,
       outFile: join(this.logs, `${name}.out`),
       logFile: join(this.logs, `${name}.log`),
+      ...(this.#options.env === undefined ? {} : { env: this.#options.env(name) }),
     });
     this.#guard.watch(started.pid);
     this.#running.push(started);

@@ -14,6 +14,8 @@ export interface LaunchOptions {
   readonly outFile: string;
   /** Standard error: its log. */
   readonly logFile: string;
+  /** Variables on top of our own without Daymill's. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ManagedProcess {
@@ -45,7 +47,7 @@ export async function launch(options: LaunchOptions): Promise<ManagedProcess> {
   const child = spawn(options.command, [...options.args], {
     detached: true,
     stdio: ["ignore", out, log],
-    env: environment(),
+    env: { ...environment(), ...options.env },
   });
   closeSync(out);
   closeSync(log);

@@ -13,6 +13,7 @@ import {
   systemClock,
 } from "../shared/adapters/system.ts";
 import { fail, fromUnknown } from "../shared/kernel/failure.ts";
+import { parseStopWish } from "./shell/chaos-points.ts";
 import { startCoordinator } from "./shell/coordinator.ts";
 
 const table = {
@@ -79,9 +80,11 @@ async function main(): Promise<void> {
     const text = `--listen ${options.listen} is every address: say with --advertise which one`;
     throw fail("badRequest", `${text} others reach this coordinator at`);
   }
+  const stopWish = parseStopWish(process.env["DAYMILL_CHAOS_STOP"]);
   const log = createLog(options.log, { role: "coordinator", coordinator: options.id });
   const running = await startCoordinator({
     ...options,
+    stopWish,
     log,
     clock: systemClock,
     crashed: () => exitProcess(70),

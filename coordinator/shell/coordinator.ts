@@ -22,6 +22,7 @@ import type { Effect, Message, RoleName } from "../core/protocol.ts";
 import { type CoordinatorConfig, type CoordinatorState, initialState } from "../core/state.ts";
 import { step } from "../core/step.ts";
 import { Calls } from "./calls.ts";
+import { type ChaosPoints, chaosPoints, type StopWish } from "./chaos-points.ts";
 import { coordinatorServiceOf } from "./grpc-coordinator.ts";
 import { ExecutorHub } from "./grpc-hub.ts";
 import { type CoordinatorPorts, createInterpreter } from "./interpreter.ts";
@@ -41,6 +42,8 @@ export interface CoordinatorOptions {
   readonly advertise: string | undefined;
   /** Copies of journal and registry. */
   readonly replicas: number;
+  /** For trials only: where this process stops itself. */
+  readonly stopWish?: StopWish | undefined;
   readonly log: Log;
   readonly clock: Clock;
   /** The core contradicted itself: the process must end, the journal brings its state back. */
@@ -57,16 +60,18 @@ export interface RunningCoordinator {
 /** Starts one. Errors: `unavailable` (NATS, address in use), `storageFailed`, `versionMismatch`, `conflict`. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
   const { log } = options;
-  const opened = await openPorts(options);
+  const stops = chaosPoints(options.stopWish, log);
+  const opened = await openPorts(options, stops);
   const { ports, link, binder } = opened;
   const mailbox = new Mailbox();
   const calls = new Calls((message) => mailbox.post(message));
   const changes = new RunChanges();
-  const hub = new ExecutorHub({
+  const executors = new ExecutorHub({
     post: (message) => mailbox.post(message),
     postSurely: (message) => mailbox.postSurely(message),
     log,
   });
+  const hub = stops.hub(executors);
   const about = {
     version: projectVersion(),
     natsVersion: () => link.serverVersion(),
@@ -76,7 +81,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   };
   const { store, inputs, planJob } = ports;
   const service = coordinatorServiceOf({ calls, changes, store, inputs, planJob, about });
-  const services = [service, hub.service()];
+  const services = [service, executors.service()];
   const server = await createServer({ services, address: options.listen, log });
   const config: CoordinatorConfig = {
     coordinator: options.id,
@@ -121,18 +126,18 @@ interface OpenedPorts {
 }
 
 /** Storage first: it fails fast, while NATS may have to be waited for. */
-async function openPorts(options: CoordinatorOptions): Promise<OpenedPorts> {
+async function openPorts(options: CoordinatorOptions, stops: ChaosPoints): Promise<OpenedPorts> {
   const { id, cluster, root, replicas, log } = options;
-  const store = await openStore(root);
+  const store = await openStore(root, stops.storeCalls());
   const link = await connectNats({ servers: options.nats, name: `coordinator ${id}`, log });
   try {
     const ports = {
       store,
       inputs: openInputs(root),
       registry: await patiently(() => openRegistry(link, { cluster, replicas })),
-      journal: await patiently(() => openJournal(link, { cluster, replicas })),
+      journal: stops.journal(await patiently(() => openJournal(link, { cluster, replicas }))),
       // Exchange data can always be made again: it is not worth copies.
-      exchange: await openExchangeAdmin(link, { replicas: 1 }),
+      exchange: stops.exchange(await openExchangeAdmin(link, { replicas: 1 })),
     };
     const binder = await openBinder();
     const planJob = (job: JobSpec) => planWithBinder(job, binder);

@@ -1,0 +1,15 @@
+/**
+ * All scenarios, in the order in which `all` runs them.
+ */
+import type { Scenario } from "./scenario.ts";
+import { killScenarios } from "./scenarios-kill.ts";
+import { natsScenarios } from "./scenarios-nats.ts";
+import { pauseScenarios } from "./scenarios-pause.ts";
+import { workScenarios } from "./scenarios-work.ts";
+
+export const scenarios: readonly Scenario[] = [
+  ...killScenarios,
+  ...pauseScenarios,
+  ...natsScenarios,
+  ...workScenarios,
+];

@@ -1,0 +1,235 @@
+/**
+ * NATS dies, comes back, or comes back with nothing; lines to it and to the leader are cut, held and slowed.
+ */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Draw } from "./draw.ts";
+import { pause } from "./journal-watch.ts";
+import { midMap, midReduce } from "./positions.ts";
+import type { LineState, TcpProxy } from "./proxy.ts";
+import { insist, isProgress, movesUnderNewLeader, type Scenario } from "./scenario.ts";
+import type { World } from "./world.ts";
+
+/** Somewhere in the middle of a run. */
+export function anywhere(draw: Draw) {
+  return draw.pick([midMap(draw.between(2, 8), 12), midReduce(draw.between(1, 4))]);
+}
+
+export async function killNats(world: World): Promise<void> {
+  const nats = world.cluster.processes().find(({ name }) => name === "nats-server");
+  insist(nats !== undefined, "nats-server does not run");
+  await world.kill(nats?.pid ?? 0);
+}
+
+const restart: Scenario = {
+  name: "restart-nats",
+  proves: "work pauses while nats-server is away and goes on where it was",
+  plan: (draw) => {
+    const awayMs = draw.between(200, 2_500);
+    return {
+      faults: [
+        {
+          ...anywhere(draw),
+          what: `kill -9 of nats-server, back after ${awayMs} ms`,
+          inject: async (world) => {
+            await killNats(world);
+            await pause(awayMs);
+            await world.cluster.restartNats();
+            return undefined;
+          },
+        },
+      ],
+    };
+  },
+};
+
+/** Everything that NATS knew is gone: journal, registry, exchange. */
+export async function wipeNats(world: World): Promise<void> {
+  await killNats(world);
+  await world.watch.refresh();
+  await rm(join(world.work, "nats", "jetstream"), { recursive: true });
+  world.watch.expectNewJournal();
+  await world.cluster.restartNats();
+}
+
+const wipe: Scenario = {
+  name: "wipe-nats",
+  proves: "NATS loses all it had: the promised run is found on storage and starts again",
+  plan: (draw) => ({
+    faults: [
+      {
+        ...anywhere(draw),
+        // The journal that would say so is gone with it.
+        missed: () => false,
+        what: "kill -9 of nats-server, its files removed, start",
+        inject: async (world) => {
+          await wipeNats(world);
+          return undefined;
+        },
+        recovered: (seen) => isProgress(seen),
+      },
+    ],
+  }),
+};
+
+/** The lines are like this until `over`, then good again. */
+export async function disturb(
+  lines: readonly TcpProxy[],
+  state: LineState,
+  over: () => Promise<void>,
+): Promise<void> {
+  for (const line of lines) line.set(state);
+  try {
+    await over();
+  } finally {
+    for (const line of lines) line.set({});
+  }
+}
+
+const cutLeader: Scenario = {
+  name: "cut-nats-from-leader",
+  proves:
+    "a leader that cannot reach NATS steps down by itself; another one leads; it becomes a standby",
+  plan: (draw) => {
+    let cut = "";
+    return {
+      shape: { natsProxies: ["coordinator"] },
+      faults: [
+        {
+          ...anywhere(draw),
+          what: "NATS cut off from the leader until another one leads",
+          inject: async (world, mark) => {
+            const { id } = world.leader();
+            cut = id;
+            await disturb(world.lines(`nats ${id}`), { cut: true }, () =>
+              world.wait("another leader", (view) => view.epoch > mark.epoch),
+            );
+            return id;
+          },
+          missed: () => false,
+          recovered: movesUnderNewLeader,
+        },
+      ],
+      after: (world) => becomesStandby(world, cut),
+    };
+  },
+};
+
+async function becomesStandby(world: World, id: string): Promise<void> {
+  const address = world.cluster.coordinators.find((one) => one.id === id)?.address ?? "";
+  await world.waitFor(`${id} to be a standby`, async () => {
+    return (await world.ask((client) => client.status(address))).role === "standby";
+  });
+}
+
+const hold: Scenario = {
+  name: "hold-nats",
+  proves:
+    "nothing comes through between coordinators and NATS, without an error: they go on afterwards",
+  plan: (draw) => {
+    const heldMs = draw.between(4_000, 8_000);
+    return {
+      shape: { natsProxies: ["coordinator"] },
+      faults: [
+        {
+          ...anywhere(draw),
+          what: `lines of all coordinators to NATS held for ${heldMs} ms`,
+          inject: async (world) => {
+            await disturb(world.lines("nats coordinator"), { hold: true }, () => pause(heldMs));
+            return undefined;
+          },
+          missed: () => false,
+        },
+      ],
+    };
+  },
+};
+
+const cutExecutor: Scenario = {
+  name: "cut-nats-from-executor",
+  proves: "an executor that loses NATS for a while publishes on when it is back, each row once",
+  plan: (draw) => {
+    const cutMs = draw.between(1_000, 6_000);
+    const victim = `executor-${draw.between(1, 2)}`;
+    return {
+      shape: { natsProxies: ["executor"] },
+      faults: [
+        {
+          ...anywhere(draw),
+          what: `NATS cut off from ${victim} for ${cutMs} ms`,
+          inject: async (world) => {
+            await disturb(world.lines(`nats ${victim}`), { cut: true }, () => pause(cutMs));
+            return undefined;
+          },
+          missed: () => false,
+        },
+      ],
+    };
+  },
+};
+
+const slow: Scenario = {
+  name: "slow-nats",
+  proves: "a slow line between executors and NATS costs time and nothing else",
+  plan: (draw) => {
+    const delayMs = draw.between(5, 40);
+    const bytesPerSecond = draw.between(300, 900) * 1_000;
+    let passed = 0;
+    return {
+      shape: { natsProxies: ["executor"] },
+      faults: [
+        {
+          ...midMap(draw.between(1, 4), 12),
+          what: `lines of all executors to NATS slowed to ${bytesPerSecond} bytes/s, ${delayMs} ms late`,
+          inject: async (world) => {
+            const lines = world.lines("nats executor");
+            for (const line of lines) line.set({ delayMs, bytesPerSecond });
+            passed = lines.reduce((sum, line) => sum + line.passed, 0);
+            return undefined;
+          },
+        },
+      ],
+      after: async (world) => {
+        const lines = world.lines("nats executor");
+        const now = lines.reduce((sum, line) => sum + line.passed, 0);
+        insist(now > passed + 100_000, `only ${now - passed} bytes took the slow lines`);
+        for (const line of lines) line.set({});
+      },
+    };
+  },
+};
+
+const cutGrpc: Scenario = {
+  name: "cut-grpc",
+  proves: "executors that cannot reach the leader are lost, come back and are taken back",
+  plan: (draw) => {
+    const cutMs = draw.between(2_000, 8_000);
+    return {
+      shape: { grpcProxies: true },
+      faults: [
+        {
+          ...anywhere(draw),
+          what: `gRPC of all coordinators cut off from executors for ${cutMs} ms`,
+          inject: async (world) => {
+            const lines = world.lines("grpc");
+            const flowing = lines.reduce((sum, line) => sum + line.connections, 0);
+            insist(flowing > 0, "no executor came through the proxies");
+            await disturb(lines, { cut: true }, () => pause(cutMs));
+            return `${flowing} connections`;
+          },
+          missed: () => false,
+        },
+      ],
+    };
+  },
+};
+
+export const natsScenarios: readonly Scenario[] = [
+  restart,
+  wipe,
+  cutLeader,
+  hold,
+  cutExecutor,
+  slow,
+  cutGrpc,
+];

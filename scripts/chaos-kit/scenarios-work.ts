@@ -1,0 +1,334 @@
+/**
+ * What goes wrong in the work itself: a worker that hangs, a file that kills workers, a file that is broken, a full
+ * disk, files that come late or twice.
+ */
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { JournalView } from "./journal-watch.ts";
+import { pause } from "./journal-watch.ts";
+import { midMap, runningOn } from "./positions.ts";
+import { childrenOf } from "./processes.ts";
+import { type Fault, insist, isProgress, type Scenario } from "./scenario.ts";
+import { day, type World } from "./world.ts";
+
+const hangWorker: Scenario = {
+  name: "hang-worker",
+  proves: "a worker that hangs in the middle of its task does not hold up the day",
+  plan: (draw) => {
+    const victim = `executor-${draw.between(1, 2)}`;
+    const nth = draw.between(2, 4);
+    let hung: { readonly attempt: string; readonly task: string; readonly pid: number } | undefined;
+    return {
+      faults: [
+        {
+          when: `while ${victim} runs its map task ${nth}`,
+          due: (view) => started(view, victim) >= nth && runningOn(view, victim).length > 0,
+          what: "a worker stops moving (SIGSTOP)",
+          inject: async (world) => {
+            const [attempt = ""] = runningOn(world.view, victim);
+            const [pid = 0] = childrenOf(world.executor(victim).pid);
+            process.kill(pid, "SIGSTOP");
+            await world.watch.refresh();
+            hung = { attempt, task: taskOf(world.view, attempt), pid };
+            return `process ${pid} of ${victim}`;
+          },
+          missed: (view) => !runningOn(view, victim).includes(hung?.attempt ?? ""),
+          recovered: (seen) =>
+            seen.fact.kind === "attemptDone" && placeText(seen.about) === hung?.task,
+        },
+      ],
+      withinMs: 90_000,
+    };
+  },
+};
+
+function started(view: JournalView, executor: string): number {
+  return view.seen.filter(({ fact }) => {
+    return fact.kind === "attemptStarted" && fact.executor === executor;
+  }).length;
+}
+
+function taskOf(view: JournalView, attemptId: string): string {
+  return placeText(view.durable.attempts.get(attemptId));
+}
+
+function placeText(place: { run: string; stage: number; task: number } | undefined): string {
+  return place === undefined ? "" : `${place.run} ${place.stage} ${place.task}`;
+}
+
+const poisonGzip: Scenario = {
+  name: "poison-gzip",
+  proves:
+    "a gzip file that is cut in the middle fails the run by name; made whole, the day is done",
+  plan: (draw) => {
+    const nth = draw.between(0, 11);
+    let file = "";
+    let whole = Buffer.alloc(0);
+    const path = (world: World) => join(world.root, file);
+    return {
+      shape: { gzip: true },
+      before: async (world) => {
+        file = rawFiles(world)[nth] ?? "";
+        whole = readFileSync(path(world));
+        truncateSync(path(world), Math.floor(whole.length / 2));
+      },
+      faults: [
+        {
+          when: "from the beginning",
+          due: () => true,
+          mayComeAfterTheEnd: true,
+          what: "a gzip file cut in the middle",
+          inject: async () => file,
+          recovered: (seen) => seen.fact.kind === "runEnded",
+        },
+      ],
+      ends: "failed",
+      after: async (world, run) => {
+        const why = world.run(run)?.ended?.failure;
+        insist(
+          why?.message.includes(file) ?? false,
+          `the failure does not name ${file}: ${why?.message}`,
+        );
+        nothingVisible(world);
+        writeFileSync(path(world), whole);
+        await world.runEnds(await world.submit(), "committed");
+      },
+    };
+  },
+};
+
+function nothingVisible(world: World): void {
+  const shown = join(world.root, "current", world.jobName, day);
+  insist(!existsSync(shown), `${shown} shows something of a failed run`);
+}
+
+/** Names of the day's files before any run, in path order. */
+function rawFiles(world: World): readonly string[] {
+  const gateways = world.shape.files / 4;
+  const suffix = world.shape.gzip ? "csv.gz" : "csv";
+  const times = ["0000", "0600", "1200", "1800"];
+  return Array.from({ length: gateways }, (_, index) =>
+    times.map((time) => `raw/ipdr/day=${day}/gw=${index + 1}/${day}T${time}.${suffix}`),
+  ).flat();
+}
+
+const poisonCrash: Scenario = {
+  name: "poison-crash",
+  proves:
+    "a file at which every worker dies fails the run by name after a bounded number of attempts",
+  plan: (draw) => {
+    const nth = draw.between(0, 3);
+    const name = (world: World) => rawFiles(world)[nth] ?? "";
+    const killed = new Set<string>();
+    return {
+      // One gateway: files that take long enough to be caught reading.
+      shape: { files: 4 },
+      faults: [
+        {
+          when: "at every attempt with one file",
+          due: (view, world) => victimOf(view, world, name(world)) !== undefined,
+          what: "kill -9 of each worker that reads it",
+          inject: async (world) => {
+            const isOver = () => [...world.view.durable.runs.values()].every((run) => run.ended);
+            await world.wait("the run to give up the file", (view) => {
+              killReader(view, world, name(world), killed);
+              return isOver();
+            });
+            return `${killed.size} kills, ${name(world)}`;
+          },
+          recovered: (seen) => seen.fact.kind === "runEnded",
+        },
+      ],
+      ends: "failed",
+      after: async (world, run) => {
+        const why = world.run(run)?.ended?.failure;
+        const file = name(world);
+        insist(why?.code === "workerLost", `the run failed with ${why?.code}: ${why?.message}`);
+        insist(
+          why?.message.includes(file) ?? false,
+          `the failure does not name ${file}: ${why?.message}`,
+        );
+        insist(killed.size === 4, `${killed.size} workers were killed, 4 attempts were to be made`);
+        nothingVisible(world);
+        await world.runEnds(await world.submit(), "committed");
+      },
+    };
+  },
+};
+
+/** Worker process of the attempt that reads the file now. */
+function victimOf(view: JournalView, world: World, file: string) {
+  for (const [id, attempt] of view.durable.attempts) {
+    if (attempt.state !== "running") continue;
+    const stage = view.durable.runs.get(attempt.run)?.stages[attempt.stage];
+    if (stage?.splits[attempt.task]?.files[0]?.path !== file) continue;
+    const [pid] = childrenOf(world.executor(attempt.executor).pid);
+    if (pid !== undefined) return { id, pid };
+  }
+  return undefined;
+}
+
+/** Kills the worker that reads the file now, once for each attempt. */
+function killReader(view: JournalView, world: World, file: string, killed: Set<string>): void {
+  const victim = victimOf(view, world, file);
+  if (victim === undefined || killed.has(victim.id)) return;
+  killed.add(victim.id);
+  process.kill(victim.pid, "SIGKILL");
+}
+
+const fullDisk: Scenario = {
+  name: "full-disk",
+  proves:
+    "while storage is full nothing is half-visible and the error says so; with space the day commits",
+  plan: (draw) => {
+    const fullMs = draw.between(3_000, 8_000);
+    return {
+      shape: { storageBytes: 96 * 1024 * 1024 },
+      faults: [
+        {
+          ...midMap(draw.between(1, 8), 12),
+          what: `storage filled to the last byte, for ${fullMs} ms after the first error`,
+          inject: fillUntilTold(fullMs),
+          missed: () => false,
+          recovered: (seen) =>
+            seen.fact.kind === "attemptDone" || seen.fact.kind === "runCommitted",
+        },
+      ],
+    };
+  },
+};
+
+function fillUntilTold(fullMs: number): Fault["inject"] {
+  return async (world) => {
+    const bytes = world.disk.fill();
+    const isFull = (view: JournalView) =>
+      view.seen.some(({ fact }) => {
+        return fact.kind === "attemptFailed" && fact.failure.code === "storageFull";
+      });
+    try {
+      await world.wait("an attempt that finds the disk full", isFull);
+      await pause(fullMs);
+      const ended = [...world.view.durable.runs.values()].some((run) => run.ended !== undefined);
+      insist(!ended, "the run ended while the disk was full");
+      nothingVisible(world);
+    } finally {
+      world.disk.empty();
+    }
+    return `${bytes} bytes of ballast`;
+  };
+}
+
+const lateFile: Scenario = {
+  name: "late-file",
+  proves: "a file that comes after the commit costs its own map work and the reduces",
+  plan: (draw) => {
+    const nth = draw.between(0, 11);
+    const file = (world: World) => rawFiles(world)[nth] ?? "";
+    return {
+      before: async (world) => {
+        const path = join(world.root, file(world));
+        renameSync(path, `${path}.held`);
+      },
+      faults: [
+        {
+          when: "after the commit",
+          due: (view) => view.seen.some(({ fact }) => fact.kind === "runCommitted"),
+          mayComeAfterTheEnd: true,
+          what: "a late file",
+          inject: async (world) => {
+            const path = join(world.root, file(world));
+            renameSync(`${path}.held`, path);
+            return file(world);
+          },
+        },
+      ],
+      after: (world) => rerunReads(world, 1, 12),
+    };
+  },
+};
+
+const sentTwice: Scenario = {
+  name: "file-sent-twice",
+  proves: "a file that is delivered a second time, byte by byte the same, changes no result",
+  plan: (draw) => {
+    const nth = draw.between(0, 11);
+    return {
+      faults: [
+        {
+          when: "after the commit",
+          due: (view) => view.seen.some(({ fact }) => fact.kind === "runCommitted"),
+          mayComeAfterTheEnd: true,
+          what: "a second delivery of a file",
+          inject: async (world) => {
+            const file = rawFiles(world)[nth] ?? "";
+            const path = join(world.root, file);
+            copyFileSync(path, `${path}.part`);
+            renameSync(`${path}.part`, path);
+            return file;
+          },
+        },
+      ],
+      after: (world) => rerunReads(world, 1, 12),
+    };
+  },
+};
+
+/** A rerun maps so many files; the outputs of all others are taken as they are. */
+async function rerunReads(world: World, mapped: number, files: number): Promise<void> {
+  const run = await world.runEnds(await world.submit({ rerun: true }), "committed");
+  const scan = run.ended?.stages.find(({ label }) => label.startsWith("scan"));
+  const got = `${scan?.tasks} map tasks, ${scan?.reused} of them re-used`;
+  insist(scan?.tasks === files && scan.reused === files - mapped, `the rerun had ${got}`);
+}
+
+const submitTwice: Scenario = {
+  name: "request-sent-twice",
+  proves: "the same request, sent again before and after a change of leader, is the same run",
+  plan: (draw) => {
+    const requestId = `chaos-${draw.between(1, 1_000_000)}`;
+    let before = "";
+    return {
+      before: async (world) => {
+        before = await world.submit({ requestId });
+      },
+      faults: [
+        {
+          ...midMap(draw.between(1, 6), 12),
+          what: "the request again, a kill -9 of the leader, the request again",
+          inject: async (world, mark) => {
+            const again = await world.submit({ requestId });
+            insist(again === before, `${requestId} gave ${before}, then ${again}`);
+            await world.kill(world.leader().pid);
+            await world.wait("another leader", (view) => view.epoch > mark.epoch);
+            const late = await world.submit({ requestId });
+            insist(late === before, `${requestId} gave ${before}, under the next leader ${late}`);
+            return requestId;
+          },
+          missed: () => false,
+          recovered: (seen, mark) => seen.epoch > mark.epoch && isProgress(seen),
+        },
+      ],
+      after: async (world) => {
+        const { size } = world.view.durable.runs;
+        insist(size === 1, `${size} runs came of one request`);
+      },
+    };
+  },
+};
+
+export const workScenarios: readonly Scenario[] = [
+  hangWorker,
+  poisonGzip,
+  poisonCrash,
+  fullDisk,
+  lateFile,
+  sentTwice,
+  submitTwice,
+];
