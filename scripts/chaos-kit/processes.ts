@@ -18,12 +18,21 @@ export function childrenOf(parent: number): readonly number[] {
   return pids().filter((pid) => stat(pid)?.[1] === String(parent) && stateOf(pid) !== "Z");
 }
 
+/** Has the process this file open? */
+export function hasOpen(pid: number, path: string): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => link(`/proc/${pid}/fd/${fd}`) === path);
+  } catch {
+    return false;
+  }
+}
+
 /** Processes other than this one that were started with the folder on their command line, or work in it. */
 export function processesIn(folder: string): readonly { pid: number; command: string }[] {
   return pids().flatMap((pid) => {
     if (pid === process.pid || stateOf(pid) === "Z") return [];
     const command = text(`/proc/${pid}/cmdline`)?.replaceAll("\0", " ").trim() ?? "";
-    const isThere = command.includes(folder) || workingFolder(pid).startsWith(folder);
+    const isThere = command.includes(folder) || link(`/proc/${pid}/cwd`).startsWith(folder);
     return isThere ? [{ pid, command }] : [];
   });
 }
@@ -34,9 +43,9 @@ function stat(pid: number): readonly string[] | undefined {
   return line?.slice(line.lastIndexOf(")") + 2).split(" ");
 }
 
-function workingFolder(pid: number): string {
+function link(path: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`);
+    return readlinkSync(path);
   } catch {
     return "";
   }

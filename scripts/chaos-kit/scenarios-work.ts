@@ -13,8 +13,8 @@ import {
 import { join } from "node:path";
 import type { JournalView } from "./journal-watch.ts";
 import { pause } from "./journal-watch.ts";
-import { midMap, runningOn } from "./positions.ts";
-import { childrenOf } from "./processes.ts";
+import { hasSeen, midMap, runningOn } from "./positions.ts";
+import { childrenOf, hasOpen } from "./processes.ts";
 import { type Fault, insist, isProgress, type Scenario } from "./scenario.ts";
 import { day, type World } from "./world.ts";
 
@@ -133,7 +133,7 @@ const poisonCrash: Scenario = {
       faults: [
         {
           when: "at every attempt with one file",
-          due: (view, world) => victimOf(view, world, name(world)) !== undefined,
+          due: (view) => hasSeen(view, "attemptStarted"),
           what: "kill -9 of each worker that reads it",
           inject: async (world) => {
             const isOver = () => [...world.view.durable.runs.values()].every((run) => run.ended);
@@ -163,24 +163,19 @@ const poisonCrash: Scenario = {
   },
 };
 
-/** Worker process of the attempt that reads the file now. */
-function victimOf(view: JournalView, world: World, file: string) {
-  for (const [id, attempt] of view.durable.attempts) {
-    if (attempt.state !== "running") continue;
-    const stage = view.durable.runs.get(attempt.run)?.stages[attempt.stage];
-    if (stage?.splits[attempt.task]?.files[0]?.path !== file) continue;
-    const [pid] = childrenOf(world.executor(attempt.executor).pid);
-    if (pid !== undefined) return { id, pid };
-  }
-  return undefined;
-}
-
-/** Kills the worker that reads the file now, once for each attempt. */
+/** Kills a worker that has the file open, once for each attempt. A worker that is only starting has not read it. */
 function killReader(view: JournalView, world: World, file: string, killed: Set<string>): void {
-  const victim = victimOf(view, world, file);
-  if (victim === undefined || killed.has(victim.id)) return;
-  killed.add(victim.id);
-  process.kill(victim.pid, "SIGKILL");
+  const path = join(world.root, file);
+  for (const [id, attempt] of view.durable.attempts) {
+    const stage = view.durable.runs.get(attempt.run)?.stages[attempt.stage];
+    if (attempt.state !== "running" || killed.has(id)) continue;
+    if (stage?.splits[attempt.task]?.files[0]?.path !== file) continue;
+    const { pid } = world.executor(attempt.executor);
+    const reader = childrenOf(pid).find((worker) => hasOpen(worker, path));
+    if (reader === undefined) continue;
+    killed.add(id);
+    process.kill(reader, "SIGKILL");
+  }
 }
 
 const fullDisk: Scenario = {
