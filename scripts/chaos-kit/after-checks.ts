@@ -83,8 +83,7 @@ async function orphans(world: World, admin: ExchangeAdmin): Promise<readonly str
       if (!live.has(stream)) problems.push(`stream ${stream} belongs to no run and no kept output`);
       continue;
     }
-    for (const text of await admin.completions(stream)) {
-      const { attemptId } = JSON.parse(text) as { readonly attemptId: string };
+    for (const attemptId of (await admin.completions(stream))?.complete ?? []) {
       if (!kept.has(attemptId)) problems.push(`${stream} holds rows of loser ${attemptId}`);
     }
   }
