@@ -13,13 +13,26 @@ const background = { kind: "background" } as const;
 /** For attempts that are known to have ended. */
 export function purgeNow(turn: Turn, run: Run, stage: number, attempts: readonly string[]): void {
   const streams = streamsOf(run, stage);
-  if (streams.length === 0 || attempts.length === 0) return;
-  ask(turn, { kind: "purgeStreams", streams, attempts }, background);
+  const losing = withoutWinners(turn, attempts);
+  if (streams.length === 0 || losing.length === 0) return;
+  ask(turn, { kind: "purgeStreams", streams, attempts: losing }, background);
 }
 
 /** For attempts that were told to stop, or that are silent: they may still be writing. */
 export function purgeSoon(turn: Turn, run: Run, stage: number, attempts: readonly string[]): void {
-  soon(turn, streamsOf(run, stage), attempts);
+  soon(turn, streamsOf(run, stage), withoutWinners(turn, attempts));
+}
+
+/** An attempt that was given up may have been found again in the exchange, and stand for its task after all. */
+function withoutWinners(turn: Turn, attempts: readonly string[]): readonly string[] {
+  const { durable } = turn.state;
+  return attempts.filter((id) => {
+    const attempt = durable.attempts.get(id);
+    const stage = durable.runs.get(attempt?.run ?? "")?.stages[attempt?.stage ?? -1];
+    const kept = durable.kept.get(stage?.scope ?? "")?.outputs.get(attempt?.mapKey ?? "");
+    const result = stage?.tasks[attempt?.task ?? -1]?.result;
+    return result?.attemptId !== id && kept?.attemptId !== id;
+  });
 }
 
 function soon(turn: Turn, streams: readonly string[], attempts: readonly string[]): void {

@@ -179,12 +179,13 @@ describe("side files of a found output", () => {
 
 describe("a journal that lost a part", () => {
   /** The record that says that the first scans are done is missing in the middle. */
-  function withGap(): Bench {
+  function withGap(): { next: Bench; done: readonly SentTask[] } {
     const old = new Bench().lead();
     old.attach(1);
     old.submit();
     const from = old.memory.journalLast;
-    for (const task of old.takeTasks()) old.finish(task);
+    const done = old.takeTasks();
+    for (const task of done) old.finish(task);
     const to = old.memory.journalLast;
     old.submit("usage", { requestId: "one more fact" });
     old.memory.journal = old.memory.journal.filter(
@@ -192,16 +193,33 @@ describe("a journal that lost a part", () => {
     );
     const next = new Bench(old.memory, "c2");
     next.at = old.at;
-    return next.lead();
+    return { next: next.lead(), done };
   }
 
   test("is completed from the exchange: the run goes on with the scans that were done", () => {
-    const next = withGap();
+    const { next } = withGap();
     // The dead leader's executor never comes back; its attempts are given up in time.
     next.pass(limits.executorLostMs + 1_000);
     next.attach(2);
     expect(mapFiles(next)).toEqual(["part-2.csv", "part-3.csv"]);
     expect(committed(next)).toEqual(whole);
+  });
+
+  test("does not have the rows of an attempt removed that was given up and found again", () => {
+    const { next, done } = withGap();
+    next.pass(limits.executorLostMs + 1_000);
+    next.attach(2);
+    for (const task of next.takeTasks()) next.finish(task);
+    expect(next.run().stages[0]).toMatchObject({ done: 4, reused: 2 });
+    expect(next.takeTasks().map(({ work }) => work.kind)).toEqual(["reduce", "reduce"]);
+    next.pass(limits.purgeAfterMs + 1_000, [2]);
+    // Its executor was only slow to come back, and reports it once more.
+    next.attach(1, { runningAttempts: done.map(({ attemptId }) => attemptId) });
+    for (const one of done) next.finish({ ...one, connection: 1 });
+    next.pass(limits.purgeAfterMs + 1_000, [1, 2]);
+    for (const attempts of next.memory.streams.values()) {
+      for (const { attemptId } of done) expect([...attempts.keys()]).toContain(attemptId);
+    }
   });
 
   test("under a leader that saw it go back, and leads again", () => {
