@@ -29,6 +29,7 @@ export class Backlog {
   #ranAgain = 0;
   #isOver = false;
   #lanes: Promise<void>[] = [];
+  #failure: unknown;
 
   /** `makeDay` puts the input of the n-th day in place, and names it. */
   constructor(client: DaymillClient, bundle: JobBundle, makeDay: (index: number) => string) {
@@ -39,8 +40,16 @@ export class Backlog {
 
   start(): void {
     this.#lanes = Array.from({ length: liveDays }, () => this.#lane());
-    // Met by `finish`; until then nobody listens.
-    for (const lane of this.#lanes) lane.catch(() => undefined);
+    for (const lane of this.#lanes) {
+      lane.catch((error: unknown) => {
+        this.#failure ??= error;
+      });
+    }
+  }
+
+  /** Throws when a day has failed, or the client has given up. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** No further day; gives the sums when the last one is committed. A day that failed is an error. */

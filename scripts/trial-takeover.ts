@@ -82,9 +82,11 @@ async function killLeader(
   cluster: LocalCluster,
   client: Connected,
   joined: Joined[],
+  check: () => void,
 ): Promise<Takeover> {
   let busy = 0;
   await until("every slot is busy", 60_000, async () => {
+    check();
     busy = await busySlots(client);
     return busy === executors * slots;
   });
@@ -144,7 +146,9 @@ async function trial(cluster: LocalCluster, kills: number, rows: number): Promis
     await generate({ root: cluster.storageRoot, day: firstDay, rows, gateways: 4 });
     backlog.start();
     for (let kill = 1; kill <= kills; kill++) {
-      const takeover = await killLeader(kill, cluster, client, events.joined);
+      const takeover = await killLeader(kill, cluster, client, events.joined, () =>
+        backlog.check(),
+      );
       takeovers.push(takeover);
       process.stdout.write(`${JSON.stringify(takeover)}\n`);
       // Work of this leadership, so that the next one has something to go on with.

@@ -20,7 +20,7 @@ export function purgeNow(turn: Turn, run: Run, stage: number, attempts: readonly
 
 /** For attempts that were told to stop, or that are silent: they may still be writing. */
 export function purgeSoon(turn: Turn, run: Run, stage: number, attempts: readonly string[]): void {
-  soon(turn, streamsOf(run, stage), withoutWinners(turn, attempts));
+  purgeFrom(turn, streamsOf(run, stage), withoutWinners(turn, attempts));
 }
 
 /** An attempt that was given up may have been found again in the exchange, and stand for its task after all. */
@@ -35,7 +35,12 @@ function withoutWinners(turn: Turn, attempts: readonly string[]): readonly strin
   });
 }
 
-function soon(turn: Turn, streams: readonly string[], attempts: readonly string[]): void {
+/** For attempts that no run knows; whoever wrote them may not know yet that nobody wants them. */
+export function purgeFrom(
+  turn: Turn,
+  streams: readonly string[],
+  attempts: readonly string[],
+): void {
   if (streams.length === 0 || attempts.length === 0) return;
   askLater(turn, { kind: "purgeStreams", streams, attempts }, background, limits.purgeAfterMs);
 }
@@ -70,7 +75,7 @@ export function keptWrites(durable: Durable, run: Run): readonly KeptWrites[] {
 /** A run is about to end early: whoever has not won by now never will. */
 export function purgeUnfinished(turn: Turn, writes: readonly KeptWrites[]): void {
   for (const { streams, attempts, winners } of writes) {
-    soon(
+    purgeFrom(
       turn,
       streams,
       attempts.filter((id) => !winners.has(id)),
@@ -85,7 +90,7 @@ export function purgeUnkept(turn: Turn, writes: readonly KeptWrites[]): void {
     // Dropped with its streams.
     if (kept === undefined) continue;
     const useful = new Set([...kept.outputs.values()].map((output) => output.attemptId));
-    soon(
+    purgeFrom(
       turn,
       streams,
       attempts.filter((id) => !useful.has(id)),

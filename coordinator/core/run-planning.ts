@@ -4,6 +4,7 @@
  */
 import { dayKey, type Kept, type Run } from "./durable.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
+import { purgeFrom } from "./losers.ts";
 import { planRun } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { exchangesThere, type FoundOutput, findOutputs, formerSplits } from "./reindex.ts";
@@ -11,6 +12,7 @@ import { changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
 import { ask, decide, log, publish, type Turn } from "./turn.ts";
 
 type Listed = Extract<Answer, { kind: "listed" }>;
+type Completions = Extract<Answer, { kind: "completions" }>;
 type RunPlanned = Extract<Fact, { kind: "runPlanned" }>;
 type Usage = Extract<Answer, { kind: "usage" }>["streams"];
 
@@ -65,13 +67,25 @@ function readRecords(
   ask(turn, { kind: "readCompletions", run: run.id, streams }, { kind: "run", run: run.id });
 }
 
-export function recordsRead(
-  turn: Turn,
-  run: Run,
-  answer: Extract<Answer, { kind: "completions" }>,
-): void {
+export function recordsRead(turn: Turn, run: Run, answer: Completions): void {
   const { exchanges } = turn.state.reindexing.get(run.id) ?? { exchanges: [] };
-  goOnWith(turn, run, findOutputs(run.id, exchanges, answer));
+  const found = findOutputs(run.id, exchanges, answer);
+  purgeOthers(turn, answer, found);
+  goOnWith(turn, run, found);
+}
+
+/** What nobody knows and nobody can use is a loser's: the leader that would have removed it is gone. */
+function purgeOthers(turn: Turn, { streams }: Completions, found: readonly FoundOutput[]): void {
+  const kept = [...turn.state.durable.kept.values()].flatMap((one) => [...one.outputs.values()]);
+  const results = [...kept, ...found.map((one) => one.result)];
+  const useful = new Set(results.map((result) => result.attemptId));
+  const there = new Set(streams.flatMap((one) => one.complete));
+  const others = [...there].filter((id) => !useful.has(id) && !turn.state.durable.attempts.has(id));
+  purgeFrom(
+    turn,
+    streams.map((one) => one.stream),
+    others,
+  );
 }
 
 /** The look is over: with what it found, or with nothing when it could not be made. */

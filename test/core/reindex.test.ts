@@ -74,6 +74,28 @@ describe("a run that starts again after its journal was lost", () => {
     expect(committed(next)).toEqual(whole);
   });
 
+  test("has what nobody can use removed: an attempt without an account, and the second of two", () => {
+    const old = halfDone();
+    const [first = ""] = old.memory.accounts.keys();
+    for (const attempts of old.memory.streams.values()) {
+      attempts.set("loser", ["rows"]);
+      attempts.set("twin", attempts.get(first) ?? []);
+    }
+    const account = old.memory.accounts.get(first);
+    if (account === undefined) throw new Error("it left an account");
+    const text = account.text.replace(`"attemptId":"${first}"`, '"attemptId":"twin"');
+    old.memory.accounts.set("twin", { ...account, text });
+    const next = afterLoss(old);
+    next.work();
+    next.pass(limits.purgeAfterMs + 1_000, [1]);
+    const kept = [...next.state.durable.kept.values()].flatMap((one) => [...one.outputs.values()]);
+    const winners = kept.map((one) => one.attemptId).sort();
+    for (const attempts of next.memory.streams.values()) {
+      expect([...attempts.keys()].sort()).toEqual(winners);
+    }
+    expect(committed(next)).toEqual(whole);
+  });
+
   test("is as any other when a later run of the day comes: found outputs are kept", () => {
     const next = afterLoss(halfDone());
     next.work();
@@ -220,6 +242,24 @@ describe("a journal that lost a part", () => {
     for (const attempts of next.memory.streams.values()) {
       for (const { attemptId } of done) expect([...attempts.keys()]).toContain(attemptId);
     }
+  });
+
+  test("does not have removed what it knows to be kept, whose account says an old place", () => {
+    const old = new Bench().lead();
+    old.attach(1);
+    old.rejectsFile = rejectsPath;
+    old.submit();
+    old.work();
+    const next = new Bench(old.memory, "c2");
+    next.at = old.at;
+    next.state.journalWentBack = true;
+    next.lead();
+    next.attach(1, { incarnation: 2 });
+    next.submit("usage", { rerun: true, requestId: "again" });
+    next.pass(limits.purgeAfterMs + 1_000, [1]);
+    expect(next.work().map((work) => work.kind)).toEqual(["reduce", "reduce"]);
+    const lefts = [...next.memory.streams.values()].map((attempts) => attempts.size);
+    expect(lefts).toEqual([4, 4]);
   });
 
   test("under a leader that saw it go back, and leads again", () => {
