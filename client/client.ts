@@ -261,7 +261,7 @@ export class DaymillClient {
     const found = { asked };
     const unreached = failure?.detail?.["unreached"];
     if (!this.#search.heard && unreached !== undefined && this.#findLeader === undefined) {
-      const tried = `nothing listens at ${asked} (${unreached})`;
+      const tried = `no coordinator at ${asked} (${unreached})`;
       return fail("noLeader", `no cluster found: ${tried}; ${wayOut}`, found, cause);
     }
     const whom = asked === "" ? "nobody: no address is known" : asked;

@@ -100,7 +100,18 @@ export function interruptible(): { readonly signal: AbortSignal; done(): void } 
   };
 }
 
-export function checkDay(day: string): string {
+/**
+ * The value of an option that a command can't do without. Not the parser's own check: it would name the missing option
+ * before a mistyped one.
+ */
+export function needed(option: string, what: string, value: string | undefined): string {
+  if (value !== undefined && value !== "") return value;
+  throw fail("badRequest", `${option} is missing: ${what}`);
+}
+
+/** A date; `badRequest` when it is missing or none. */
+export function checkDay(given: string | undefined): string {
+  const day = needed("--day", "the data date, YYYY-MM-DD", given);
   if (isDay(day)) return day;
   throw fail("badRequest", `--day ${day} is not a date: write it as YYYY-MM-DD`);
 }

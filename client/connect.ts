@@ -5,6 +5,7 @@
 import { createLog } from "../shared/adapters/logger.ts";
 import { connectNats, type NatsLink } from "../shared/adapters/nats.ts";
 import { openRegistry } from "../shared/adapters/nats-registry.ts";
+import { fail } from "../shared/kernel/failure.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import type { Registry } from "../shared/ports.ts";
 import { DaymillClient } from "./client.ts";
@@ -30,7 +31,7 @@ const deadlineMs = limits.commandPatienceMs;
 
 /** NATS that is named and not reachable is an error at once, not after the client's deadline. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const addresses = splitList(options.coordinators);
+  const addresses = splitList(options.coordinators).map(checkAddress);
   if (options.nats === undefined || options.nats === "") {
     const coordinators = addresses.length > 0 ? addresses : defaultCoordinators;
     const unreachedMs = limits.commandUnreachedMs;
@@ -50,10 +51,22 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   };
 }
 
+function checkAddress(address: string): string {
+  const [, port = ""] = /^(?:[^\s:/[\]]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/.exec(address) ?? [];
+  if (port !== "" && Number(port) > 0 && Number(port) < 65_536) return address;
+  const text = `--coordinators ${address}: HOST:PORT is expected, as 127.0.0.1:${firstCoordinatorPort}`;
+  throw fail("badRequest", `${text} (or in DAYMILL_COORDINATORS)`);
+}
+
 /** A NATS connection for one command: silent, and given up after a few seconds. */
 export function connectCommand(nats: string): Promise<NatsLink> {
   const log = createLog("silent", {});
-  return connectNats({ servers: splitList(nats), name: "daymill-command", log, waitMs: 3_000 });
+  return connectNats({
+    servers: splitList(nats),
+    name: "daymill-command",
+    log,
+    waitMs: limits.commandNatsMs,
+  });
 }
 
 /** The registry may not be there yet: then nobody leads, and it is looked for again at the next call. */

@@ -49,40 +49,65 @@ export function formatTime(wallMs: number): string {
 /** A cell of a table: numbers stand right, the rest left. */
 export type Cell = string | number | bigint | boolean | null | undefined;
 
-/** Lines of a table: header, rule, rows. Cells longer than `widthMax` are cut. */
+export interface TableOptions {
+  /** Cells longer than this are cut; default 60. */
+  readonly cellMax?: number;
+  /** Columns of a terminal: columns that have no room are left out at the end, and named. Default: no bound. */
+  readonly lineMax?: number;
+  /** Columns that hold figures as texts (`1.78 MiB`): they stand right as numbers do. */
+  readonly figures?: readonly string[];
+}
+
+/** Lines of a table: header, rule, rows. */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly Cell[])[],
-  widthMax = 60,
+  { cellMax = 60, lineMax = Number.POSITIVE_INFINITY, figures = [] }: TableOptions = {},
 ): readonly string[] {
-  const texts = rows.map((row) => header.map((_, column) => cellText(row[column], widthMax)));
+  const texts = rows.map((row) => header.map((_, column) => cellText(row[column], cellMax)));
   const widths = header.map((name, column) =>
     Math.max(name.length, ...texts.map((row) => (row[column] ?? "").length)),
   );
-  const right = header.map((_, column) => rows.some((row) => isNumber(row[column])));
+  const right = header.map(
+    (name, column) => figures.includes(name) || rows.some((row) => isNumber(row[column])),
+  );
+  const shown = columnsWithin(widths, lineMax);
   const line = (cells: readonly string[]) =>
     cells
+      .slice(0, shown)
       .map((cell, column) => {
         const width = widths[column] ?? 0;
         return right[column] === true ? cell.padStart(width) : cell.padEnd(width);
       })
       .join("  ")
       .trimEnd();
-  const rule = widths.map((width) => "─".repeat(width)).join("──");
-  return [line(header), rule, ...texts.map(line)];
+  const rule = widths.slice(0, shown).map((width) => "─".repeat(width));
+  const left = header.slice(shown).join(", ");
+  const more = left === "" ? [] : [`no room for: ${left}`];
+  return [line(header), rule.join("──"), ...texts.map(line), ...more];
+}
+
+/** How many columns fit in a line, the first one in any case. */
+function columnsWithin(widths: readonly number[], lineMax: number): number {
+  let used = -2;
+  const over = widths.findIndex((width) => {
+    used += width + 2;
+    return used > lineMax;
+  });
+  return over < 0 ? widths.length : Math.max(1, over);
 }
 
 function isNumber(cell: Cell): boolean {
   return typeof cell === "number" || typeof cell === "bigint";
 }
 
-function cellText(cell: Cell, widthMax: number): string {
+function cellText(cell: Cell, cellMax: number): string {
   if (cell === null || cell === undefined) return "-";
   const text =
     typeof cell === "number" || typeof cell === "bigint" ? formatNumber(cell) : String(cell);
   // A control character of a value must not reach the terminal.
   const plain = text.replace(/[\p{Cc}]/gu, "·");
-  return plain.length <= widthMax ? plain : `${plain.slice(0, widthMax - 1)}…`;
+  return plain.length <= cellMax ? plain : `${plain.slice(0, cellMax - 1)}…`;
 }
 
 function formatNumber(value: number | bigint): string {

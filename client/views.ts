@@ -11,8 +11,9 @@ import {
   formatTime,
 } from "./format.ts";
 
-/** One line per run. */
-export function runsTable(runs: readonly RunStatus[]): readonly string[] {
+/** One line per run; `job`: the only one that was asked for, or empty. */
+export function runsTable(runs: readonly RunStatus[], job = ""): readonly string[] {
+  if (runs.length === 0 && job !== "") return [`no runs of job ${job}; all jobs: daymill runs`];
   if (runs.length === 0) return ["no runs yet; start one with: daymill submit JOB.yaml --day D"];
   const header = ["RUN", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
   return formatTable(
@@ -33,6 +34,7 @@ export function runsTable(runs: readonly RunStatus[]): readonly string[] {
         `${done}/${tasks}`,
       ];
     }),
+    { figures: ["TOOK", "ROWS IN", "REJECTS", "TASKS"] },
   );
 }
 
@@ -60,9 +62,14 @@ export function runSummary(run: RunStatus): readonly string[] {
   return lines;
 }
 
+/** Where the datasets are is told once if only their names differ: with long paths no terminal is wide enough. */
 export function datasetsTable(datasets: readonly DatasetStatus[]): readonly string[] {
-  return formatTable(
-    ["DATASET", "ROWS", "FILES", "SIZE", "WHERE"],
+  const places = new Set(datasets.map(({ path, dataset }) => path.replace(dataset, "DATASET")));
+  const [place = ""] = places;
+  const isCommon = places.size === 1 && place.includes("DATASET");
+  const header = ["DATASET", "ROWS", "FILES", "SIZE"];
+  const table = formatTable(
+    isCommon ? header : [...header, "WHERE"],
     datasets.map((entry) => [
       entry.dataset,
       formatCount(entry.rows),
@@ -70,8 +77,9 @@ export function datasetsTable(datasets: readonly DatasetStatus[]): readonly stri
       formatBytes(entry.bytes),
       entry.path,
     ]),
-    200,
+    { cellMax: 200, figures: ["ROWS", "SIZE"] },
   );
+  return isCommon ? [...table, `in ${place}`] : table;
 }
 
 export function executorsTable(executors: readonly ExecutorStatus[]): readonly string[] {
@@ -108,6 +116,7 @@ export function executorsTable(executors: readonly ExecutorStatus[]): readonly s
       formatBytes(entry.peakMemoryBytes),
       formatTime(entry.joinedMs),
     ]),
+    { figures: ["PEAK"] },
   );
   return [...table, ...notes.sort(byName.compare)];
 }

@@ -160,6 +160,7 @@ export function summaryLines(summary: DemoSummary, run: RunStatus): readonly str
         pid,
         formatBytes(peakBytes),
       ]),
+      { figures: ["PEAK"] },
     ),
     `manifest ${summary.manifest}`,
     ...summary.problems.map((problem) => `FAILED: ${problem}`),

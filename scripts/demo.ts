@@ -129,7 +129,9 @@ async function showResults(
   for (const { title, dataset, orderBy, limit } of shown) {
     const { columns, rows } = await readArrowRows(client.read(dataset, day, { orderBy, limit }));
     say(`\n${title} (${dataset})`);
-    for (const line of formatTable(columns, rows)) say(line);
+    const { isTTY, columns: lineMax } = process.stdout;
+    const fitting = isTTY === true && lineMax > 0 ? { lineMax } : {};
+    for (const line of formatTable(columns, rows, fitting)) say(line);
   }
 }
 

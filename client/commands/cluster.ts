@@ -129,7 +129,8 @@ export function downCommand(): Command {
     .action((options: { json?: boolean; work: string }) =>
       finish(async () => {
         const stopped = await stopClusterOf(resolve(options.work));
-        show(options, { stopped }, () => [`${stopped} processes stopped`]);
+        const none = stopped === 0 ? `: no cluster runs in ${options.work}` : "";
+        show(options, { stopped }, () => [`${stopped} processes stopped${none}`]);
         return exitCodes.ok;
       }),
     );

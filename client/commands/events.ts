@@ -3,7 +3,7 @@
  */
 import { type Command, Option } from "commander";
 import { followEvents } from "../../shared/adapters/nats-follow.ts";
-import { finish, interruptible, print, printing } from "../command.ts";
+import { checkDay, finish, interruptible, print, printing } from "../command.ts";
 import { connectCommand } from "../connect.ts";
 import { exitCodes } from "../exit-codes.ts";
 
@@ -25,6 +25,7 @@ export function eventsCommand(): Command {
     .option("--day <date>", "of this day only", "")
     .action((options: EventsOptions) =>
       finish(async () => {
+        if (options.day !== "") checkDay(options.day);
         const link = await connectCommand(options.nats);
         const interrupt = interruptible();
         try {

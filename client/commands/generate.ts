@@ -8,15 +8,15 @@ import {
   generate,
 } from "../../scripts/generate/generate.ts";
 import { DaymillError, fail } from "../../shared/kernel/failure.ts";
-import { checkDay, finish, printing, show, wholeNumber } from "../command.ts";
+import { checkDay, finish, needed, printing, show, wholeNumber } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { formatBytes, formatCount } from "../format.ts";
 
 interface GenerateCommandOptions {
   readonly json?: boolean;
-  readonly root: string;
-  readonly day: string;
-  readonly rows: string;
+  readonly root?: string;
+  readonly day?: string;
+  readonly rows?: string;
   readonly seed: string;
   readonly gateways?: string;
   readonly periodMinutes?: string;
@@ -31,9 +31,9 @@ interface GenerateCommandOptions {
 
 export function generateCommand(): Command {
   return printing("generate", "make a day of IPDR files with dimensions and the truth about them")
-    .requiredOption("--root <dir>", "storage root: raw/, dims/ and late/ are made under it")
-    .requiredOption("--day <date>", "data date, YYYY-MM-DD")
-    .requiredOption("--rows <n>", "lines of the day")
+    .option("--root <dir>", "storage root: raw/, dims/ and late/ are made under it (needed)")
+    .option("--day <date>", "data date, YYYY-MM-DD (needed)")
+    .option("--rows <n>", "lines of the day (needed)")
     .option("--seed <n>", "same options, same bytes", "1")
     .option("--gateways <n>", "default one per 2.5 M rows, at least 4")
     .option(
@@ -65,6 +65,9 @@ async function writing(root: string, asked: GenerateOptions): Promise<GenerateSu
 async function run(options: GenerateCommandOptions): Promise<number> {
   const whole = (option: string, text: string | undefined) =>
     text === undefined ? undefined : wholeNumber(option, text, 0, Number.MAX_SAFE_INTEGER);
+  const root = needed("--root", "the storage root to write under", options.root);
+  const day = checkDay(options.day);
+  const rows = needed("--rows", "the lines of the day", options.rows);
   const { skew } = options;
   if (skew !== "realistic" && skew !== "hostile") {
     throw fail("badRequest", `--skew ${skew}: choose realistic or hostile`);
@@ -73,10 +76,10 @@ async function run(options: GenerateCommandOptions): Promise<number> {
   if (!(malformedShare >= 0 && malformedShare <= 1)) {
     throw fail("badRequest", `--malformed ${options.malformed}: a share from 0 to 1 is expected`);
   }
-  const made = await writing(options.root, {
-    root: options.root,
-    day: checkDay(options.day),
-    rows: wholeNumber("--rows", options.rows, 1, Number.MAX_SAFE_INTEGER),
+  const made = await writing(root, {
+    root,
+    day,
+    rows: wholeNumber("--rows", rows, 1, Number.MAX_SAFE_INTEGER),
     seed: whole("--seed", options.seed),
     gateways: whole("--gateways", options.gateways),
     periodMinutes: whole("--period-minutes", options.periodMinutes),

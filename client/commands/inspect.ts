@@ -15,7 +15,7 @@ import {
   withCluster,
 } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { formatTable } from "../format.ts";
+import { formatTable, type TableOptions } from "../format.ts";
 import { executorsTable } from "../views.ts";
 import { jobReference } from "./runs.ts";
 
@@ -38,7 +38,7 @@ export function explainCommand(): Command {
 }
 
 interface ResultOptions extends CommonOptions {
-  readonly day: string;
+  readonly day?: string;
   readonly limit: string;
   readonly orderBy: string;
   readonly revision: string;
@@ -47,7 +47,7 @@ interface ResultOptions extends CommonOptions {
 export function resultCommand(): Command {
   return clusterCommand("result", "print rows of a committed dataset")
     .argument("<dataset>", "name of the model")
-    .requiredOption("--day <date>", "data date, YYYY-MM-DD")
+    .option("--day <date>", "data date, YYYY-MM-DD (needed)")
     .option("--limit <n>", "at most so many rows", "20")
     .option("--order-by <column>", 'column to sort by, e.g. "bytes DESC"', "")
     .option("--revision <n>", "an older revision; 0 is the committed one", "0")
@@ -62,10 +62,16 @@ export function resultCommand(): Command {
           for (const row of rows) {
             print(toJson(Object.fromEntries(columns.map((name, index) => [name, row[index]]))));
           }
-        } else for (const line of formatTable(columns, rows)) print(line);
+        } else for (const line of formatTable(columns, rows, terminal())) print(line);
         return exitCodes.ok;
       }),
     );
+}
+
+/** A table that is cut by no terminal stays whole: in a pipe, or in a file. */
+function terminal(): TableOptions {
+  const { isTTY, columns } = process.stdout;
+  return isTTY === true && columns > 0 ? { lineMax: columns } : {};
 }
 
 export function executorsCommand(): Command {

@@ -22,7 +22,7 @@ import { showRun } from "../show-run.ts";
 import { runSummary, runsTable } from "../views.ts";
 
 interface SubmitOptions extends CommonOptions {
-  readonly day: string;
+  readonly day?: string;
   readonly rerun?: boolean;
   readonly wait?: boolean;
 }
@@ -39,7 +39,7 @@ export async function jobReference(text: string): Promise<JobReference> {
 export function submitCommand(): Command {
   return clusterCommand("submit", "start a run of a job for a day")
     .argument("<job>", "a job file, or the name of a job that the cluster knows")
-    .requiredOption("--day <date>", "data date, YYYY-MM-DD")
+    .option("--day <date>", "data date, YYYY-MM-DD (needed)")
     .option("--rerun", "run again although the day is done: a new revision")
     .option("--wait", "show progress until the run has ended; exit code 1 when it failed")
     .action((job: string, options: SubmitOptions) =>
@@ -75,7 +75,7 @@ export function runsCommand(): Command {
       withCluster(options, async ({ client }) => {
         const limit = wholeNumber("--limit", options.limit, 1, 10_000);
         const runs = await client.runs(options.job, limit);
-        show(options, runs, () => runsTable(runs));
+        show(options, runs, () => runsTable(runs, options.job));
         return exitCodes.ok;
       }),
     );

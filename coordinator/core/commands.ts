@@ -8,7 +8,7 @@ import { drainByCommand } from "./membership.ts";
 import type { ClientMessage, Question, Reply } from "./protocol.ts";
 import { endRun } from "./run-flow.ts";
 import type { CoordinatorState } from "./state.ts";
-import { restoredRuns, submit } from "./submissions.ts";
+import { restoredRuns, submit, unknownJob } from "./submissions.ts";
 import { refuse, refuseNotLeader, reply, type Turn } from "./turn.ts";
 import { executorStatus, listRuns, runStatus } from "./views.ts";
 
@@ -102,7 +102,7 @@ function answerTo(state: CoordinatorState, question: Question): Reply | Failure 
       const digest = durable.names.get(question.name) ?? "";
       const job = durable.jobs.get(digest);
       if (job !== undefined) return { kind: "job", job, digest };
-      return failure("unknownJob", `job ${JSON.stringify(question.name)} is not known`);
+      return unknownJob(durable, question.name);
     }
     case "dataset":
       return findDataset(state, question);

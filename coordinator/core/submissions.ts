@@ -103,6 +103,11 @@ function requestedJob(durable: Durable, { job }: Submit): JobSpec | Failure {
   if (typeof job !== "string") return job;
   const spec = durable.jobs.get(durable.names.get(job) ?? "");
   if (spec !== undefined) return spec;
+  return unknownJob(durable, job);
+}
+
+/** Names the jobs that there are. */
+export function unknownJob(durable: Durable, job: string): Failure {
   const known = [...durable.names.keys()].sort().slice(0, 10).join(", ");
   const hint = known === "" ? "no job was submitted yet: submit its file" : `known jobs: ${known}`;
   return failure("unknownJob", `job ${JSON.stringify(job)} is not known; ${hint}`, { job });

@@ -156,6 +156,15 @@ function textOf(issue: z.core.$ZodIssue): string {
       return issue.input === undefined && issue.message.endsWith("undefined")
         ? `is missing (${plain(issue.expected)} expected)`
         : plain(issue.message.replace("Invalid input: ", ""));
+    // A bound with a message of the schema's own keeps it.
+    case "too_big":
+      return issue.message.startsWith("Too big")
+        ? `at most ${issue.maximum} is allowed`
+        : issue.message;
+    case "too_small":
+      return issue.message.startsWith("Too small")
+        ? `at least ${issue.minimum} is needed`
+        : issue.message;
     default:
       return issue.message;
   }
@@ -168,7 +177,7 @@ function plain(text: string): string {
     .replace(/\barray\b/g, "a list")
     .replace(/\b(string)\b/g, "a text")
     .replace(/\b(number|boolean)\b/g, "a $1")
-    .replace("received undefined", "nothing is there")
+    .replace(/received (undefined|null)/, "nothing is there")
     .replace("received", "found");
 }
 

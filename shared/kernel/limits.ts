@@ -140,7 +140,9 @@ export const limits = {
   /** A takeover takes less than five seconds: a command that found no leader for longer says so. */
   commandPatienceMs: 12_000,
   /** The same where nothing listens at any address: there is nobody to wait for. */
-  commandUnreachedMs: 2_000,
+  commandUnreachedMs: 1_500,
+  /** How long a command tries to reach NATS. */
+  commandNatsMs: 2_000,
   /** WatchRun streams of one coordinator. */
   watchersMax: 1_000,
   /** A watcher is told of changes at most this often … */

@@ -123,7 +123,7 @@ describe("where nothing listens", () => {
     const { got, tookMs } = await timed(daymill.runs());
     expect(got?.code).toBe("noLeader");
     expect(got?.message).toMatch(
-      /^no cluster found: nothing listens at 127\.0\.0\.1:1, 127\.0\.0\.1:2 \(connect ECONNREFUSED \S+\); start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL$/,
+      /^no cluster found: no coordinator at 127\.0\.0\.1:1, 127\.0\.0\.1:2 \(connect ECONNREFUSED \S+\); start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL$/,
     );
     expect(tookMs).toBeLessThan(2_500);
   });

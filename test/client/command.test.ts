@@ -61,7 +61,17 @@ const done = {
 describe("a wrong command line is 2, with help", () => {
   test.each([
     [["frobnicate"], /unknown command/],
-    [["submit", "job"], /--day/],
+    [["submit", "job"], /^error: --day is missing: the data date, YYYY-MM-DD\n$/],
+    [["submit", "job", "--dya", "2026-01-15"], /unknown option '--dya'\n\(Did you mean --day\?\)/],
+    [["result", "usage"], /--day is missing/],
+    [["events", "--day", "2026-1-1"], /--day 2026-1-1 is not a date/],
+    [["runs", "--coordinators", "here"], /--coordinators here: HOST:PORT is expected/],
+    [
+      ["runs", "--coordinators", "http://h:1"],
+      /--coordinators http:\/\/h:1: HOST:PORT is expected/,
+    ],
+    [["runs", "--coordinators", "h:1,h:99999"], /--coordinators h:99999: HOST:PORT is expected/],
+    [["generate", "--root", "x", "--day", "2026-01-15"], /--rows is missing/],
     [["submit", "job", "--day", "2026-02-30"], /--day 2026-02-30 is not a date/],
     [["submit", "nowhere/job.yaml", "--day", "2026-01-15"], /nowhere\/job\.yaml does not exist/],
     [["runs", "--limit", "many"], /--limit many: a whole number/],
@@ -88,7 +98,7 @@ test("nothing listens at the usual addresses either: 69 within three seconds", a
   const { code, out, err } = await daymill("runs", "--coordinators", "127.0.0.1:1,127.0.0.1:2");
   expect([code, out]).toEqual([69, ""]);
   expect(err).toMatch(
-    /^error: no cluster found: nothing listens at 127\.0\.0\.1:1, 127\.0\.0\.1:2 .*daymill up/,
+    /^error: no cluster found: no coordinator at 127\.0\.0\.1:1, 127\.0\.0\.1:2 .*daymill up/,
   );
   // The process itself takes about half a second to start.
   expect(performance.now() - begun).toBeLessThan(6_000);
@@ -172,6 +182,8 @@ test("lists are tables, or JSON", async () => {
   expect(table.out).toMatch(/ipdr-daily\.2026-01-15\.r1 +committed/);
   expect(JSON.parse((await daymill("runs", "--json", at)).out)).toEqual([done]);
   expect((await daymill("executors", at)).out).toContain("no executors");
+  const none = await cluster({ listRuns: async () => ({ stamp, runs: [] }) });
+  expect((await daymill("runs", "--job", "usage", none)).out).toContain("no runs of job usage;");
 });
 
 test("retry is for runs that failed", async () => {
@@ -219,10 +231,11 @@ test("a root that cannot be written is told as such", async () => {
 test("down says when there is nothing to stop, and never touches a process that is not ours", async () => {
   const work = mkdtempSync(join(tmpdir(), "daymill-down-"));
   cleanups.push(() => rmSync(work, { recursive: true, force: true }));
-  expect((await daymill("down", "--work", work)).out).toBe("0 processes stopped\n");
+  const nothing = `0 processes stopped: no cluster runs in ${work}\n`;
+  expect((await daymill("down", "--work", work)).out).toBe(nothing);
   const processes = [{ name: "executor-1", pid: process.pid, command: "something else" }];
   writeFileSync(join(work, "cluster.json"), JSON.stringify({ processes, coordinators: [] }));
-  expect((await daymill("down", "--work", work)).out).toBe("0 processes stopped\n");
+  expect((await daymill("down", "--work", work)).out).toBe(nothing);
 });
 
 test("every failure code has an exit code that says what kind it is", () => {

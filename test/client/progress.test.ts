@@ -9,6 +9,7 @@ import {
   formatTime,
 } from "../../client/format.ts";
 import { bar, changeLines, progressLines } from "../../client/progress.ts";
+import { datasetsTable } from "../../client/views.ts";
 import type { RunStatus, StageStatus } from "../../shared/adapters/grpc-types.ts";
 import { stageLabel } from "../../shared/kernel/status.ts";
 import { emptyRun, stage as scan } from "./fake-coordinator.ts";
@@ -158,4 +159,35 @@ test("tables: numbers right, texts left, control characters harmless", () => {
     "video    9007199254740993   0.25",
     "bad·[2J                 7      -",
   ]);
+});
+
+test("a table on a terminal keeps whole columns; a pipe gets all of them", () => {
+  const header = ["app", "SIZE", "share"];
+  const rows = [["video", "1.78 MiB", 0.25] as const, ["web", "5 B", 0.5] as const];
+  const figures = ["SIZE"];
+  expect(formatTable(header, rows, { figures, lineMax: 15 })).toEqual([
+    "app        SIZE",
+    "───────────────",
+    "video  1.78 MiB",
+    "web         5 B",
+    "no room for: share",
+  ]);
+  expect(formatTable(header, rows, { figures, lineMax: 2 })[0]).toBe("app");
+  expect(formatTable(header, rows, { figures })[2]).toBe("video  1.78 MiB   0.25");
+});
+
+test("datasets that differ in their names only are said to be in one place", () => {
+  const entry = { rows: 159_661, files: 8, bytes: 1_866_000, columns: [] };
+  const at = (dataset: string, path: string) => ({ ...entry, dataset, path });
+  const one = at("usage", "/data/out/usage/day=2026-01-15");
+  expect(datasetsTable([one, at("apps", "/data/out/apps/day=2026-01-15")])).toEqual([
+    "DATASET     ROWS  FILES      SIZE",
+    "─────────────────────────────────",
+    "usage    159,661      8  1.78 MiB",
+    "apps     159,661      8  1.78 MiB",
+    "in /data/out/DATASET/day=2026-01-15",
+  ]);
+  expect(datasetsTable([one, at("apps", "/elsewhere/apps")])[3]).toBe(
+    "apps     159,661      8  1.78 MiB  /elsewhere/apps",
+  );
 });

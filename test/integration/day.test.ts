@@ -5,7 +5,9 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Figures } from "../../coordinator/core/planner/explain-figures.ts";
 import { generate } from "../../scripts/generate/generate.ts";
+import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
 import { makeRetailData } from "../fixtures/retail/make-data.ts";
 import {
@@ -57,6 +59,38 @@ describe("a day of IPDR", () => {
     expect(scans.reused).toBe(scans.tasks);
     expect(await differences(it, job, day)).toEqual([]);
   }, 180_000);
+
+  test("explain predicts what each exchange carries, and tells what it really carried", async () => {
+    const bundle = await readJobBundle(exampleJob(it.work, "plain", smallSplits));
+    const run = await it.client.run(`ipdr-daily.${day}.r2`);
+
+    const { text, planJson } = await it.client.explain({ bundle }, day);
+
+    const figures = JSON.parse(planJson) as Figures;
+    expect(figures.run).toMatchObject({ runId: run.runId, day, sameJob: true });
+    expect(figures.total.real).toMatchObject({
+      rows: run.exchangeRows,
+      bytes: run.exchangeBytes,
+      inputRows: run.rowsIn,
+    });
+    const sent = figures.exchangeFigures.map(({ real }) => real?.rows ?? 0);
+    expect(sent.reduce((sum, rows) => sum + rows, 0)).toBe(run.exchangeRows);
+    expect(Math.min(...sent)).toBeGreaterThan(0);
+    for (const { exchange, predicted, real } of figures.exchangeFigures) {
+      const ratio = real?.rowsPerInputRow ?? -1;
+      expect(ratio, exchange).toBeGreaterThanOrEqual(predicted.atLeast);
+      expect(ratio, exchange).toBeLessThanOrEqual(predicted.atMost ?? Number.POSITIVE_INFINITY);
+    }
+    const [raw] = figures.exchangeFigures;
+    expect(raw).toMatchObject({
+      predicted: { atLeast: 1, atMost: 1 },
+      real: { rowsPerInputRow: 1 },
+    });
+    expect(text).toContain(`real: run ${run.runId}, day ${day}, 60,000 rows read`);
+    const jobYaml = bundle.jobYaml.replace("backlog: { days: 7 }", "backlog: { days: 3 }");
+    const other = await it.client.explain({ bundle: { ...bundle, jobYaml } }, day);
+    expect(other.text).toContain("the job has been changed since that run");
+  }, 60_000);
 
   test("readers see Hive folders of plain Parquet files, one revision only", async () => {
     const folder = join(it.root, "out", "app_daily", `day=${day}`);

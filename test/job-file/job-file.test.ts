@@ -173,7 +173,7 @@ describe("refused, with file, line, field and a way out", () => {
       good.replace("columns:", "colums: {}\n    columns:"),
       /^job\.yaml:6: sources\.sales\.colums: unknown key; did you mean columns\? \(allowed: path/,
     ],
-    ["nothing", "", /^job\.yaml:1: the file: expected a map of keys, found null/],
+    ["nothing", "", /^job\.yaml:1: the file: expected a map of keys, nothing is there/],
     [
       "a path with {day} that needs quotes",
       "name: a\nsources: { s: { path: raw/{day}/x.csv, format: csv } }\n",
@@ -228,6 +228,11 @@ describe("refused, with file, line, field and a way out", () => {
       /the column name file_row_number is reserved/,
     ],
     ["no columns", good.replace(/columns:.*/, "columns: {}"), /columns: columns are a map/],
+    [
+      "a share above the whole",
+      good.replace("format:", "rejects: { max_share: 2 }\n    format:"),
+      /sources\.sales\.rejects\.max_share: at most 1 is allowed/,
+    ],
     ["an unknown format", good.replace("format: csv", "format: json"), /^job\.yaml:5: .*format/],
     ["a path without day", good.replace("{day}", "all"), /path: a source's path holds \{day\}/],
     [
