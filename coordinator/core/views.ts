@@ -53,7 +53,7 @@ function stageStatus(run: Run, stage: Stage, index: number): StageStatus {
     label: label(run, plan),
     source: plan?.input.kind === "scan" ? plan.input.source : "",
     makes: plan === undefined ? [] : datasetsOf(plan),
-    exchanges: plan === undefined ? [] : outputsOf(plan).map((id) => sentOver(run, stage, id)),
+    exchanges: plan === undefined ? [] : sentBy(run, stage, plan),
     tasks: stage.tasks.length,
     running,
     done: stage.done,
@@ -101,16 +101,21 @@ function preparedFor(run: Run, plan: StagePlan): readonly string[] {
   return [...new Set(found)];
 }
 
-function sentOver(run: Run, stage: Stage, exchange: string): ExchangeStatus {
-  const sources = run.plan.traffic?.find((one) => one.exchange === exchange)?.sources ?? [];
-  let rows = 0;
-  let bytes = 0;
+/** One pass over the tasks: a day may have 25,000 of them. */
+function sentBy(run: Run, stage: Stage, plan: StagePlan): readonly ExchangeStatus[] {
+  const sums = new Map(outputsOf(plan).map((id) => [id, { rows: 0, bytes: 0 }]));
   for (const { result } of stage.tasks) {
-    const output = result?.outputs.find((one) => one.exchange === exchange);
-    rows += output?.rows ?? 0;
-    bytes += output?.bytes ?? 0;
+    for (const { exchange, rows, bytes } of result?.outputs ?? []) {
+      const sum = sums.get(exchange);
+      if (sum === undefined) continue;
+      sum.rows += rows;
+      sum.bytes += bytes;
+    }
   }
-  return { exchange, sources, rows, bytes };
+  return [...sums].map(([exchange, sum]) => {
+    const sources = run.plan.traffic?.find((one) => one.exchange === exchange)?.sources ?? [];
+    return { exchange, sources, ...sum };
+  });
 }
 
 function committedBy(stages: readonly Stage[]): Record<string, number> {
