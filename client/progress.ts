@@ -94,8 +94,10 @@ export function changeLines(before: RunStatus | undefined, run: RunStatus): read
     const rows = stage.rowsIn > 0 ? `, ${formatShort(stage.rowsIn)} rows in` : "";
     lines.push(`${run.runId}: ${stage.label}: ${stage.done}/${stage.tasks} tasks${rows}`);
   }
-  const warned = before?.warnings.length ?? 0;
-  for (const warning of run.warnings.slice(warned)) lines.push(`${run.runId}: ${warning}`);
+  // By their texts: what a run waits for goes again.
+  const known = new Set(before?.warnings);
+  const news = run.warnings.filter((warning) => !known.has(warning));
+  lines.push(...news.map((warning) => `${run.runId}: ${warning}`));
   // What happened on the way comes before the end.
   if (over) lines.push(...state);
   return lines;

@@ -12,12 +12,14 @@ import { endRun, hasReadAll, streamsEnsured } from "./run-flow.ts";
 import { goOnWith, inputsListed, recordsRead, streamsSeen } from "./run-planning.ts";
 import type { Answered } from "./state.ts";
 import { log, retryLater, type Turn } from "./turn.ts";
+import { goesOn, waits } from "./waiting.ts";
 
 /** listInputs, readUsage, readCompletions, ensureStreams, arrange, commit. */
 export function answeredForRun(turn: Turn, id: string, answered: Answered): void {
   const run = turn.state.durable.runs.get(id);
   if (run === undefined || run.ended !== undefined) return;
   const { answer } = answered;
+  if (answer.kind !== "failed") goesOn(turn, run, answered.ask.kind);
   switch (answer.kind) {
     case "listed":
       inputsListed(turn, run, answer);
@@ -58,6 +60,7 @@ function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): v
   const { retryable, counts } = classOf(why.code);
   const isHopeless = !retryable || (counts && tries + 1 >= limits.attemptsPerTaskMax);
   if (isCommit || !isHopeless) {
+    waits(turn, run, ask.kind, why);
     retryLater(turn, answered);
     return;
   }
@@ -75,11 +78,14 @@ export function publishAnswered(
   const run = turn.state.durable.runs.get(id);
   if (run === undefined || run.ended !== undefined) return;
   if (answered.answer.kind !== "failed") {
+    goesOn(turn, run, answered.ask.kind);
     runPublished(turn, run, manifest);
     return;
   }
   // Committed already: it only has to become visible.
-  warn(turn, answered, answered.answer.failure, id);
+  const why = answered.answer.failure;
+  warn(turn, answered, why, id);
+  waits(turn, run, answered.ask.kind, why);
   retryLater(turn, answered);
 }
 
@@ -91,7 +97,9 @@ export function backgroundAnswered(turn: Turn, answered: Answered): void {
   // By then somebody may want them again: the next look finds what is still there (space.ts, old-revisions.ts).
   if (kind === "dropStreams" || kind === "dropStaging" || kind === "dropRevision") return;
   const { retryable } = classOf(answered.answer.failure.code);
-  if (retryable && answered.tries < limits.attemptsPerTaskMax) retryLater(turn, answered);
+  // What a lost journal left unpublished is shown by this alone: it waits for the storage as a commit does.
+  const isPatient = kind === "rebuildViews" || answered.tries < limits.attemptsPerTaskMax;
+  if (retryable && isPatient) retryLater(turn, answered);
 }
 
 function warn(turn: Turn, { ask, tries }: Answered, why: Failure, run: string): void {

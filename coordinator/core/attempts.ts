@@ -16,6 +16,7 @@ import { foundFull } from "./space.ts";
 import { isComplete, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { backoffMs, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
+import { goesOn, waits } from "./waiting.ts";
 
 interface Place {
   readonly run: Run;
@@ -76,6 +77,7 @@ function attemptDone(
   decide(turn, { kind: "attemptDone", attemptId, success, wallMs: turn.wall });
   executor.committed++;
   noteSuccess(turn, executor, taskKey(run.id, stage.id, attempt.task));
+  goesOn(turn, run, taskKey(run.id, stage.id, attempt.task));
   for (const id of others) {
     const other = turn.state.durable.attempts.get(id);
     const why = failure("cancelled", "another attempt of the task finished first");
@@ -128,6 +130,7 @@ function attemptFailed(turn: Turn, attemptId: string, place: Place, why: Failure
   const isUnreachable = why.code === "unavailable" && why.detail?.["stream"] !== undefined;
   if (why.code === "exchangeShort" || isUnreachable) shortExchange(turn, run, why);
   if (why.code === "exchangeFull") foundFull(turn);
+  if (classOf(why.code).retryable) waits(turn, run, taskKey(run.id, stage.id, attempt.task), why);
   const fatal = fatalFailure(turn, place, why);
   if (fatal !== undefined) {
     endRun(turn, run, fatal, false);
@@ -171,10 +174,12 @@ function fatalFailure(turn: Turn, place: Place, why: Failure): Failure | undefin
     const tried = `failed ${task.failures} times on ${task.failedOn.join(", ")}`;
     return failure(why.code, `${where} ${tried}; last: ${why.message}`, detail);
   }
-  const { shorts = 0 } = task;
-  const isShortTooOften = shorts >= limits.exchangeShortsPerTaskMax;
-  // A start that found others' rows missing made progress: those are made again.
-  if (task.starts - shorts < limits.attemptsPerTaskTotalMax && !isShortTooOften) return undefined;
+  const { shorts = 0, refusals = 0 } = task;
+  const isShortTooOften =
+    shorts >= limits.exchangeShortsPerTaskMax || refusals >= limits.storageRefusalsPerTaskMax;
+  // A start that found others' rows missing made progress: those are made again. One that storage refused waits for it.
+  const others = task.starts - shorts - refusals;
+  if (others < limits.attemptsPerTaskTotalMax && !isShortTooOften) return undefined;
   return failure(
     why.code,
     `${where} was started ${task.starts} times; last: ${why.message}`,

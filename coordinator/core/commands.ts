@@ -10,7 +10,7 @@ import { endRun } from "./run-flow.ts";
 import type { CoordinatorState } from "./state.ts";
 import { restoredRuns, submit, unknownJob } from "./submissions.ts";
 import { refuse, refuseNotLeader, reply, type Turn } from "./turn.ts";
-import { executorStatus, listRuns, runStatus } from "./views.ts";
+import { executorStatus, listRuns, runStatus, waitingText } from "./views.ts";
 
 export function clientAsked(turn: Turn, message: ClientMessage): void {
   const { state } = turn;
@@ -90,12 +90,11 @@ function answerTo(state: CoordinatorState, question: Question): Reply | Failure 
       return status(state);
     case "run": {
       const run = durable.runs.get(question.run);
-      return run === undefined
-        ? unknownRun(state, question.run)
-        : { kind: "run", run: runStatus(run) };
+      if (run === undefined) return unknownRun(state, question.run);
+      return { kind: "run", run: runStatus(run, waitingText(state, run.id)) };
     }
     case "runs":
-      return { kind: "runs", runs: listRuns(durable, question.job, question.limit) };
+      return { kind: "runs", runs: listRuns(state, question.job, question.limit) };
     case "executors":
       return { kind: "executors", executors: [...state.executors.values()].map(executorStatus) };
     case "job": {

@@ -19,6 +19,7 @@ import { sourceAccounts } from "./rejects-limit.ts";
 import { dropExpired } from "./retention.ts";
 import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
+import { waitsNoMore } from "./waiting.ts";
 import { stagedFiles } from "./work-builder.ts";
 
 interface Arranged {
@@ -221,6 +222,7 @@ function conclude(
   const streams = planned.flatMap((one) => (one.scope === undefined ? one.streams : []));
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
   turn.state.outages.delete(run.id);
+  waitsNoMore(turn.state, run.id);
   const writes = keptWrites(turn.state.durable, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;

@@ -4,7 +4,7 @@
  */
 
 import { shortProducers } from "../../shared/kernel/exchange-intake.ts";
-import { classOf } from "../../shared/kernel/failure.ts";
+import { classOf, isStorageRefusal } from "../../shared/kernel/failure.ts";
 import type { AttemptSuccess } from "../../shared/kernel/work.ts";
 import type { Attempt, Durable, Run, Stage, Task, TaskResult } from "./durable.ts";
 import type { Fact } from "./facts.ts";
@@ -98,6 +98,7 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
   if (code === "exchangeShort" && shortProducers(fact.failure).length > 0) {
     task.shorts = (task.shorts ?? 0) + 1;
   }
+  if (isStorageRefusal(code)) task.refusals = (task.refusals ?? 0) + 1;
   if (task.result === undefined && task.running.length === 0) stage.waiting.add(attempt.task);
 }
 

@@ -284,6 +284,8 @@ export type EventKind =
   | "run.created"
   | "run.planned"
   | "run.started"
+  | "run.waiting"
+  | "run.resumed"
   | "run.committed"
   | "run.failed"
   | "run.cancelled"

@@ -14,6 +14,7 @@ import { joinedDimensions, scannedSources } from "./planning.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, decide, publish, type Turn, tell } from "./turn.ts";
+import { waitsNoMore } from "./waiting.ts";
 
 /** The job that a run was created from. Kept for as long as a live run needs it. */
 export function jobOf(turn: Turn, run: Run): JobSpec | undefined {
@@ -140,6 +141,7 @@ export function endRun(turn: Turn, run: Run, why: Failure, cancelled: boolean): 
   const { wall } = turn;
   // Read before the fact is folded: attempts of an ending run are forgotten.
   purgeUnfinished(turn, keptWrites(turn.state.durable, run));
+  waitsNoMore(turn.state, run.id);
   decide(turn, { kind: "runEnding", run: run.id, cancelled, failure: why, wallMs: wall });
   changed(turn, run);
   commitAborted(turn, run);

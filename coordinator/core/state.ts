@@ -4,6 +4,7 @@
  * `checkInvariants` says what must hold after every step; tests and the simulation call it.
  */
 import { assert } from "../../shared/kernel/assert.ts";
+import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
@@ -62,6 +63,8 @@ export interface CoordinatorState {
   journalWentBack: boolean;
   /** Runs some of whose streams can't be reached. */
   readonly outages: Map<string, Outage>;
+  /** Runs that can't go on for lack of room or rights: what of them → why (waiting.ts). */
+  readonly waiting: Map<string, Map<string, Failure>>;
   /** Stages whose tasks are being compared with kept outputs: `run|stage index` → next task. */
   readonly reusing: Map<string, number>;
   /** Tasks that must not start before an instant, by `taskKey`. */
@@ -271,6 +274,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     journalLost: false,
     journalWentBack: false,
     outages: new Map(),
+    waiting: new Map(),
     reusing: new Map(),
     delays: new Map(),
     space: emptySpace(),

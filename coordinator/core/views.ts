@@ -14,11 +14,12 @@ import {
   type StageStatus,
   stageLabel,
 } from "../../shared/kernel/status.ts";
-import type { Durable, Run, Stage } from "./durable.ts";
+import type { Run, Stage } from "./durable.ts";
 import { inputsOf, outputsOf } from "./stage-graph.ts";
-import type { ExecutorState } from "./state.ts";
+import type { CoordinatorState, ExecutorState } from "./state.ts";
 
-export function runStatus(run: Run): RunStatus {
+/** `waiting`: why it does not go on at the moment (waiting.ts). */
+export function runStatus(run: Run, waiting?: string): RunStatus {
   if (run.ended !== undefined) return run.ended;
   const scans = run.stages.filter((stage) => stage.kind === "scan");
   const failure: Failure | undefined = run.ending?.failure;
@@ -41,7 +42,7 @@ export function runStatus(run: Run): RunStatus {
     committedBy: committedBy(run.stages),
     secondAttempts: total(run.stages, (stage) => stage.seconds ?? 0),
     manifest: "",
-    warnings: run.warnings,
+    warnings: waiting === undefined ? run.warnings : [...run.warnings, waiting],
   };
 }
 
@@ -133,10 +134,21 @@ function total(stages: readonly Stage[], of: (stage: Stage) => number): number {
   return stages.reduce((sum, stage) => sum + of(stage), 0);
 }
 
+/** Why the run does not go on at the moment; undefined when it waits for nothing. */
+export function waitingText({ waiting }: CoordinatorState, run: string): string | undefined {
+  const [why] = waiting.get(run)?.values() ?? [];
+  return why === undefined ? undefined : `waiting: ${why.message}`;
+}
+
 /** Newest first, of one job or of all (`job` empty). */
-export function listRuns(durable: Durable, job: string, limit: number): readonly RunStatus[] {
-  const found = [...durable.runs.values()].filter((run) => job === "" || run.job === job);
-  return found.reverse().slice(0, limit).map(runStatus);
+export function listRuns(
+  state: CoordinatorState,
+  job: string,
+  limit: number,
+): readonly RunStatus[] {
+  const all = [...state.durable.runs.values()];
+  const found = all.filter((run) => job === "" || run.job === job).reverse();
+  return found.slice(0, limit).map((run) => runStatus(run, waitingText(state, run.id)));
 }
 
 export function executorStatus(executor: ExecutorState): ExecutorStatus {

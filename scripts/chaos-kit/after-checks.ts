@@ -157,7 +157,7 @@ function dayProblems(
 
 async function replayProblems(world: World, durable: Durable): Promise<readonly string[]> {
   const told = await world.ask((client) => client.runs("", 500));
-  const folded = [...durable.runs.values()].map(runStatus);
+  const folded = [...durable.runs.values()].map((run) => runStatus(run));
   const problems = folded.flatMap((run) => {
     const found = told.find(({ runId }) => runId === run.runId);
     if (found === undefined) return [`the leader does not know run ${run.runId} of the journal`];

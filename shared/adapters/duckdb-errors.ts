@@ -50,13 +50,35 @@ const rules: readonly Rule[] = [
   },
 ];
 
+const refusals: Readonly<Record<string, string>> = {
+  "No space left on device": "ENOSPC",
+  "Disk quota exceeded": "EDQUOT",
+  "Read-only file system": "EROFS",
+  "Permission denied": "EACCES",
+};
+
+/**
+ * Which file the engine could not write or open, and the errno. Only texts of this very form: others may hold a row's
+ * value that looks like a path.
+ */
+function refusedFile(text: string): { readonly path: string; readonly errno: string } | undefined {
+  const form =
+    /^IO Error: (?:Could not write|Cannot open) file "([^"\n]{1,1000})": ([^"\n]{1,100})$/;
+  const [, path, reason = ""] = form.exec(text) ?? [];
+  const errno = refusals[reason];
+  return path === undefined || errno === undefined ? undefined : { path, errno };
+}
+
 /** A DuckDB error as a `DaymillError`; `what` says which part of which task it was, e.g. `model usage_hourly`. */
 export function translateDuckDb(error: unknown, what: string): DaymillError {
   if (error instanceof DaymillError) return error;
   const text = error instanceof Error ? error.message : String(error);
   for (const rule of rules) {
     if (rule.pattern.test(text)) {
-      return fail(rule.code, `${what}: ${rule.advice}`, undefined, error);
+      const file = refusedFile(text);
+      if (file === undefined) return fail(rule.code, `${what}: ${rule.advice}`, undefined, error);
+      const where = `${what}: could not use ${file.path}: ${file.errno}`;
+      return fail(rule.code, `${where}; ${rule.advice}`, { ...file }, error);
     }
   }
   if (/^INTERNAL Error|^FATAL Error/.test(text)) {

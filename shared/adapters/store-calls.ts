@@ -18,6 +18,7 @@ import {
   unlink,
 } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { makeDirs } from "./make-dirs.ts";
 
 /** A new file that is being written. */
 export interface NewFile {
@@ -72,7 +73,7 @@ export const systemCalls: StoreCalls = {
     };
   },
   makeDir: (path) => mkdir(path),
-  makeDirs: (path) => mkdir(path, { recursive: true }),
+  makeDirs: (path) => makeDirs(path),
   link,
   symlink: (target, path) => symlink(target, path),
   rename,

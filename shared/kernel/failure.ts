@@ -80,6 +80,11 @@ export function classOf(code: FailureCode): FailureClass {
   return table[code];
 }
 
+/** Did storage refuse for a reason that somebody has to mend? Then it is waited for. */
+export function isStorageRefusal(code: FailureCode): boolean {
+  return code === "storageFull" || code === "storageReadOnly" || code === "storageDenied";
+}
+
 export function isFailureCode(text: string): text is FailureCode {
   return Object.hasOwn(table, text);
 }

@@ -60,6 +60,8 @@ export const limits = {
   attemptsPerTaskTotalMax: 100,
   /** Attempts of one task that may end because rows in its exchange were missing: others run again each time. */
   exchangeShortsPerTaskMax: 1_000,
+  /** Attempts of one task that may end because storage was full, read-only or denied: a day of waiting. */
+  storageRefusalsPerTaskMax: 10_000,
   /** Producers that one reader names as missing at once; the others are found by its next attempt. */
   shortProducersNamedMax: 100,
   /** Tasks named and started in one turn of the coordinator; the next turn goes on. */

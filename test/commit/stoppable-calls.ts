@@ -142,3 +142,29 @@ export function failAt(number: number, errno: string): Around {
 export function systemError(errno: string, { name, path }: Call): Error {
   return Object.assign(new Error(`${errno}: injected, ${name} '${path}'`), { code: errno });
 }
+
+const making = new Set([
+  "create",
+  "write",
+  "sync",
+  "makeDir",
+  "makeDirs",
+  "link",
+  "symlink",
+  "rename",
+]);
+
+/** From call `number` on nothing can be written, until `over`. Reading works; a full disk lets one remove, too. */
+export function failFrom(number: number, errno: string): Around & { over(): void } {
+  let isOver = false;
+  const removing = errno === "EROFS" ? ["unlink", "removeAll", "chmod"] : [];
+  const around: Around = async (call, act) => {
+    const isWrite = making.has(call.name) || removing.includes(call.name);
+    if (!isOver && call.number >= number && isWrite) throw systemError(errno, call);
+    return act();
+  };
+  const over = () => {
+    isOver = true;
+  };
+  return Object.assign(around, { over });
+}

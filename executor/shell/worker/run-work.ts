@@ -2,10 +2,11 @@
  * What a worker process calls for each attempt: one engine, one temporary folder, one kind of work, and nothing left
  * behind afterwards. It keeps no state between attempts and never retries.
  */
-import { mkdir, readFile, realpath, rm } from "node:fs/promises";
+import { readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openEngine } from "../../../shared/adapters/duckdb.ts";
 import { fileError, insideRoot } from "../../../shared/adapters/inputs.ts";
+import { makeDirs } from "../../../shared/adapters/make-dirs.ts";
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { AttemptSuccess, Delivery, Work } from "../../../shared/kernel/work.ts";
@@ -20,7 +21,7 @@ import { makeStaging } from "./staging.ts";
 
 export type { WorkerContext } from "./attempt.ts";
 
-/** Carries out one attempt. Throws a `DaymillError`; then, too, its temporary files are gone (staged files stay). */
+/** Carries out one attempt. Throws a `DaymillError`; then its files are gone, the temporary and the staged ones. */
 export async function runWork(
   work: Work,
   delivery: Delivery,
@@ -60,8 +61,21 @@ export async function runWork(
     } finally {
       engine.close();
     }
+  } catch (error) {
+    // On a full disk what a failed attempt has staged is in the way of the next one. Its folder is nobody else's.
+    await removeStaged(work, join(root, delivery.stagingDir), context);
+    throw error;
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function removeStaged(work: Work, staged: string, { log }: WorkerContext): Promise<void> {
+  if (work.kind === "check") return;
+  try {
+    await rm(staged, { recursive: true, force: true });
+  } catch (error) {
+    log.warn("staged files of a failed attempt stay", { staged, why: String(error) });
   }
 }
 
@@ -98,7 +112,7 @@ async function realRoot(root: string): Promise<string> {
 async function makeFolder(folder: string): Promise<void> {
   try {
     await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeDirs(folder, 0o700);
   } catch (error) {
     throw fileError(error, folder);
   }

@@ -3,10 +3,11 @@
  * on the file and its folder; what could not be synced is thrown away, because its pages may already be lost.
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, stat, unlink } from "node:fs/promises";
+import { open, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
 import { fileError } from "../../../shared/adapters/inputs.ts";
+import { makeDirs } from "../../../shared/adapters/make-dirs.ts";
 import type { Column } from "../../../shared/kernel/job.ts";
 import type { StagedFile } from "../../../shared/kernel/work.ts";
 import type { Attempt } from "./attempt.ts";
@@ -14,7 +15,7 @@ import type { Attempt } from "./attempt.ts";
 /** Makes the attempt's staging folder. Errors: `storage…`. */
 export async function makeStaging(root: string, stagingDir: string): Promise<void> {
   try {
-    await mkdir(join(root, stagingDir), { recursive: true, mode: 0o750 });
+    await makeDirs(join(root, stagingDir), 0o750);
   } catch (error) {
     throw fileError(error, stagingDir);
   }
