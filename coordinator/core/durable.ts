@@ -84,10 +84,12 @@ export interface Stage {
   readonly scope?: string;
   readonly tasks: Task[];
   /** Tasks neither done nor with a running attempt, in the order in which they became so. */
-  readonly waiting: Set<number>;
+  waiting: Set<number>;
   done: number;
   reused: number;
   failedAttempts: number;
+  /** How often a task got or lost its result. */
+  changes?: number;
   /** Second attempts that were started beside slow ones. */
   seconds?: number;
   startedMs: number;

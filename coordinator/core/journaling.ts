@@ -24,10 +24,17 @@ export function pump(turn: Turn): void {
   journal.appends++;
   const texts = encodeFacts(state.role.epoch, journal.appends, facts);
   // All decided facts are in this append, so durable state is what it will be once the append is saved.
-  const due = journal.recordsSinceSnapshot + texts.length >= limits.snapshotEveryRecords;
-  const snapshot = due && !journal.snapshotting ? encodeSnapshot(state.durable) : undefined;
+  journal.unitsSinceSnapshot += texts.reduce((sum, text) => sum + text.length, 0);
+  const snapshot = isSnapshotDue(journal, texts.length) ? encodeSnapshot(state.durable) : undefined;
   journal.flight = { texts, next: 0, facts: facts.length, snapshot };
   sendAppend(turn, journal.flight);
+}
+
+/** Not before the journal has grown by as much as the last snapshot: else large states would do little but write them. */
+function isSnapshotDue(journal: JournalState, records: number): boolean {
+  if (journal.snapshotting) return false;
+  if (journal.recordsSinceSnapshot + records < limits.snapshotEveryRecords) return false;
+  return journal.unitsSinceSnapshot >= journal.snapshotUnits;
 }
 
 function sendAppend(turn: Turn, flight: Flight): void {
@@ -85,6 +92,8 @@ function partSaved(turn: Turn, flight: Flight, sequence: number): void {
   release(turn, journal);
   if (flight.snapshot === undefined) return;
   journal.snapshotting = true;
+  journal.snapshotUnits = flight.snapshot.length;
+  journal.unitsSinceSnapshot = 0;
   askNow(
     turn,
     { kind: "saveSnapshot", epoch: epochOf(turn), sequence, text: flight.snapshot },

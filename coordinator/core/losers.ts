@@ -12,6 +12,7 @@ const background = { kind: "background" } as const;
 
 /** For attempts that are known to have ended. */
 export function purgeNow(turn: Turn, run: Run, stage: number, attempts: readonly string[]): void {
+  if (attempts.length === 0) return;
   const streams = streamsOf(run, stage);
   const losing = withoutWinners(turn, attempts);
   if (streams.length === 0 || losing.length === 0) return;

@@ -188,13 +188,13 @@ export function awaitExecutor(
 
 /** From now on the attempt takes up a slot there. */
 export function busyWith(turn: Turn, executor: ExecutorState, attemptId: string): void {
-  const since = sinceOf(turn, executor, attemptId);
+  const known = executor.busy.get(attemptId);
+  const since = known?.since ?? sinceOf(turn, attemptId);
   occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows: 0, bytes: 0 });
 }
 
-function sinceOf(turn: Turn, executor: ExecutorState, attemptId: string): Instant {
-  const known = executor.busy.get(attemptId);
-  if (known !== undefined) return known.since;
+/** When an attempt that we did not know there began: by the wall clock of whoever started it. */
+function sinceOf(turn: Turn, attemptId: string): Instant {
   const { startedMs = turn.wall } = turn.state.durable.attempts.get(attemptId) ?? {};
   return turn.at - Math.max(0, turn.wall - startedMs);
 }
@@ -232,8 +232,10 @@ function heartbeat(turn: Turn, executor: ExecutorState, message: Of<"heartbeat">
   executor.workerPids = message.workerPids;
   executor.peakMemoryBytes = message.peakMemoryBytes;
   for (const { attemptId, rows, bytes } of message.running) {
-    const since = sinceOf(turn, executor, attemptId);
-    occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows, bytes });
+    const known = executor.busy.get(attemptId);
+    const named = { namedAt: turn.at, rows, bytes };
+    if (known !== undefined) Object.assign(known, named);
+    else occupy(turn.state, executor, attemptId, { since: sinceOf(turn, attemptId), ...named });
     if (!isWanted(turn, attemptId)) cancel(turn, executor, attemptId);
   }
   for (const [attemptId, { namedAt }] of executor.busy) {

@@ -5,11 +5,10 @@
  */
 import { latestGeneration } from "../../shared/kernel/exchange-names.ts";
 import { type MapAccount, parseMapAccount } from "../../shared/kernel/map-account.ts";
-import type { Split } from "../../shared/kernel/work.ts";
+import { type Split, sameFile } from "../../shared/kernel/work.ts";
 import type { Kept, TaskResult } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
 import type { Answer, ListedSource } from "./protocol.ts";
-import { sameFile } from "./splits.ts";
 
 type Completions = Extract<Answer, { kind: "completions" }>;
 

@@ -5,9 +5,9 @@
  */
 import { must } from "../../shared/kernel/assert.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { mapKey, type Work } from "../../shared/kernel/work.ts";
+import type { Work } from "../../shared/kernel/work.ts";
 import { taskKey } from "./attempts.ts";
-import { liveRuns, type Run, type Stage } from "./durable.ts";
+import type { Run, Stage } from "./durable.ts";
 import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
 import { hasOthers, pick } from "./places.ts";
@@ -16,7 +16,7 @@ import { waitsForRoom } from "./space.ts";
 import { isComplete, isReady } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { decide, epochOf, publish, type Turn, tell, tellNow } from "./turn.ts";
-import { buildDelivery, buildWork } from "./work-builder.ts";
+import { buildDelivery, buildWork, keyOf } from "./work-builder.ts";
 
 interface Budget {
   left: number;
@@ -25,14 +25,18 @@ interface Budget {
 /** Called at the end of each step of a leader. */
 export function schedule(turn: Turn): void {
   const budget = { left: limits.startsPerStepMax };
-  for (const run of liveRuns(turn.state.durable)) {
+  for (const run of turn.state.durable.runs.values()) {
     if (run.state !== "running" && run.state !== "checking") continue;
     if (run.ending !== undefined || turn.state.streamsChecking.has(run.id)) continue;
     reuseKept(turn, run, budget);
+    // Most turns end here: nobody is free.
+    if (turn.state.places.free === 0) continue;
     const isHeld = waitsForRoom(turn, run);
     // Downstream first: what is nearly done frees memory and streams.
     for (let index = run.stages.length - 1; index >= 0; index--) {
-      if (isHeld && run.stages[index]?.kind === "scan") continue;
+      const stage = run.stages[index];
+      if (stage === undefined || stage.waiting.size === 0) continue;
+      if (isHeld && stage.kind === "scan") continue;
       if (isReady(run, index)) startTasks(turn, run, index, budget);
     }
   }
@@ -81,7 +85,7 @@ export function startTask(
   const stage = must(run.stages[index], "the stage exists");
   const job = must(jobOf(turn, run), "a live run's job is kept");
   const work = buildWork(job, run, index, task);
-  const key = work.kind === "map" ? mapKey(work) : undefined;
+  const key = work.kind === "map" ? keyOf(stage, work) : undefined;
   if (key !== undefined && reuse(turn, run, index, task, key)) return undefined;
   const epoch = epochOf(turn);
   const attemptId = nameAttempt(turn, stage, task, key);
@@ -133,6 +137,7 @@ function nameAttempt(turn: Turn, stage: Stage, task: number, key: string | undef
 
 /** Compares waiting tasks with the outputs that earlier runs of the day left, a few each turn. */
 function reuseKept(turn: Turn, run: Run, budget: Budget): void {
+  if (turn.state.reusing.size === 0) return;
   const job = jobOf(turn, run);
   if (job === undefined) return;
   run.stages.forEach((stage, index) => {
@@ -143,7 +148,7 @@ function reuseKept(turn: Turn, run: Run, budget: Budget): void {
       if (!stage.waiting.has(task)) continue;
       const work = buildWork(job, run, index, task);
       budget.left--;
-      if (work.kind === "map") reuse(turn, run, index, task, mapKey(work));
+      if (work.kind === "map") reuse(turn, run, index, task, keyOf(stage, work));
     }
     if (task < stage.tasks.length) turn.state.reusing.set(cursor, task);
     else turn.state.reusing.delete(cursor);

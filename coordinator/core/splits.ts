@@ -4,7 +4,7 @@
  * new ones. CSV and gzip files are never cut (no byte ranges); Parquet files are cut by row ranges.
  */
 import { limits } from "../../shared/kernel/limits.ts";
-import type { FileFingerprint, Split } from "../../shared/kernel/work.ts";
+import { type FileFingerprint, type Split, sameFile } from "../../shared/kernel/work.ts";
 import type { ListedSource } from "./protocol.ts";
 
 export interface CutOptions {
@@ -78,15 +78,6 @@ function changedParquet(
     if (is !== undefined && !sameFile(is, was)) changed.add(was.path);
   }
   return changed;
-}
-
-export function sameFile(one: FileFingerprint, other: FileFingerprint): boolean {
-  return (
-    one.size === other.size &&
-    one.mtimeNs === other.mtimeNs &&
-    one.ctimeNs === other.ctimeNs &&
-    one.inode === other.inode
-  );
 }
 
 function cutNew(items: readonly Item[], target: number, format: CutOptions["format"]): Split[] {

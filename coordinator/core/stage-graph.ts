@@ -56,7 +56,20 @@ export function isReady(run: Run, index: number): boolean {
   }
   const plan = run.plan.stages[index];
   if (plan === undefined) return false;
-  return inputsOf(plan).every((exchange) => producersOf(run, exchange).every(isComplete));
+  for (const exchange of inputsOf(plan)) {
+    // Written out: this is asked in every turn, and lists would be made each time.
+    for (let other = 0; other < run.stages.length; other++) {
+      const producer = run.stages[other];
+      if (producer === undefined || isComplete(producer)) continue;
+      if (writes(run.plan.stages[other], exchange)) return false;
+    }
+  }
+  return true;
+}
+
+function writes(plan: StagePlan | undefined, exchange: string): boolean {
+  if (plan === undefined) return false;
+  return plan.outputs.some((one) => one.kind === "exchange" && one.exchange === exchange);
 }
 
 export function isComplete(stage: Stage): boolean {

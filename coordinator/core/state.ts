@@ -131,6 +131,9 @@ export interface JournalState {
   /** Effects that wait until the facts decided before them are saved. */
   held: { readonly after: number; readonly effect: Effect }[];
   recordsSinceSnapshot: number;
+  /** Length of the texts appended since this leadership's last snapshot, and of that snapshot; 0 = none yet. */
+  unitsSinceSnapshot: number;
+  snapshotUnits: number;
   snapshotting: boolean;
 }
 
@@ -303,6 +306,8 @@ export function emptyJournal(): JournalState {
     appends: 0,
     held: [],
     recordsSinceSnapshot: 0,
+    unitsSinceSnapshot: 0,
+    snapshotUnits: 0,
     snapshotting: false,
   };
 }

@@ -3,7 +3,7 @@
  * names the output for later runs: what the worker must not depend on is blanked here, in one place.
  */
 import { assert, must } from "../../shared/kernel/assert.ts";
-import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
+import { canonicalJson, type Json, writtenOften } from "../../shared/kernel/canonical.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
@@ -14,13 +14,15 @@ import {
   type ExchangeRoute,
   hashVersion,
   type MapWork,
+  mapKey,
+  mapKeys,
   type ReduceWork,
   type Split,
   type Winner,
   type Work,
   wireVersion,
 } from "../../shared/kernel/work.ts";
-import type { Run } from "./durable.ts";
+import type { Run, Stage } from "./durable.ts";
 import { inputsOf, outputsOf, producersOf } from "./stage-graph.ts";
 
 /** The work of one task, ready to be sent. */
@@ -29,10 +31,29 @@ export function buildWork(job: JobSpec, run: Run, stage: number, task: number): 
   if (found.kind === "check") return checkWork(job, run, task);
   const plan = must(run.plan.stages[stage], "the stage is planned");
   if (found.kind === "reduce") return reduceWork(job, run, plan, task);
-  return mapWork(job, run, plan, must(found.splits[task], "the task has a split"));
+  const split = must(found.splits[task], "the task has a split");
+  const known = frames.get(found);
+  if (known !== undefined) return { ...known.frame, split };
+  const frame = mapFrame(job, run, plan);
+  frames.set(found, { frame, keyOf: mapKeys(frame) });
+  return { ...frame, split };
 }
 
-function mapWork(job: JobSpec, run: Run, plan: StagePlan, split: Split): MapWork {
+/** The map key of work that was built for a task of this stage. */
+export function keyOf(stage: Stage, work: MapWork): string {
+  return frames.get(stage)?.keyOf(work.split) ?? mapKey(work);
+}
+
+/** What the map work of all tasks of a stage has in common: made once, and its parts are turned to text once. */
+type MapFrame = Omit<MapWork, "split">;
+
+/** A planned run changes neither its job, its plan nor its dimensions, so a stage's frame stays what it is. */
+const frames = new WeakMap<
+  Stage,
+  { readonly frame: MapFrame; readonly keyOf: (split: Split) => string }
+>();
+
+function mapFrame(job: JobSpec, run: Run, plan: StagePlan): MapFrame {
   assert(plan.input.kind === "scan", "map work scans a source");
   const { source: name } = plan.input;
   const source = must(
@@ -50,11 +71,10 @@ function mapWork(job: JobSpec, run: Run, plan: StagePlan, split: Split): MapWork
     ...logicalTime(run, plan),
     // Where the files were looked for, how many rejects a day may have, and whether empty files are welcome was
     // decided before; it does not change a row.
-    source: { ...source, path: "", rejectsMaxShare: 1, allowEmptyFiles: true },
-    split,
-    dimensions: dimensionInputs(job, run, plan),
-    stage: plan,
-    exchanges: exchangePlans(run, outputsOf(plan)),
+    source: writtenOften({ ...source, path: "", rejectsMaxShare: 1, allowEmptyFiles: true }),
+    dimensions: writtenOften(dimensionInputs(job, run, plan)),
+    stage: writtenOften(plan),
+    exchanges: writtenOften(exchangePlans(run, outputsOf(plan))),
   };
 }
 
@@ -146,7 +166,8 @@ export function scanScope(job: JobSpec, run: Run, plan: StagePlan): string {
   assert(plan.input.kind === "scan", "only scans are kept");
   const nothing: FileNothing = { path: "", size: 0, mtimeNs: "0", ctimeNs: "0", inode: "0" };
   const blank = new Map(plan.dimensions.map((name) => [name, nothing]));
-  const work = mapWork(job, { ...run, dimensions: blank }, plan, { files: [] });
+  const frame = mapFrame(job, { ...run, dimensions: blank }, plan);
+  const work: MapWork = { ...frame, split: { files: [] } };
   const digest = sha256Hex(canonicalJson(work as unknown as Json)).slice(0, 16);
   return `${run.job}/${run.day}/${plan.input.source}/${plan.id}/${digest}`;
 }
@@ -179,18 +200,38 @@ export function buildDelivery(
 
 function route(run: Run, exchange: string): ExchangeRoute {
   const planned = must(run.exchanges.get(exchange), "the exchange has streams");
-  return { exchange, streams: planned.streams };
+  return { exchange, streams: writtenOften(planned.streams) };
 }
 
-function winnersOf(run: Run, exchange: string): Winner[] {
-  const winners: Winner[] = [];
-  for (const stage of producersOf(run, exchange)) {
-    for (const { result } of stage.tasks) {
+/** Whom to read in an exchange: one for each producing task. The same list for all readers until a producer changes. */
+export function winnersOf(run: Run, exchange: string): readonly Winner[] {
+  const producers = producersOf(run, exchange);
+  const [first] = producers;
+  if (first === undefined) return [];
+  const changes = producers.reduce((sum, stage) => sum + (stage.changes ?? 0), 0);
+  const known = winners.get(first)?.get(exchange);
+  if (known?.changes === changes) return known.list;
+  const list = writtenOften(listWinners(producers, exchange));
+  const ofStage = winners.get(first) ?? new Map<string, Winners>();
+  winners.set(first, ofStage.set(exchange, { changes, list }));
+  return list;
+}
+
+interface Winners {
+  /** Changes of the producers' results as of this list; they only grow. */
+  readonly changes: number;
+  readonly list: readonly Winner[];
+}
+
+/** By the first producing stage, by exchange: goes when the run lets go of its stages. */
+const winners = new WeakMap<Stage, Map<string, Winners>>();
+
+function listWinners(producers: readonly Stage[], exchange: string): Winner[] {
+  return producers.flatMap(({ tasks }) =>
+    tasks.flatMap(({ result }) => {
       const output = result?.outputs.find((one) => one.exchange === exchange);
-      if (result !== undefined && output !== undefined) {
-        winners.push({ attemptId: result.attemptId, digest: output.digest });
-      }
-    }
-  }
-  return winners;
+      if (result === undefined || output === undefined) return [];
+      return [{ attemptId: result.attemptId, digest: output.digest }];
+    }),
+  );
 }

@@ -21,7 +21,26 @@ export function canonicalJson(value: Json): string {
     assert(Number.isFinite(value), "canonical JSON holds finite numbers only");
     return JSON.stringify(value);
   }
-  if (isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  const known = texts.get(value);
+  if (known !== undefined && known !== "") return known;
+  const text = isArray(value) ? `[${value.map(canonicalJson).join(",")}]` : objectText(value);
+  if (known === "") texts.set(value, text);
+  return text;
+}
+
+/** Texts of values that were said to be written often; empty until the first time. */
+const texts = new WeakMap<object, string>();
+
+/**
+ * The same value, whose text is now made only once and kept as long as the value itself. For large parts that many
+ * values share; it must never change.
+ */
+export function writtenOften<Value extends object>(value: Value): Value {
+  if (!texts.has(value)) texts.set(value, "");
+  return value;
+}
+
+function objectText(value: { readonly [key: string]: Json | undefined }): string {
   const members: string[] = [];
   for (const key of Object.keys(value).sort()) {
     const member = value[key];

@@ -2,56 +2,81 @@
  * SHA-256 (FIPS 180-4) without a library: the pure layers name map work by its hash, and they may import nothing.
  * Control-plane sizes only; bulk bytes are hashed by node:crypto in the adapters. Tested against it.
  */
-const constants = roundConstants();
+const constants = Int32Array.from(roundConstants());
 
-/** Lower-case hex SHA-256 of the UTF-8 bytes of `text`. */
-export function sha256Hex(text: string): string {
-  const bytes = padded(new TextEncoder().encode(text));
-  const hash = Uint32Array.from([
-    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
-  ]);
-  const view = new DataView(bytes.buffer);
-  const schedule = new Uint32Array(64);
-  for (let offset = 0; offset < bytes.length; offset += 64) {
-    for (let i = 0; i < 16; i++) schedule[i] = view.getUint32(offset + i * 4);
-    for (let i = 16; i < 64; i++) schedule[i] = expand(schedule, i);
+/** What a text begins with, hashed as far as whole blocks go: many texts that begin alike share that work. */
+export interface HashedPrefix {
+  readonly words: Int32Array;
+  /** Bytes that do not fill a block yet. */
+  readonly rest: Uint8Array;
+  /** Bytes of the whole prefix. */
+  readonly length: number;
+}
+
+const initialWords = Int32Array.from([
+  0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+]);
+const encoder = new TextEncoder();
+const blockBytes = 64;
+
+/** Lower-case hex SHA-256 of the UTF-8 bytes of `text`, after those of the prefix where there is one. */
+export function sha256Hex(text: string, prefix?: HashedPrefix): string {
+  const { words = initialWords, rest = new Uint8Array(0), length = 0 } = prefix ?? {};
+  const hash = Int32Array.from(words);
+  consume(hash, padded(rest, encoder.encode(text), length));
+  return Array.from(hash, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
+
+export function hashPrefix(text: string): HashedPrefix {
+  const bytes = encoder.encode(text);
+  const whole = bytes.length - (bytes.length % blockBytes);
+  const words = Int32Array.from(initialWords);
+  consume(words, bytes.subarray(0, whole));
+  return { words, rest: bytes.slice(whole), length: bytes.length };
+}
+
+function consume(hash: Int32Array, bytes: Uint8Array): void {
+  const schedule = new Int32Array(64);
+  for (let offset = 0; offset < bytes.length; offset += blockBytes) {
+    expand(schedule, bytes, offset);
     compress(hash, schedule);
   }
-  return Array.from(hash, (word) => word.toString(16).padStart(8, "0")).join("");
 }
 
-/** Every index here is below the array's length; the fallback only satisfies the type. */
-function at(words: Uint32Array, index: number): number {
-  return words[index] ?? 0;
+// Signed words throughout: the engine keeps them as machine integers, which unsigned ones above 2^31 are not. Every
+// index is below its array's length. Written out without helpers or destructuring: each map task goes through it.
+
+function expand(w: Int32Array, bytes: Uint8Array, offset: number): void {
+  for (let i = 0, at = offset; i < 16; i++, at += 4) {
+    w[i] =
+      ((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number);
+  }
+  for (let i = 16; i < 64; i++) {
+    const x = w[i - 15] as number;
+    const y = w[i - 2] as number;
+    const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3);
+    const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
+    w[i] = ((w[i - 16] as number) + s0 + (w[i - 7] as number) + s1) | 0;
+  }
 }
 
-function rotate(word: number, bits: number): number {
-  return (word >>> bits) | (word << (32 - bits));
-}
-
-function expand(w: Uint32Array, i: number): number {
-  const w15 = at(w, i - 15);
-  const w2 = at(w, i - 2);
-  const s0 = rotate(w15, 7) ^ rotate(w15, 18) ^ (w15 >>> 3);
-  const s1 = rotate(w2, 17) ^ rotate(w2, 19) ^ (w2 >>> 10);
-  return (at(w, i - 16) + s0 + at(w, i - 7) + s1) >>> 0;
-}
-
-// The loop is written out without arrays or destructuring: thousands of map keys a minute go through it.
-function compress(hash: Uint32Array, w: Uint32Array): void {
-  let a = at(hash, 0);
-  let b = at(hash, 1);
-  let c = at(hash, 2);
-  let d = at(hash, 3);
-  let e = at(hash, 4);
-  let f = at(hash, 5);
-  let g = at(hash, 6);
-  let h = at(hash, 7);
+function compress(hash: Int32Array, w: Int32Array): void {
+  let a = hash[0] as number;
+  let b = hash[1] as number;
+  let c = hash[2] as number;
+  let d = hash[3] as number;
+  let e = hash[4] as number;
+  let f = hash[5] as number;
+  let g = hash[6] as number;
+  let h = hash[7] as number;
   for (let i = 0; i < 64; i++) {
-    const s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
+    const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
     const choice = (e & f) ^ (~e & g);
-    const t1 = (h + s1 + choice + at(constants, i) + at(w, i)) | 0;
-    const s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+    const t1 = (h + s1 + choice + (constants[i] as number) + (w[i] as number)) | 0;
+    const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
     const majority = (a & b) ^ (a & c) ^ (b & c);
     h = g;
     g = f;
@@ -62,23 +87,25 @@ function compress(hash: Uint32Array, w: Uint32Array): void {
     b = a;
     a = (t1 + s0 + majority) | 0;
   }
-  hash[0] = at(hash, 0) + a;
-  hash[1] = at(hash, 1) + b;
-  hash[2] = at(hash, 2) + c;
-  hash[3] = at(hash, 3) + d;
-  hash[4] = at(hash, 4) + e;
-  hash[5] = at(hash, 5) + f;
-  hash[6] = at(hash, 6) + g;
-  hash[7] = at(hash, 7) + h;
+  hash[0] = (hash[0] as number) + a;
+  hash[1] = (hash[1] as number) + b;
+  hash[2] = (hash[2] as number) + c;
+  hash[3] = (hash[3] as number) + d;
+  hash[4] = (hash[4] as number) + e;
+  hash[5] = (hash[5] as number) + f;
+  hash[6] = (hash[6] as number) + g;
+  hash[7] = (hash[7] as number) + h;
 }
 
-function padded(message: Uint8Array): Uint8Array {
-  const length = Math.ceil((message.length + 9) / 64) * 64;
-  const out = new Uint8Array(length);
-  out.set(message);
-  out[message.length] = 0x80;
-  const bits = BigInt(message.length) * 8n;
-  new DataView(out.buffer).setBigUint64(length - 8, bits);
+/** The last bytes of a message with the padding of FIPS 180-4, 5.1.1; `before` bytes were hashed or are in `rest`. */
+function padded(rest: Uint8Array, message: Uint8Array, before: number): Uint8Array {
+  const bytes = rest.length + message.length;
+  const out = new Uint8Array(Math.ceil((bytes + 9) / blockBytes) * blockBytes);
+  out.set(rest);
+  out.set(message, rest.length);
+  out[bytes] = 0x80;
+  const bits = BigInt(before + message.length) * 8n;
+  new DataView(out.buffer).setBigUint64(out.length - 8, bits);
   return out;
 }
 

@@ -6,7 +6,7 @@ import { canonicalJson, type Json } from "./canonical.ts";
 import type { Failure } from "./failure.ts";
 import type { Column, DimensionSpec, SourceSpec } from "./job.ts";
 import type { ExchangePlan, StagePlan } from "./plan.ts";
-import { sha256Hex } from "./sha256.ts";
+import { hashPrefix, sha256Hex } from "./sha256.ts";
 
 /** Version of the exchange's wire form; both ends must agree. Part of every map key. */
 export const wireVersion = 1;
@@ -21,6 +21,16 @@ export interface FileFingerprint {
   readonly mtimeNs: string;
   readonly ctimeNs: string;
   readonly inode: string;
+}
+
+/** Do they name the same bytes, wherever the file is? */
+export function sameFile(one: FileFingerprint, other: FileFingerprint): boolean {
+  return (
+    one.size === other.size &&
+    one.mtimeNs === other.mtimeNs &&
+    one.ctimeNs === other.ctimeNs &&
+    one.inode === other.inode
+  );
 }
 
 /** Files that one map task reads, whole; or a row range of one Parquet file. */
@@ -86,9 +96,23 @@ export function mapKey(work: MapWork): string {
   return sha256Hex(workText(work));
 }
 
+/**
+ * The same for works that differ in nothing but their split: what comes before it in the text is hashed once.
+ * `mapKey({ ...frame, split })` = `mapKeys(frame)(split)`.
+ */
+export function mapKeys(frame: Omit<MapWork, "split">): (split: Split) => string {
+  // Interfaces of JSON-only members are JSON; the type system has no way to say so.
+  const members = Object.entries(frame) as unknown as readonly (readonly [string, Json])[];
+  const before = Object.fromEntries(members.filter(([name]) => name < "split"));
+  const after = Object.fromEntries(members.filter(([name]) => name > "split"));
+  const head = `${canonicalJson(before).slice(0, -1)},"split":`;
+  const tail = `,${canonicalJson(after).slice(1)}`;
+  const prefix = hashPrefix(head);
+  return (split) => sha256Hex(canonicalJson(split as unknown as Json) + tail, prefix);
+}
+
 /** The exact text that travels. */
 export function workText(work: Work): string {
-  // Interfaces of JSON-only members are JSON; the type system has no way to say so.
   return canonicalJson(work as unknown as Json);
 }
 

@@ -9,7 +9,7 @@ import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { noNegative, sampleFiles, sampleJob } from "../sim/sample-job.ts";
-import { Bench, day } from "./bench.ts";
+import { Bench, day, type SentTask } from "./bench.ts";
 
 const unavailable = { kind: "failed", failure: failure("unavailable", "no answer") } as const;
 
@@ -240,6 +240,66 @@ describe("replay", () => {
     expect(next.run().state).toBe("committed");
   });
 
+  test("a snapshot of an earlier version, where everything is written out, is read as well", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.submit();
+    bench.finish(firstTask(bench));
+    const { durable } = bench.state;
+    const text = JSON.stringify({ version: 1, durable }, (key, value: unknown) => {
+      if (key === "running" && value instanceof Set) return undefined;
+      if (value instanceof Map) return { $map: [...value] };
+      if (value instanceof Set) return { $set: [...value] };
+      return value;
+    });
+    expect(decodeSnapshot(text)).toEqual(durable);
+    expect(encodeSnapshot(durable).length).toBeLessThan(text.length);
+  });
+
+  test("a snapshot holds the results and splits of a live run once, and they stay the same values", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.submit();
+    const task = firstTask(bench);
+    bench.finish(task);
+    const text = encodeSnapshot(bench.state.durable);
+    const digest = [...bench.state.durable.kept.values()].flatMap((kept) =>
+      [...kept.outputs.values()].flatMap((output) => output.outputs.map((one) => one.digest)),
+    );
+    expect(digest).toHaveLength(1);
+    expect(text.split(digest[0] ?? "").length - 1).toBe(1);
+    const read = decodeSnapshot(text);
+    const stage = read.runs.get(`usage.${day}.r1`)?.stages[0];
+    const [kept] = read.kept.values();
+    const result = stage?.tasks[task.delivery.task]?.result;
+    expect(result).toBeDefined();
+    expect(kept?.outputs.get(result?.mapKey ?? "")).toBe(result);
+    expect(read.days.get(`usage|${day}`)?.splits.get("ipdr")).toBe(stage?.splits);
+  });
+
+  test("the next snapshot waits until the journal has grown by as much as the last one", () => {
+    const bench = new Bench().lead();
+    bench.memory.inputs = sampleFiles(40);
+    bench.attach(1, { slots: 8 });
+    bench.submit();
+    const { journal } = bench.state;
+    bench.pass(5_000, [1]);
+    const taken: number[] = [];
+    for (let tasks = bench.takeTasks(); tasks.length > 0; ) {
+      for (const task of tasks) {
+        journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
+        bench.finish(task);
+        const last = bench.memory.snapshot?.text.length ?? 0;
+        if (last !== taken.at(-1)) taken.push(last);
+        expect(journal.snapshotUnits).toBe(last);
+      }
+      tasks = bench.takeTasks();
+    }
+    // 42 tasks finished, each time with records enough: a few snapshots, not one for each.
+    expect(taken.length).toBeGreaterThan(1);
+    expect(taken.length).toBeLessThan(8);
+  });
+
   test("a snapshot that can't be saved leaves the journal as it is", () => {
     const bench = new Bench().lead();
     bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
@@ -254,6 +314,12 @@ describe("replay", () => {
     expect(bench.memory.journal[0]?.sequence).toBe(1);
   });
 });
+
+function firstTask(bench: Bench): SentTask {
+  const [task] = bench.takeTasks();
+  if (task === undefined) throw new Error("a task was sent");
+  return task;
+}
 
 function tell(bench: Bench, story: readonly string[]): void {
   let connection = 1;

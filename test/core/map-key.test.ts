@@ -4,7 +4,7 @@ import type { Run } from "../../coordinator/core/durable.ts";
 import { buildWork, dayAfter, scanScope } from "../../coordinator/core/work-builder.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import { type FileFingerprint, mapKey } from "../../shared/kernel/work.ts";
+import { type FileFingerprint, mapKey, mapKeys } from "../../shared/kernel/work.ts";
 import { csv, sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
 const appsFile: FileFingerprint = {
@@ -200,4 +200,23 @@ test("the day after", () => {
     "2026-03-01",
     "2000-01-01",
   ]);
+});
+
+describe("keys of a stage's tasks", () => {
+  test("are those of their work, whatever the split holds", () => {
+    const work = buildWork(job, runOf(setting), 0, 0);
+    if (work.kind !== "map") throw new Error("stage 0 maps");
+    const { split: _, ...frame } = work;
+    const keyOfSplit = mapKeys(frame);
+    const splits = [
+      work.split,
+      { files: [] },
+      { files: sampleFiles(3, 7) },
+      { files: sampleFiles(1), rows: { from: 122_880, to: 245_760 } },
+      { files: sampleFiles(1).map((file) => ({ ...file, path: 'raw/"split":{é}.csv' })) },
+    ];
+    const keys = splits.map(keyOfSplit);
+    expect(keys).toEqual(splits.map((split) => mapKey({ ...frame, split })));
+    expect(new Set(keys).size).toBe(5);
+  });
 });

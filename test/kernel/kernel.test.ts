@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { canonicalJson } from "../../shared/kernel/canonical.ts";
+import { canonicalJson, writtenOften } from "../../shared/kernel/canonical.ts";
 import {
   classOf,
   DaymillError,
@@ -11,7 +11,7 @@ import {
   fromUnknown,
 } from "../../shared/kernel/failure.ts";
 import { formatRunId, parseRunId } from "../../shared/kernel/job.ts";
-import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import { hashPrefix, sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
 
 describe("sha256Hex", () => {
@@ -27,6 +27,34 @@ describe("sha256Hex", () => {
         expect(sha256Hex(text)).toBe(createHash("sha256").update(text, "utf8").digest("hex"));
       }),
     );
+  });
+});
+
+describe("a hashed prefix", () => {
+  test("gives the same digest as the whole text, wherever it is cut", () => {
+    const text = fc.string({ unit: "grapheme", maxLength: 200 });
+    fc.assert(
+      fc.property(text, text, (head, tail) => {
+        expect(sha256Hex(tail, hashPrefix(head))).toBe(sha256Hex(head + tail));
+      }),
+    );
+  });
+});
+
+describe("a value that is written often", () => {
+  test("has the text that it would have anyway, also inside others, and is made to text once", () => {
+    const looks: string[] = [];
+    const part = writtenOften({
+      get z() {
+        looks.push("z");
+        return [1, { b: 2, a: 3 }];
+      },
+    });
+    expect(writtenOften(part)).toBe(part);
+    const text = '{"in":{"z":[1,{"a":3,"b":2}]}}';
+    expect(canonicalJson({ in: part })).toBe(text);
+    expect(canonicalJson({ in: part })).toBe(text);
+    expect(looks).toHaveLength(1);
   });
 });
 
