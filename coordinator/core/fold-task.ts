@@ -138,7 +138,9 @@ export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused"
   leaveWaiting(found.stage, fact.task);
   found.stage.reused++;
   if (found.stage.startedMs === 0) found.stage.startedMs = fact.wallMs;
-  finish(found.stage, fact.task, { ...kept, executor: "" }, fact.wallMs);
+  const result = { ...kept, executor: "" };
+  if (changedOutputs(found.task, result)) restartConsumers(durable, run, found.stage);
+  finish(found.stage, fact.task, result, fact.wallMs);
 }
 
 export function foldOutputDropped(durable: Durable, run: Run, fact: Of<"outputDropped">): void {
