@@ -5,25 +5,18 @@
  */
 import { shortProducers } from "../../shared/kernel/exchange-intake.ts";
 import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
-import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
-import type { Attempt, Run, Stage, Task } from "./durable.ts";
+import type { Run } from "./durable.ts";
 import { noteFailure, noteSuccess } from "./exclusion.ts";
+import { fatalFailure, type Place } from "./giving-up.ts";
 import { purgeNow, purgeSoon } from "./losers.ts";
 import { vacate } from "./places.ts";
-import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
+import { advanceRun, cancelAttempt, changed, endRun, ensureStreams } from "./run-flow.ts";
 import { foundFull } from "./space.ts";
 import { isComplete, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { backoffMs, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { goesOn, waits } from "./waiting.ts";
-
-interface Place {
-  readonly run: Run;
-  readonly stage: Stage;
-  readonly task: Task;
-  readonly attempt: Attempt;
-}
 
 export function reported(
   turn: Turn,
@@ -159,40 +152,6 @@ function tellFailed(turn: Turn, place: Place, attemptId: string, why: Failure): 
 /** Names a task among the delays of this process. */
 export function taskKey(run: string, stage: string, task: number): string {
   return `${run}|${stage}|${task}`;
-}
-
-/** Why the run must fail because of this task, if it must. */
-function fatalFailure(turn: Turn, place: Place, why: Failure): Failure | undefined {
-  const { run, stage, task, attempt } = place;
-  const job = jobOf(turn, run);
-  const attemptsMax = Math.min(job?.execution.maxAttempts ?? 1, limits.attemptsPerTaskMax);
-  const { retryable, counts } = classOf(why.code);
-  const where = describe(stage, attempt.task);
-  const detail = { ...why.detail, stage: stage.id, task: attempt.task };
-  if (counts && !retryable) return failure(why.code, `${where}: ${why.message}`, detail);
-  if (counts && task.failures >= attemptsMax) {
-    const tried = `failed ${task.failures} times on ${task.failedOn.join(", ")}`;
-    return failure(why.code, `${where} ${tried}; last: ${why.message}`, detail);
-  }
-  const { shorts = 0, refusals = 0 } = task;
-  const isShortTooOften =
-    shorts >= limits.exchangeShortsPerTaskMax || refusals >= limits.storageRefusalsPerTaskMax;
-  // A start that found others' rows missing made progress: those are made again. One that storage refused waits for it.
-  const others = task.starts - shorts - refusals;
-  if (others < limits.attemptsPerTaskTotalMax && !isShortTooOften) return undefined;
-  return failure(
-    why.code,
-    `${where} was started ${task.starts} times; last: ${why.message}`,
-    detail,
-  );
-}
-
-function describe(stage: Stage, index: number): string {
-  const files = stage.splits[index]?.files ?? [];
-  const [first] = files;
-  if (first === undefined) return `task ${index} of stage ${stage.id}`;
-  const more = files.length > 1 ? ` and ${files.length - 1} more files` : "";
-  return `task ${index} of stage ${stage.id} (${first.path}${more})`;
 }
 
 /**

@@ -56,6 +56,10 @@ export const limits = {
   runsKeptInMemory: 500,
   tasksPerStageMax: 100_000,
   attemptsPerTaskMax: 4,
+  /** Counted failures of one task after which its run fails even if only one executor could try it. */
+  failuresPerTaskMax: 8,
+  /** Input files of a task that an error names at most. */
+  filesNamedMax: 10,
   /** Attempts of one task for whatever reason, also those that use up no budget. */
   attemptsPerTaskTotalMax: 100,
   /** Attempts of one task that may end because rows in its exchange were missing: others run again each time. */
@@ -239,6 +243,11 @@ assert(limits.leaseExpiresMs < 5_000, "takeover stays under five seconds");
 assert(
   limits.heartbeatEveryMs * 4 < limits.executorLostMs,
   "an executor may miss three heartbeats",
+);
+assert(
+  limits.attemptsPerTaskMax < limits.failuresPerTaskMax &&
+    limits.failuresPerTaskMax < limits.attemptsPerTaskTotalMax,
+  "a task that counts failures is given up before one that does not",
 );
 assert(
   limits.exclusionShareMax < 1 && limits.exclusionTasksFailed <= limits.outcomesKeptPerExecutor,
