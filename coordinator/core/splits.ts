@@ -1,14 +1,15 @@
 /**
  * Files of a source's day to splits, one per map task. Deterministic: the same files, sizes and former splits give
  * the same cut. Former splits of the day stay as they are, so that their outputs can be used again; new files form
- * new ones. CSV and gzip files are never cut (no byte ranges); Parquet files are cut by row ranges.
+ * new ones. CSV, gzip and Arrow files are never cut (no byte ranges); Parquet files are cut by row ranges.
  */
+import type { SourceFormat } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { type FileFingerprint, type Split, sameFile } from "../../shared/kernel/work.ts";
 import type { ListedSource } from "./protocol.ts";
 
 export interface CutOptions {
-  readonly format: "csv" | "csv.gz" | "parquet";
+  readonly format: SourceFormat;
   /** Bytes of plain text (or of Parquet) that one task should read. */
   readonly splitBytes: number;
   /** Slots of the cluster at the time: with fewer splits than slots some would stand idle. */

@@ -43,7 +43,7 @@ import { compressLz4Frame, decompressLz4Frame } from "./lz4.ts";
 
 compressionRegistry.set(CompressionType.LZ4_FRAME, {
   encode: compressLz4Frame,
-  decode: decompressLz4Frame,
+  decode: (bytes) => decompressLz4Frame(bytes),
 });
 
 /** Makes the parts of an Arrow IPC stream: schema, then batches, then the end. */

@@ -6,7 +6,7 @@ import type { BigIntStats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { DaymillError, fail } from "../kernel/failure.ts";
-import type { DimensionSpec, SourceSpec } from "../kernel/job.ts";
+import { type DimensionSpec, isDelimited, type SourceSpec } from "../kernel/job.ts";
 import { isDay } from "../kernel/time.ts";
 import type { FileFingerprint } from "../kernel/work.ts";
 import type { Inputs } from "../ports.ts";
@@ -42,7 +42,7 @@ async function listSource(
     );
   }
   const empty = files.find((file) => file.size === 0);
-  if (empty !== undefined && (!source.allowEmptyFiles || source.format === "parquet")) {
+  if (empty !== undefined && (!source.allowEmptyFiles || !isDelimited(source.format))) {
     throw fail(
       "inputEmpty",
       `source ${source.name}: file ${empty.path} has no bytes; deliver it again, or set allow_empty_files`,

@@ -3,7 +3,14 @@
  * It turns parsed YAML into a JobSpec; reading files and finding line numbers is job-file.ts.
  */
 import { z } from "zod";
-import type { CsvOptions, JobSpec, ModelSpec, RetentionSpec } from "../kernel/job.ts";
+import {
+  type CsvOptions,
+  isDelimited,
+  type JobSpec,
+  type ModelSpec,
+  type RetentionSpec,
+  type SourceFormat,
+} from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import {
   byteSize,
@@ -17,8 +24,8 @@ import {
   timezone,
 } from "./job-fields.ts";
 
-const format = z.enum(["csv", "csv.gz", "parquet"], {
-  error: "a format is csv, csv.gz or parquet",
+const format = z.enum(["csv", "csv.gz", "parquet", "arrow"], {
+  error: "a format is csv, csv.gz, parquet or arrow",
 });
 
 const csv = object({
@@ -99,11 +106,12 @@ const dimension = object({ path: dataPath, format, columns, csv: csv.optional() 
 );
 
 function csvOnlyForText(
-  value: { readonly format: string; readonly csv?: unknown },
+  value: { readonly format: SourceFormat; readonly csv?: unknown },
   context: z.RefinementCtx,
 ): void {
-  if (value.format !== "parquet" || value.csv === undefined) return;
-  context.addIssue({ code: "custom", message: "a parquet file has no csv options", path: ["csv"] });
+  if (isDelimited(value.format) || value.csv === undefined) return;
+  const message = `a file of format ${value.format} has no csv options`;
+  context.addIssue({ code: "custom", message, path: ["csv"] });
 }
 
 const model = object({

@@ -14,6 +14,8 @@ const flags = 0x68;
 const blockCode = 0x70;
 const blockBytesMax = 4 * 1024 * 1024;
 const headerBytes = 15;
+/** Set in a block's length when its bytes are not packed. */
+const plainBlock = 0x80000000;
 /** The library puts the plain size before a raw block. */
 const sizeBytes = 4;
 
@@ -35,11 +37,17 @@ export function compressLz4Frame(bytes: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** The content of one frame. Damaged: `internal`, to be told apart by the caller. */
-export function decompressLz4Frame(bytes: Uint8Array): Uint8Array {
+/** The content of one frame, of at most so many bytes. Damaged: `internal`, to be told apart by the caller. */
+export function decompressLz4Frame(
+  bytes: Uint8Array,
+  plainBytesMax: number = limits.exchangeRawBytesMax,
+): Uint8Array {
   const frame = view(bytes, 0, bytes.byteLength);
   try {
-    return isOurs(frame) ? readBlocks(frame) : decompressFrameSync(frame);
+    const plain =
+      (isOurs(frame) && readBlocks(frame, plainBytesMax)) || readAny(frame, plainBytesMax);
+    if (plain.byteLength > plainBytesMax) throw new RangeError("too large");
+    return plain;
   } catch (error) {
     throw fail(
       "internal",
@@ -48,6 +56,13 @@ export function decompressLz4Frame(bytes: Uint8Array): Uint8Array {
       error,
     );
   }
+}
+
+/** By the library itself; a frame that tells its size is refused before it takes the room. */
+function readAny(frame: Buffer, plainBytesMax: number): Buffer {
+  const sized = frame.byteLength >= headerBytes && ((frame[4] ?? 0) & 0x08) !== 0;
+  if (sized && frame.readBigUInt64LE(6) > BigInt(plainBytesMax)) throw new RangeError("too large");
+  return decompressFrameSync(frame);
 }
 
 function isOurs(frame: Buffer): boolean {
@@ -59,15 +74,17 @@ function isOurs(frame: Buffer): boolean {
   );
 }
 
-function readBlocks(frame: Buffer): Buffer {
+/** undefined when a block is stored as it is: others write such, we do not. */
+function readBlocks(frame: Buffer, plainBytesMax: number): Buffer | undefined {
   const size = Number(frame.readBigUInt64LE(6));
-  if (frame[14] !== descriptorCheck(frame) || size > limits.exchangeRawBytesMax) {
+  if (frame[14] !== descriptorCheck(frame) || size > plainBytesMax) {
     throw new RangeError("bad frame header");
   }
   const parts: Buffer[] = [];
   let at = headerBytes;
   for (let left = size; left > 0; left -= blockBytesMax) {
     const packed = frame.readUInt32LE(at);
+    if (packed >= plainBlock) return undefined;
     const end = at + 4 + packed;
     // A copy with the plain size in place of the packed size is what the library reads.
     const block = Buffer.from(frame.subarray(at, end));

@@ -24,7 +24,12 @@ export interface CsvOptions {
   readonly decimalSeparator: string;
 }
 
-export type SourceFormat = "csv" | "csv.gz" | "parquet";
+export type SourceFormat = "csv" | "csv.gz" | "parquet" | "arrow";
+
+/** Lines of text, whose types only the declared columns say? */
+export function isDelimited(format: SourceFormat): boolean {
+  return format === "csv" || format === "csv.gz";
+}
 
 /** When a record's event time lies outside its day. */
 export type OutsideRule = "keep" | "late_table" | "reject";

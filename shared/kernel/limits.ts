@@ -175,6 +175,16 @@ export const limits = {
   rejectLinesPerBlockMax: 2_000,
   /** What one gzip file may unpack to; a larger one would fill the worker's disk. */
   plainFileBytesMax: 64 * 1024 * MiB,
+  /** Body of one record batch of an Arrow file, stored and unpacked, and all its dictionaries: they are held in memory. */
+  arrowBodyBytesMax: 128 * MiB,
+  /** Metadata of one Arrow message, and a file's footer. */
+  arrowMetadataBytesMax: 16 * MiB,
+  /** Fields of an Arrow schema, nested ones included. */
+  arrowFieldsMax: 20_000,
+  /** Rows at a time whose dictionary indexes are replaced by their texts; a multiple of 8. */
+  arrowPieceRows: 2_048,
+  /** Loaded bytes of an Arrow file before they are checked, cast and stored. */
+  arrowLoadBytesMax: 64 * MiB,
   /** Read buffer of a CSV scan; DuckDB's own default is 16 lines of the largest size, twice per thread. */
   scanBufferBytes: 8_000_000,
   /** Files that one scan reads together, and their plain bytes: opening a query costs as much as 0.5 MB of lines. */

@@ -256,6 +256,11 @@ describe("refused, with file, line, field and a way out", () => {
       /has no csv options/,
     ],
     [
+      "csv options of an arrow file",
+      good.replace("format: csv", "format: arrow\n    csv: { header: true }"),
+      /a file of format arrow has no csv options/,
+    ],
+    [
       "an unknown event time",
       good.replace("format:", "event_time: { column: idd }\n    format:"),
       /event_time\.column: no column idd; did you mean id\?/,

@@ -8,10 +8,12 @@ import { join } from "node:path";
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
 import { openInput } from "../../../shared/adapters/integrity-open.ts";
 import { fail, fromUnknown } from "../../../shared/kernel/failure.ts";
+import { isDelimited } from "../../../shared/kernel/job.ts";
 import type { DimensionInput, FileAccount, Work } from "../../../shared/kernel/work.ts";
 import type { Attempt } from "./attempt.ts";
 import { dimensionKey, findEntry, keepEntry } from "./dimension-cache.ts";
 import { rejectsTable } from "./rejects.ts";
+import { scanArrow } from "./scan-arrow.ts";
 import { scanCsv } from "./scan-csv.ts";
 import { scanParquet } from "./scan-parquet.ts";
 
@@ -138,10 +140,9 @@ async function load(attempt: Attempt, { spec, file }: DimensionInput): Promise<v
   const select = spec.columns.map(({ name }) => sqlName(name));
   const { csv, format } = spec;
   const one = { select: () => select, numberColumn: undefined };
-  const accounts =
-    format === "parquet"
-      ? [await scanParquet({ ...common, file, select })]
-      : await scanCsv({ ...common, ...one, folder, gzip: format === "csv.gz", csv }, [file]);
+  const accounts = isDelimited(format)
+    ? await scanCsv({ ...common, ...one, folder, gzip: format === "csv.gz", csv }, [file])
+    : [await (format === "arrow" ? scanArrow : scanParquet)({ ...common, file, select })];
   for (const account of accounts) {
     if (account.rejects > 0) throw await refused(attempt, spec.name, account);
   }

@@ -13,9 +13,8 @@ import {
 } from "../../../shared/adapters/integrity-open.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { Column } from "../../../shared/kernel/job.ts";
-import { limits } from "../../../shared/kernel/limits.ts";
 import type { FileAccount, FileFingerprint } from "../../../shared/kernel/work.ts";
-import { rejectsTable } from "./rejects.ts";
+import { castList, isBad, misfits, rejectRows, type StoredColumn } from "./typed-rows.ts";
 
 export interface ParquetScan {
   readonly engine: Engine;
@@ -30,12 +29,6 @@ export interface ParquetScan {
   readonly signal: AbortSignal;
 }
 
-/** A declared column whose type in the file is another one. */
-interface Misfit extends Column {
-  /** Type in the file. */
-  readonly stored: string;
-}
-
 /** Appends the rows. `outsideDay` is left 0; `contentSha256` is empty for a range. Errors: `input…`, `storage…`. */
 export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
   const { file } = scan;
@@ -48,14 +41,15 @@ export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
         file: file.path,
       });
     }
-    const bad = await misfits(scan, input.path);
+    const columns = await storedColumns(scan, input.path);
     const source = rangeOf(scan, input.path);
-    const rejects = bad.length === 0 ? 0 : await rejectRows(scan, source, bad);
-    const good = bad.length === 0 ? "true" : `NOT (${bad.map(unfit).join(" OR ")})`;
+    const rejects = await reading(scan, () =>
+      rejectRows(scan.engine, { file: file.path, source, number: "file_row_number + 1" }, columns),
+    );
     const rows = await reading(scan, () =>
       scan.engine.run(
         `INSERT INTO ${sqlName(scan.table)} SELECT ${scan.select.join(", ")}
-         FROM (SELECT ${casts(scan.columns)} FROM ${source} WHERE ${good})`,
+         FROM (SELECT ${castList(columns)} FROM ${source} WHERE NOT ${isBad(misfits(columns))})`,
         `file ${file.path}`,
       ),
     );
@@ -105,8 +99,8 @@ async function rowsIn(scan: ParquetScan, path: string): Promise<number> {
   return Number(rows[0]?.[0]);
 }
 
-/** Declared columns whose type in the file is another one. Errors: `inputMalformed` for a missing column. */
-async function misfits(scan: ParquetScan, path: string): Promise<readonly Misfit[]> {
+/** The declared columns as the file has them. Errors: `inputMalformed` for a missing column. */
+async function storedColumns(scan: ParquetScan, path: string): Promise<readonly StoredColumn[]> {
   const described = await reading(scan, () =>
     scan.engine.rows(
       `DESCRIBE SELECT * FROM read_parquet(${sqlText(path)}, hive_partitioning = false)`,
@@ -114,7 +108,7 @@ async function misfits(scan: ParquetScan, path: string): Promise<readonly Misfit
     ),
   );
   const types = new Map(described.map((row) => [row[0]?.toLowerCase(), row[1]]));
-  return scan.columns.flatMap(({ name, type }) => {
+  return scan.columns.map(({ name, type }) => {
     const stored = types.get(name.toLowerCase());
     if (stored === undefined || stored === null) {
       throw fail(
@@ -123,7 +117,7 @@ async function misfits(scan: ParquetScan, path: string): Promise<readonly Misfit
         { file: scan.file.path, column: name },
       );
     }
-    return stored === type ? [] : [{ name, type, stored }];
+    return { name, type, stored, raw: sqlName(name), value: sqlName(name) };
   });
 }
 
@@ -132,48 +126,4 @@ function rangeOf(scan: ParquetScan, path: string): string {
   if (scan.rows === undefined) return rows;
   const { from, to } = scan.rows;
   return `(SELECT * FROM ${rows} WHERE file_row_number >= ${from} AND file_row_number < ${to})`;
-}
-
-function casts(columns: readonly Column[]): string {
-  return columns
-    .map(({ name, type }) => `TRY_CAST(${sqlName(name)} AS ${type}) AS ${sqlName(name)}`)
-    .join(", ");
-}
-
-/** True, false or NULL for a row; a number that is another one when cast back was rounded. */
-function unfit({ name, type, stored }: Misfit): string {
-  const column = sqlName(name);
-  const cast = `TRY_CAST(${column} AS ${type})`;
-  const rounded = rounds(stored, type)
-    ? ` OR TRY_CAST(${cast} AS ${stored}) IS DISTINCT FROM ${column}`
-    : "";
-  return `(${column} IS NOT NULL AND (${cast} IS NULL${rounded}))`;
-}
-
-/** Between binary fractions of different length, the nearest one is what the declared type asks for. */
-function rounds(stored: string, declared: string): boolean {
-  const isFraction = (type: string) => /^(FLOAT|DOUBLE)$/.test(type);
-  const isNumber = (type: string) => isFraction(type) || /INT(EGER)?$|^DECIMAL\b/.test(type);
-  return isNumber(stored) && isNumber(declared) && !(isFraction(stored) && isFraction(declared));
-}
-
-/** Rejected rows are kept as text; their line is the row's number in the file, from 1. */
-async function rejectRows(
-  scan: ParquetScan,
-  source: string,
-  bad: readonly Misfit[],
-): Promise<number> {
-  const reasons = bad.map(
-    (column) => `WHEN ${unfit(column)} THEN ${sqlText(`value does not fit column ${column.name}`)}`,
-  );
-  const packed = scan.columns.map(({ name }) => sqlName(name)).join(", ");
-  return await reading(scan, () =>
-    scan.engine.run(
-      `INSERT INTO ${rejectsTable}
-       SELECT ${sqlText(scan.file.path)}, file_row_number + 1, CASE ${reasons.join(" ")} END,
-         left(CAST(struct_pack(${packed}) AS VARCHAR), ${limits.rejectLineBytesKept})
-       FROM ${source} WHERE ${bad.map(unfit).join(" OR ")}`,
-      `file ${scan.file.path}`,
-    ),
-  );
 }

@@ -5,13 +5,19 @@
 import { join } from "node:path";
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
-import type { Column, OutsideRule, SourceSpec } from "../../../shared/kernel/job.ts";
+import {
+  type Column,
+  isDelimited,
+  type OutsideRule,
+  type SourceSpec,
+} from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { FileAccount, FileFingerprint, MapWork } from "../../../shared/kernel/work.ts";
 import type { Attempt } from "./attempt.ts";
 import { type EventSql, eventSql } from "./event-time.ts";
 import { type FileEvents, makeFilesTable } from "./files-table.ts";
 import { rejectsTable, stagePrivate } from "./rejects.ts";
+import { scanArrow } from "./scan-arrow.ts";
 import { scanCsv } from "./scan-csv.ts";
 import { scanParquet } from "./scan-parquet.ts";
 
@@ -67,7 +73,7 @@ function shapeOf(work: MapWork, names: readonly string[]): ScanShape {
   const name = source.eventTime?.column;
   const inFile = name === undefined ? undefined : eventSql(source, day, sqlName(name));
   if (name === undefined || inFile === undefined) {
-    const numbered = source.format !== "parquet" && work.split.files.length > 1;
+    const numbered = isDelimited(source.format) && work.split.files.length > 1;
     const untimed = {
       rule: "keep",
       inFile: undefined,
@@ -146,10 +152,10 @@ async function scanFiles(
   const { csv, columns } = source;
   const { root, signal } = context;
   const common = { engine, root, columns, table: scanTable, signal };
-  if (source.format !== "parquet") {
-    if (split.rows !== undefined) {
-      throw fail("internal", `source ${source.name}: a row range needs Parquet files`);
-    }
+  if (split.rows !== undefined && source.format !== "parquet") {
+    throw fail("internal", `source ${source.name}: a row range needs Parquet files`);
+  }
+  if (isDelimited(source.format)) {
     const select = (file: string): readonly string[] => selectList(shape, file);
     const numberColumn = shape.numbered ? fileColumn : undefined;
     const gzip = source.format === "csv.gz";
@@ -160,7 +166,10 @@ async function scanFiles(
   const accounts: FileAccount[] = [];
   for (const [index, file] of split.files.entries()) {
     const select = selectList(shape, String(index));
-    const account = await scanParquet({ ...common, ...rows, file, select });
+    const account =
+      source.format === "arrow"
+        ? await scanArrow({ ...common, file, select })
+        : await scanParquet({ ...common, ...rows, file, select });
     accounts.push(account);
     done(account);
   }
