@@ -11,10 +11,11 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { findEntry, keepEntry } from "../../executor/shell/worker/dimension-cache.ts";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
+import { WorkerPool } from "../../executor/shell/worker-pool.ts";
 import type { Column, CsvOptions } from "../../shared/kernel/job.ts";
 import { wireTypes } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint, MapWork } from "../../shared/kernel/work.ts";
@@ -313,4 +314,19 @@ test("what was unused for longest makes room; an entry larger than all room is n
   const bytes = readdirSync(folder).reduce((sum, n) => sum + statSync(join(folder, n)).size, 0);
   expect(bytes).toBeLessThanOrEqual(1000);
   expect(await findEntry(folder, key("b"))).toBeUndefined();
+});
+
+test("the folder goes with the executor's workers", async () => {
+  await rowsOf(workOf(root.write("dims/d.csv", "1,x\n"), ab));
+  const baseDir = dirname(root.dimensions);
+  const config = { executor: "e1", servers: [], root: root.path, memoryBytes: 1e8, threads: 1 };
+  const pool = new WorkerPool({
+    config: { ...config, logLevel: "error" },
+    baseDir,
+    log,
+    post: () => undefined,
+  });
+  expect(entries()).toHaveLength(1);
+  await pool.close();
+  expect(readdirSync(baseDir).sort()).toEqual(["root", "temp"]);
 });
