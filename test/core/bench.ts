@@ -19,9 +19,9 @@ import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
 import type { AttemptOutcome, Delivery, Work } from "../../shared/kernel/work.ts";
-import { ClusterMemory } from "../sim/cluster-memory.ts";
+import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { carryOut } from "../sim/executor-model.ts";
-import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
 export const day = "2026-01-15";
 
@@ -53,6 +53,7 @@ export class Bench {
     this.memory = memory;
     this.name = name;
     if (memory.inputs.length === 0) memory.inputs = sampleFiles(4);
+    memory.plan ??= samplePlan();
     const address = `${name}:1`;
     this.state = initialState({ coordinator: name, address, cluster: "test", duckdb: "v1" });
   }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { ClusterMemory } from "../sim/cluster-memory.ts";
+import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { jobDigest } from "../../coordinator/core/submissions.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { ClusterMemory } from "../sim/cluster-memory.ts";
+import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 

@@ -6,6 +6,7 @@
 import { failure } from "../../shared/kernel/failure.ts";
 import { formatMapAccount } from "../../shared/kernel/map-account.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
+import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import {
   type AttemptOutcome,
   type AttemptSuccess,
@@ -15,7 +16,6 @@ import {
   mapKey,
   type Work,
 } from "../../shared/kernel/work.ts";
-import type { ClusterMemory } from "./cluster-memory.ts";
 
 const counters = {
   rowsIn: 10,

@@ -3,11 +3,12 @@
  * the real adapters do, fences included, so that the production core runs on it deterministically.
  */
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import { must } from "../../shared/kernel/assert.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
-import { samplePlan } from "./sample-job.ts";
 
 export interface Hint {
   readonly epoch: number;
@@ -40,7 +41,8 @@ export class ClusterMemory {
   readonly files = new Map<string, readonly string[]>();
   readonly droppedStaging: string[] = [];
   inputs: readonly FileFingerprint[] = [];
-  plan = samplePlan();
+  /** What planning any job gives; set by whoever makes the memory. */
+  plan: JobPlan | undefined;
   /** Every manifest creation that was tried, for the checkers. */
   readonly commits: { readonly epoch: number; readonly won: boolean; readonly run: string }[] = [];
 
@@ -64,7 +66,7 @@ export class ClusterMemory {
         this.journal = this.journal.filter((record) => record.sequence > ask.sequence);
         return { kind: "ok" };
       case "planJob":
-        return { kind: "planned", plan: this.plan };
+        return { kind: "planned", plan: must(this.plan, "there is a plan") };
       case "listInputs":
         if (this.inputs.length === 0) return failed("inputMissing", "no file");
         return {
@@ -133,7 +135,10 @@ export class ClusterMemory {
   }
 
   #read(from: number, recordsMax: number): Answer {
-    const records = this.journal.filter((record) => record.sequence >= from).slice(0, recordsMax);
+    // Records are in order: nothing before the first wanted one has to be looked at when there is none.
+    let first = this.journal.length;
+    while (first > 0 && (this.journal[first - 1]?.sequence ?? 0) >= from) first--;
+    const records = this.journal.slice(first, first + recordsMax);
     return { kind: "records", last: this.journalLast, records };
   }
 
@@ -181,12 +186,7 @@ export class ClusterMemory {
         this.views.set(`${ask.manifest.job}|${ask.manifest.day}`, ask.manifest.revision);
         return { kind: "ok" };
       case "rebuildViews":
-        for (const { job, day, revision, state } of this.manifests.values()) {
-          const key = `${job}|${day}`;
-          if (state === "committed" && revision > (this.views.get(key) ?? 0)) {
-            this.views.set(key, revision);
-          }
-        }
+        this.#rebuildViews();
         return { kind: "ok" };
       case "dropStaging":
         this.droppedStaging.push(ask.run);
@@ -197,6 +197,16 @@ export class ClusterMemory {
       default:
         return { kind: "ok" };
     }
+  }
+
+  /** Readers see the newest committed revision of each day. */
+  #rebuildViews(): void {
+    const newest = new Map<string, number>();
+    for (const { job, day, revision, state } of this.manifests.values()) {
+      const key = `${job}|${day}`;
+      if (state === "committed") newest.set(key, Math.max(revision, newest.get(key) ?? 0));
+    }
+    for (const [key, revision] of newest) this.views.set(key, revision);
   }
 
   #checkViews({ job, day, datasets }: Extract<Ask, { kind: "checkViews" }>): Answer {

@@ -1,0 +1,76 @@
+/**
+ * The simulation from the command line: seeds in a row, or for so many minutes, or one seed with its whole history.
+ * The last lines say what was covered; the exit code is 1 when a check failed.
+ */
+import { parseArgs } from "node:util";
+import { fromUnknown } from "../shared/kernel/failure.ts";
+import { Campaign, describeFailure, simulate } from "./simulation/campaign.ts";
+import { planJobs } from "./simulation/jobs.ts";
+
+const usage = `Whole clusters on one thread with virtual time and trouble, one per seed.
+
+  npm run sim -- [options]
+
+  --seeds N     how many seeds                          (default 100)
+  --from S      the first one                           (default 1)
+  --minutes M   go on for so long instead of --seeds
+  --trace S     one seed, with every line of its history
+`;
+
+function numberOf(text: string | undefined, otherwise: number, option: string): number {
+  const value = text === undefined ? otherwise : Number(text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Error(`${option} ${text}: a whole number is expected`);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string" },
+      from: { type: "string" },
+      minutes: { type: "string" },
+      trace: { type: "string" },
+      help: { type: "boolean" },
+    },
+  });
+  if (values.help === true) {
+    console.log(usage);
+    return 0;
+  }
+  const jobs = await planJobs();
+  if (values.trace !== undefined) {
+    const seed = numberOf(values.trace, 1, "--trace");
+    const outcome = simulate(seed, jobs, { listen: (line) => console.log(line) });
+    console.log(`${outcome.traced} lines, hash ${outcome.traceHash}`);
+    if (outcome.failure === undefined) return 0;
+    console.log(`seed ${seed} ${outcome.failure}`);
+    return 1;
+  }
+  const from = numberOf(values.from, 1, "--from");
+  const seeds = numberOf(values.seeds, 100, "--seeds");
+  const minutes = numberOf(values.minutes, 0, "--minutes");
+  const began = performance.now();
+  const isLast = (done: number) =>
+    minutes > 0 ? performance.now() - began > minutes * 60_000 : done >= seeds;
+  const campaign = new Campaign();
+  for (let done = 0; !isLast(done); done++) {
+    const outcome = simulate(from + done, jobs);
+    campaign.add(outcome);
+    if (outcome.failure !== undefined) console.log(describeFailure(outcome));
+  }
+  const seconds = (performance.now() - began) / 1_000;
+  console.log(campaign.report());
+  for (const gap of campaign.gaps()) console.log(`not covered: ${gap}`);
+  console.log(`${(campaign.seeds / seconds).toFixed(2)} seeds/s in ${seconds.toFixed(0)} s`);
+  return campaign.failures.length === 0 ? 0 : 1;
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(fromUnknown(error).message);
+    process.exitCode = 2;
+  },
+);

@@ -1,0 +1,248 @@
+/**
+ * What must never be seen, whatever happens, and what must be true in the end. Checked against plain facts of the
+ * shared memory (who wrote what, what was accepted), never against the coordinators' own opinion of themselves alone.
+ * Each look costs what has changed, not what there is; whole states are compared every so often.
+ */
+import { type Durable, emptyDurable, liveRuns } from "../../coordinator/core/durable.ts";
+import type { Fact } from "../../coordinator/core/facts.ts";
+import { fold } from "../../coordinator/core/fold.ts";
+import { type FactReader, readFacts } from "../../coordinator/core/journal-text.ts";
+import type { Answer, Ask, Effect } from "../../coordinator/core/protocol.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
+import type { Effect as ExecutorEffect, Message } from "../../executor/core/protocol.ts";
+import type { ExecutorState } from "../../executor/core/state.ts";
+import { assert } from "../../shared/kernel/assert.ts";
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import { expectedRows } from "./rows.ts";
+import type { SimCoordinator } from "./sim-coordinator.ts";
+import type { SimExecutor } from "./sim-executor.ts";
+import type { SimMemory } from "./sim-memory.ts";
+
+/** Steps of a leader between two comparisons of its whole state with the replayed journal. */
+const compareEvery = 1_500;
+
+export class Checkers {
+  readonly #memory: SimMemory;
+  /** Epoch → the process that acts in it. */
+  readonly #leaderOf = new Map<number, string>();
+  readonly #checkedRuns = new Set<string>();
+  /** Attempts that were given to a worker. */
+  readonly #given = new Set<string>();
+  /**
+   * The journal, folded as it grows. Undefined after NATS lost some of it, until a leader has begun from what was left:
+   * one that led before remembers what is lost, and its successor will not.
+   */
+  #shadow: Durable | undefined = emptyDurable();
+  #reader: FactReader = { pieces: [] };
+  #shadowEpoch = 0;
+  #damagedEpoch = 0;
+  #storageEpoch = 0;
+  #untilCompared = compareEvery;
+
+  constructor(memory: SimMemory) {
+    this.#memory = memory;
+    memory.accepted = (ask, answer, from) => this.#accepted(ask, answer, from.coordinator);
+    memory.damaged = () => {
+      this.#shadow = undefined;
+      this.#shadowEpoch = 0;
+      this.#damagedEpoch = Math.max(0, ...this.#leaderOf.keys());
+    };
+  }
+
+  coordinatorStepped(coordinator: SimCoordinator, effects: readonly Effect[]): void {
+    const { state, name, life } = coordinator;
+    if (state.role.kind === "leader") {
+      this.#acts(state.role.epoch, name, life);
+      this.#nothingNeededIsDropped(coordinator, effects);
+      if (--this.#untilCompared <= 0) this.#compare(coordinator);
+      if (this.#shadow === undefined) this.#takeUp(coordinator);
+    }
+    for (const effect of effects) {
+      if (effect.kind !== "toExecutor" || effect.command.kind === "refused") continue;
+      this.#acts(effect.epoch, name, life);
+    }
+  }
+
+  /** One process acts in an epoch, whatever its name has been before. */
+  #acts(epoch: number, name: string, life: number): void {
+    const who = `${name}/${life}`;
+    const known = this.#leaderOf.get(epoch);
+    if (known === undefined) this.#leaderOf.set(epoch, who);
+    else assert(known === who, `epoch ${epoch} is led by ${known} and by ${who}`);
+  }
+
+  /** A command of a lower epoch changes nothing; an attempt is carried out once, wherever. */
+  executorStepped(
+    { name, state }: SimExecutor,
+    before: ExecutorState,
+    message: Message,
+    effects: readonly ExecutorEffect[],
+  ): void {
+    assert(state.highestEpoch >= before.highestEpoch, `${name} forgot the epoch that it obeyed`);
+    for (const effect of effects) {
+      if (effect.kind !== "giveWork") continue;
+      const { attemptId } = effect;
+      assert(!this.#given.has(attemptId), `attempt ${attemptId} is carried out twice`);
+      this.#given.add(attemptId);
+    }
+    if (message.kind !== "commanded" || message.epoch >= before.highestEpoch) return;
+    const isSame = state.slots === before.slots && state.reports === before.reports;
+    const what = `${name} obeyed ${message.command.kind} of epoch ${message.epoch}`;
+    const isRefused = message.command.kind === "refused";
+    assert(isRefused || isSame, `${what} after ${before.highestEpoch}`);
+  }
+
+  /** What is taken away is nobody's: no live run and no kept output of the one who asks stands on it. */
+  #nothingNeededIsDropped({ name, state }: SimCoordinator, effects: readonly Effect[]): void {
+    const { durable } = state;
+    for (const effect of effects) {
+      if (effect.kind === "dropStaging") {
+        const isLive = liveRuns(durable).some((run) => run.id === effect.run);
+        assert(!isLive, `${name} drops the staging folder of ${effect.run}, which is live`);
+      } else if (effect.kind === "dropStreams") {
+        const used = liveRuns(durable).flatMap((run) => [...run.exchanges.values()]);
+        const inUse = used.flatMap((one) => one.streams).find((s) => effect.streams.includes(s));
+        assert(inUse === undefined, `${name} drops ${inUse}, which a live run uses`);
+      } else if (effect.kind === "purgeStreams") {
+        const won = winnersOf(durable);
+        const winner = effect.attempts.find((attempt) => won.has(attempt));
+        assert(winner === undefined, `${name} removes what ${winner} wrote, which has won`);
+      }
+    }
+  }
+
+  #accepted(ask: Ask, answer: Answer, coordinator: string): void {
+    if (answer.kind === "failed") return;
+    if (ask.kind === "append") {
+      const what = `the journal took a record of epoch ${ask.epoch} from ${coordinator}`;
+      assert(ask.epoch >= this.#shadowEpoch, `${what} after one of ${this.#shadowEpoch}`);
+      this.#shadowEpoch = ask.epoch;
+      this.#foldIn(ask.text);
+    } else if (ask.kind === "claimStorage") {
+      if (answer.kind === "taken" && answer.taken) this.#storageEpoch = ask.epoch;
+    } else if ("epoch" in ask && ask.kind !== "takeEpoch" && ask.kind !== "renew") {
+      const what = `storage took ${ask.kind} of epoch ${ask.epoch} from ${coordinator}`;
+      assert(ask.epoch === this.#storageEpoch, `${what} while ${this.#storageEpoch} leads`);
+    }
+    if (answer.kind === "manifest") this.#rowsAreRight(answer.manifest);
+  }
+
+  #foldIn(text: string): void {
+    if (this.#shadow === undefined) return;
+    for (const fact of readFacts(this.#reader, text)) {
+      this.#firstOneWins(this.#shadow, fact);
+      fold(this.#shadow, fact);
+    }
+  }
+
+  /** A task that has a winner gets no other before the journal says that its output was lost. */
+  #firstOneWins({ attempts, runs }: Durable, fact: Fact): void {
+    if (fact.kind !== "attemptDone") return;
+    const attempt = attempts.get(fact.attemptId);
+    const task = runs.get(attempt?.run ?? "")?.stages[attempt?.stage ?? -1]?.tasks[
+      attempt?.task ?? -1
+    ];
+    const former = task?.result?.attemptId;
+    assert(former === undefined, `${fact.attemptId} wins a task that ${former} has won`);
+  }
+
+  /** A leader that has everything saved has what the journal gives. */
+  #compare({ name, state }: SimCoordinator): void {
+    if (this.#shadow === undefined || !this.#hasAllSaved(state)) return;
+    this.#untilCompared = compareEvery;
+    const isSame = encodeSnapshot(this.#shadow) === encodeSnapshot(state.durable);
+    assert(isSame, `the journal gives another state than leader ${name} has`);
+  }
+
+  #takeUp({ state }: SimCoordinator): void {
+    if (!this.#hasAllSaved(state) || state.durable.epoch !== this.#shadowEpoch) return;
+    if (state.durable.epoch <= this.#damagedEpoch) return;
+    this.#shadow = decodeSnapshot(encodeSnapshot(state.durable));
+    this.#reader = { pieces: [] };
+  }
+
+  #hasAllSaved({ journal }: SimCoordinator["state"]): boolean {
+    return journal.decided === journal.saved && journal.sequence === this.#memory.journalLast;
+  }
+
+  /** Each input file's rows are in each dataset exactly once: what the plain oracle makes of a folder that was seen. */
+  #rowsAreRight(manifest: RunManifest): void {
+    if (manifest.state !== "committed" || this.#checkedRuns.has(manifest.run)) return;
+    this.#checkedRuns.add(manifest.run);
+    const plan = this.#memory.planOf(manifest.job);
+    const listings = this.#memory.listings.get(`${manifest.job}|${manifest.day}`) ?? [];
+    const found = new Map(
+      manifest.datasets.map(({ dataset, files }) => [
+        dataset,
+        files.flatMap((file) => this.#memory.files.get(file.path) ?? []).sort(),
+      ]),
+    );
+    const isRight = listings.some((folder) => {
+      const expected = expectedRows(plan, folder);
+      return [...expected].every(([model, rows]) => found.get(model)?.join() === rows.join());
+    });
+    const counts = [...found].map(([model, rows]) => `${model} has ${rows.length} rows`);
+    assert(isRight, `${manifest.run} committed other rows than its input: ${counts.join(", ")}`);
+  }
+
+  /** After all faults have ended: everything that was promised has come true, and nothing is left over. */
+  atTheEnd(
+    coordinators: readonly SimCoordinator[],
+    users: { readonly promised: ReadonlyMap<string, string>; readonly open: ReadonlySet<string> },
+    days: readonly (readonly [job: string, day: string])[],
+  ): void {
+    const leaders = coordinators.filter(({ state }) => state.role.kind === "leader");
+    const [leader] = leaders;
+    assert(leader !== undefined && leaders.length === 1, `${leaders.length} lead in the end`);
+    assert(users.open.size === 0, `not done in the end: ${[...users.open].join(" ")}`);
+    const manifests = this.#memory.manifests;
+    for (const [request, run] of users.promised) {
+      assert(manifests.has(run), `${request} was promised ${run}, which never ended`);
+    }
+    const { durable } = leader.state;
+    for (const run of durable.runs.values()) {
+      assert(run.ended !== undefined, `${run.id} is still ${run.state} after all this time`);
+    }
+    for (const [job, day] of days) this.#dayIsDone(job, day);
+    this.#nothingIsLeftBehind(leader);
+    this.#compare(leader);
+  }
+
+  /** Committed, and what readers see is the newest. */
+  #dayIsDone(job: string, day: string): void {
+    const committed = [...this.#memory.manifests.values()].filter(
+      (one) => one.job === job && one.day === day && one.state === "committed",
+    );
+    const newest = Math.max(0, ...committed.map(({ revision }) => revision));
+    assert(newest > 0, `nobody committed ${day} of ${job}`);
+    const seen = this.#memory.views.get(`${job}|${day}`) ?? 0;
+    assert(seen === newest, `readers of ${job} ${day} see r${seen}, not r${newest}`);
+  }
+
+  /** Every run has ended: what is left is kept outputs, and nothing in staging. */
+  #nothingIsLeftBehind(leader: SimCoordinator): void {
+    const staged = this.#memory.stagedRuns();
+    const requests = [...this.#memory.requests.keys()];
+    assert(requests.length === 0, `requests are still there: ${requests.join(", ")}`);
+    assert(staged.length === 0, `staging still holds ${staged.join(", ")}`);
+    const kept = [...leader.state.durable.kept.values()].flatMap((one) => one.exchanges);
+    const wanted = new Set(kept.flatMap((exchange) => exchange.streams));
+    for (const stream of this.#memory.streams.keys()) {
+      assert(wanted.has(stream), `stream ${stream} is nobody's`);
+    }
+  }
+}
+
+/** Attempts whose rows somebody may still read. */
+function winnersOf(durable: Durable): ReadonlySet<string> {
+  const won = new Set<string>();
+  for (const run of liveRuns(durable)) {
+    for (const { tasks } of run.stages) {
+      for (const { result } of tasks) if (result !== undefined) won.add(result.attemptId);
+    }
+  }
+  for (const { outputs } of durable.kept.values()) {
+    for (const { attemptId } of outputs.values()) won.add(attemptId);
+  }
+  return won;
+}

@@ -1,0 +1,156 @@
+/**
+ * Which messages met which states. Each cell that can happen must, or nothing is proved about it; those that cannot
+ * are listed with the reason.
+ */
+import type { Ask, Message as CoordinatorMessage } from "../../coordinator/core/protocol.ts";
+import type { Command, Message as ExecutorMessage } from "../../executor/core/protocol.ts";
+
+const askKinds = Object.keys({
+  readFences: 0,
+  takeEpoch: 0,
+  claimStorage: 0,
+  readStorage: 0,
+  renew: 0,
+  readJournal: 0,
+  append: 0,
+  trimJournal: 0,
+  saveSnapshot: 0,
+  planJob: 0,
+  checkViews: 0,
+  saveJob: 0,
+  saveRequest: 0,
+  dropRequest: 0,
+  listInputs: 0,
+  ensureStreams: 0,
+  dropStreams: 0,
+  readUsage: 0,
+  listStaging: 0,
+  purgeStreams: 0,
+  arrange: 0,
+  commit: 0,
+  publish: 0,
+  rebuildViews: 0,
+  dropStaging: 0,
+} satisfies Record<Ask["kind"], 0>);
+
+const coordinatorKinds = Object.keys({
+  tick: 0,
+  proceed: 0,
+  leaderHeard: 0,
+  stop: 0,
+  submit: 0,
+  cancelRun: 0,
+  drainExecutor: 0,
+  question: 0,
+  attached: 0,
+  heartbeat: 0,
+  report: 0,
+  draining: 0,
+  detached: 0,
+} satisfies Record<Exclude<CoordinatorMessage["kind"], "answered">, 0>);
+
+const commandKinds = Object.keys({
+  welcome: 0,
+  refused: 0,
+  runTask: 0,
+  cancelTask: 0,
+  reportAck: 0,
+  drainNow: 0,
+} satisfies Record<Command["kind"], 0>);
+
+const executorKinds = Object.keys({
+  started: 0,
+  leaderHeard: 0,
+  linkLost: 0,
+  workerReady: 0,
+  workerProgress: 0,
+  workerOutcome: 0,
+  workerExited: 0,
+  drain: 0,
+  stop: 0,
+  tick: 0,
+} satisfies Record<Exclude<ExecutorMessage["kind"], "commanded">, 0>);
+
+interface Table {
+  readonly name: string;
+  readonly states: readonly string[];
+  readonly messages: readonly string[];
+  /** Why a cell cannot happen; undefined when it can. */
+  readonly impossible: (message: string, state: string) => string | undefined;
+}
+
+const phases = ["fences", "taking", "claiming", "storage", "journal", "leading"];
+
+export const coordinatorTable: Table = {
+  name: "coordinator",
+  states: ["standby", ...phases.map((phase) => `candidate: ${phase}`), "leader"],
+  messages: [...coordinatorKinds, ...askKinds.map((kind) => `answered: ${kind}`)],
+  impossible: () => undefined,
+};
+
+export const executorTable: Table = {
+  name: "executor",
+  states: ["none", "opening", "attached"].flatMap((link) => [link, `${link}, draining`]),
+  messages: [...executorKinds, ...commandKinds.map((kind) => `commanded: ${kind}`)],
+  impossible: () => undefined,
+};
+
+export class Coverage {
+  readonly counts: Record<string, number>;
+
+  constructor(counts: Record<string, number> = {}) {
+    this.counts = counts;
+  }
+
+  saw(table: Table, message: string, state: string): void {
+    const cell = cellOf(table, message, state);
+    this.counts[cell] = (this.counts[cell] ?? 0) + 1;
+  }
+
+  add(other: Coverage): void {
+    for (const [cell, count] of Object.entries(other.counts)) {
+      this.counts[cell] = (this.counts[cell] ?? 0) + count;
+    }
+  }
+
+  /** Cells that should have been hit and were not, and cells that were hit although they cannot be. */
+  faults(table: Table): readonly string[] {
+    return table.messages.flatMap((message) =>
+      table.states.flatMap((state) => {
+        const count = this.counts[cellOf(table, message, state)] ?? 0;
+        const reason = table.impossible(message, state);
+        if (reason === undefined && count === 0) return [`${message} × ${state}: never`];
+        if (reason !== undefined && count > 0) {
+          return [`${message} × ${state}: ${count} times, though ${reason}`];
+        }
+        return [];
+      }),
+    );
+  }
+
+  /** Cells as a table; `-` cannot happen. */
+  print(table: Table): string {
+    const heads = ["", ...table.states];
+    const rows = table.messages.map((message) => [
+      message,
+      ...table.states.map((state) => {
+        const isPossible = table.impossible(message, state) === undefined;
+        return isPossible ? String(this.counts[cellOf(table, message, state)] ?? 0) : "-";
+      }),
+    ]);
+    const all = [heads.map((head) => head.replace("candidate: ", "")), ...rows];
+    const widths = heads.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+    const lines = all.map((row) =>
+      row
+        .map((cell, column) =>
+          column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+        )
+        .join("  "),
+    );
+    return [`${table.name}: messages × states`, ...lines].join("\n");
+  }
+}
+
+function cellOf(table: Table, message: string, state: string): string {
+  return `${table.name}|${message}|${state}`;
+}

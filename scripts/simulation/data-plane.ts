@@ -1,0 +1,266 @@
+/**
+ * What a worker does with an attempt, in small acts between which anything may happen: it may die after half of its
+ * messages, read a stream that is gone, write to one that was dropped. Messages and completion records are judged by
+ * the production intake. `next` gives what to do next, an outcome at the end.
+ */
+import {
+  exchangeShort,
+  findShort,
+  offerCompletion,
+  offerData,
+  startIntake,
+} from "../../shared/kernel/exchange-intake.ts";
+import { groupOf, type PartitionRows } from "../../shared/kernel/exchange-layout.ts";
+import { failure } from "../../shared/kernel/failure.ts";
+import type { ExchangePlan } from "../../shared/kernel/plan.ts";
+import { must } from "../../shared/kernel/assert.ts";
+import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
+import {
+  type AttemptOutcome,
+  type AttemptSuccess,
+  type CheckWork,
+  type Completion,
+  completionDigest,
+  type Delivery,
+  type ExchangeOutput,
+  type MapWork,
+  mapKey,
+  type ReduceWork,
+  type StagedFile,
+  type Work,
+} from "../../shared/kernel/work.ts";
+import {
+  checksumOf,
+  partitionOf,
+  readFrom,
+  rowsOfFile,
+  rowsPerFile,
+} from "./rows.ts";
+import type { SimMemory } from "./sim-memory.ts";
+
+/** One act; a failure ends the attempt. */
+type Act = () => AttemptOutcome | undefined;
+
+interface Made {
+  rows: readonly string[];
+  readonly outputs: ExchangeOutput[];
+  readonly files: StagedFile[];
+}
+
+/** All acts of an attempt, in order. The last one gives its outcome. */
+export function actsOf(
+  memory: SimMemory,
+  work: Work,
+  delivery: Delivery,
+  isDoubled: () => boolean,
+): Act[] {
+  if (work.kind === "check") return [() => checked(memory, work)];
+  const made: Made = { rows: [], outputs: [], files: [] };
+  const writes = work.stage.outputs.flatMap((output): Act[] => {
+    if (output.kind === "dataset") {
+      return [() => writeFile(memory, made, delivery, output.model)];
+    }
+    const plan = must(
+      work.exchanges.find(({ id }) => id === output.exchange),
+      "work names the exchanges that it writes",
+    );
+    return writesOf(memory, made, plan, producerOf(work, delivery), delivery, isDoubled);
+  });
+  const read =
+    work.kind === "map"
+      ? [() => scan(memory, made, work)]
+      : readsOf(memory, made, work, delivery);
+  return [...read, ...writes, () => done(made, work)];
+}
+
+function producerOf(work: MapWork | ReduceWork, { run, stage, task }: Delivery): string {
+  return work.kind === "map" ? mapKey(work) : `${run}/${stage}/${task}`;
+}
+
+function scan(memory: SimMemory, made: Made, work: MapWork): AttemptOutcome | undefined {
+  const changed = work.split.files.find((file) => !memory.isAsListed(file));
+  if (changed !== undefined) {
+    const why = failure("inputChanged", `${changed.path} is another file now`);
+    return { kind: "failed", failure: why };
+  }
+  const each = rowsPerFile(work.stage, work.exchanges);
+  made.rows = work.split.files.flatMap((file) => rowsOfFile(file, each));
+  return undefined;
+}
+
+/** One act per input exchange. Winners only, each message once, nothing short: as the real reader decides. */
+function readsOf(memory: SimMemory, made: Made, work: ReduceWork, delivery: Delivery): Act[] {
+  const inputs = delivery.inputs.map(({ exchange }) => exchange);
+  return delivery.inputs.map(({ exchange, streams, winners }) => () => {
+    const name = must(streams[work.group], "an exchange has a stream per group");
+    const away = missing(memory, name);
+    if (away !== undefined) return away;
+    const plan = must(
+      work.exchanges.find(({ id }) => id === exchange),
+      "work names the exchanges that it reads",
+    );
+    const intake = startIntake(plan, name, work.group, winners);
+    const rows: string[] = [];
+    for (const [attemptId, messages] of memory.streams.get(name) ?? []) {
+      for (const message of messages) {
+        if (message.startsWith("{")) {
+          offerCompletion(intake, attemptId, message);
+          continue;
+        }
+        const [sequence = "", parts = "", texts = ""] = message.split("|");
+        const head = JSON.parse(parts) as readonly PartitionRows[];
+        if (offerData(intake, attemptId, Number(sequence), head) === false) continue;
+        rows.push(...texts.split(" ").map((text) => readFrom(exchange, text, inputs)));
+      }
+    }
+    const short = findShort(intake);
+    if (short !== undefined) return { kind: "failed", failure: short };
+    made.rows = [...made.rows, ...rows];
+    return undefined;
+  });
+}
+
+/** A message per group that gets rows, then the completion record to every group. */
+function writesOf(
+  memory: SimMemory,
+  made: Made,
+  plan: ExchangePlan,
+  producer: string,
+  delivery: Delivery,
+  isDoubled: () => boolean,
+): Act[] {
+  const route = must(
+    delivery.outputs.find((one) => one.exchange === plan.id),
+    "a delivery routes every output",
+  );
+  const { attemptId } = delivery;
+  const messages = route.streams.map(() => 0);
+  const data = route.streams.map((stream, group): Act => () => {
+    const away = missing(memory, stream);
+    if (away !== undefined) return away;
+    const { parts, texts } = partsOf(made.rows, plan, group);
+    if (texts.length === 0) return undefined;
+    messages[group] = 1;
+    const message = `0|${JSON.stringify(parts)}|${texts.join(" ")}`;
+    store(memory, stream, attemptId, message);
+    if (isDoubled()) store(memory, stream, attemptId, message);
+    return undefined;
+  });
+  const finish: Act = () => {
+    const completion = completionOf(made.rows, plan, producer, attemptId, messages);
+    const text = canonicalJson(completion as unknown as Json);
+    for (const stream of route.streams) {
+      const away = missing(memory, stream);
+      if (away !== undefined) return away;
+      store(memory, stream, attemptId, text);
+    }
+    made.outputs.push({
+      exchange: plan.id,
+      digest: completionDigest(completion),
+      checksum: checksumOf(made.rows),
+      rows: made.rows.length,
+      bytes: 10 * made.rows.length,
+      messages: messages.reduce((sum, one) => sum + one, 0),
+    });
+    return undefined;
+  };
+  return [...data, finish];
+}
+
+function partsOf(rows: readonly string[], plan: ExchangePlan, group: number) {
+  const byPartition = new Map<number, string[]>();
+  for (const text of rows) {
+    const partition = partitionOf(text, plan);
+    if (groupOf(partition, plan.partitions, plan.groups) !== group) continue;
+    const found = byPartition.get(partition);
+    if (found === undefined) byPartition.set(partition, [text]);
+    else found.push(text);
+  }
+  const sorted = [...byPartition].sort(([one], [other]) => one - other);
+  const parts = sorted.map(([partition, texts]) => ({ partition, rows: texts.length }));
+  return { parts, texts: sorted.flatMap(([, texts]) => texts) };
+}
+
+function completionOf(
+  rows: readonly string[],
+  plan: ExchangePlan,
+  producer: string,
+  attemptId: string,
+  messages: readonly number[],
+): Completion {
+  const counts = new Map<number, string[]>();
+  for (const text of rows) {
+    const partition = partitionOf(text, plan);
+    counts.set(partition, [...(counts.get(partition) ?? []), text]);
+  }
+  const partitions = [...counts]
+    .sort(([one], [other]) => one - other)
+    .map(([partition, texts]) => ({
+      partition,
+      rows: texts.length,
+      bytes: 10 * texts.length,
+      checksum: checksumOf(texts),
+    }));
+  return { attemptId, producer, exchange: plan.id, partitions, messages };
+}
+
+function store(memory: SimMemory, stream: string, attemptId: string, message: string): void {
+  const attempts = must(memory.streams.get(stream), "the stream was looked at");
+  attempts.set(attemptId, [...(attempts.get(attemptId) ?? []), message]);
+}
+
+/** A stream that is gone, or that nobody answers for. */
+function missing(memory: SimMemory, stream: string): AttemptOutcome | undefined {
+  if (!memory.isReachable(stream)) {
+    const why = failure("unavailable", `nobody answers for ${stream}`, { stream });
+    return { kind: "failed", failure: why };
+  }
+  if (memory.streams.has(stream)) return undefined;
+  return { kind: "failed", failure: exchangeShort(stream, [], "the stream is gone") };
+}
+
+function writeFile(memory: SimMemory, made: Made, delivery: Delivery, model: string): undefined {
+  const path = `${delivery.stagingDir}/${model}.parquet`;
+  memory.files.set(path, made.rows);
+  const rows = made.rows.length;
+  made.files.push({ model, path, rows, bytes: 10 * rows, sha256: checksumOf(made.rows) });
+  return undefined;
+}
+
+function checked(memory: SimMemory, work: CheckWork): AttemptOutcome {
+  const gone = work.files.find((path) => !memory.files.has(path));
+  if (gone !== undefined) {
+    return { kind: "failed", failure: failure("storageFailed", `${gone} is not there`) };
+  }
+  return success({ checkValue: "0" });
+}
+
+function done({ rows, outputs, files }: Made, work: MapWork | ReduceWork): AttemptOutcome {
+  const counters = { ...none, rowsIn: rows.length, rowsOut: rows.length };
+  if (work.kind === "reduce") return success({ outputs, files, counters });
+  const accounts = work.split.files.map((file) => ({
+    file,
+    contentSha256: "",
+    plainBytes: file.size,
+    lines: 10,
+    rows: 10,
+    rejects: 0,
+    blank: 0,
+    outsideDay: 0,
+    lastLineUnterminated: false,
+  }));
+  return success({ outputs, files, accounts, counters });
+}
+
+const none = {
+  rowsIn: 0,
+  bytesIn: 0,
+  rowsOut: 0,
+  bytesOut: 0,
+  elapsedMs: 1,
+  peakMemoryBytes: 1,
+};
+
+function success(parts: Partial<AttemptSuccess>): AttemptSuccess {
+  return { kind: "done", outputs: [], files: [], accounts: [], counters: none, ...parts };
+}

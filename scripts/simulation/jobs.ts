@@ -1,0 +1,121 @@
+/**
+ * The jobs that the simulation runs: small, and planned by the production planner with DuckDB's own parser, once per
+ * process, before any virtual time passes. Between them their plans have what plans have: a shared exchange, sums in
+ * two steps, a model over a model, a join of two sources, checks.
+ */
+import { planWithBinder } from "../../coordinator/shell/plan.ts";
+import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
+import { must } from "../../shared/kernel/assert.ts";
+import type { CsvOptions, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+
+/** Days that are worked on; each job runs for each. */
+export const simDays = ["2026-01-15", "2026-01-16"] as const;
+
+const csv: CsvOptions = {
+  delimiter: ",",
+  quote: "",
+  escape: "",
+  header: false,
+  nullString: "",
+  timestampFormat: "",
+  dateFormat: "",
+  decimalSeparator: ".",
+};
+
+function source(name: string, columns: readonly string[]): SourceSpec {
+  return {
+    name,
+    path: `raw/${name}/day={day}/*.csv`,
+    format: "csv",
+    columns: columns.map((column) => ({ name: column, type: "BIGINT" })),
+    csv,
+    rejectsMaxShare: 0.1,
+    allowEmptyFiles: false,
+  };
+}
+
+function job(
+  name: string,
+  sources: readonly SourceSpec[],
+  models: Readonly<Record<string, string>>,
+  checks: readonly (readonly [model: string, sql: string])[],
+): JobSpec {
+  return {
+    name,
+    timezone: "UTC",
+    sources,
+    dimensions: [],
+    models: Object.entries(models).map(([model, sql]) => ({
+      name: model,
+      sql,
+      file: `${model}.sql`,
+    })),
+    checks: checks.map(([model, sql]) => ({
+      name: `${model}-check`,
+      model,
+      sql,
+      expect: 0,
+      severity: "block",
+    })),
+    backlogDays: 2,
+    execution: { partitions: 4, groups: 2, splitBytes: 250, maxAttempts: 4 },
+  };
+}
+
+const traffic = job(
+  "traffic",
+  [source("records", ["msisdn", "cell", "bytes"])],
+  {
+    per_subscriber:
+      "SELECT msisdn, sum(bytes) AS bytes, count(*) AS records FROM records GROUP BY msisdn",
+    per_cell:
+      "SELECT cell, count(DISTINCT msisdn) AS subscribers, sum(bytes) AS bytes FROM records GROUP BY cell",
+    segments:
+      "SELECT CASE WHEN bytes > 1000 THEN 'heavy' ELSE 'light' END AS segment, count(*) AS subscribers FROM per_subscriber GROUP BY 1",
+  },
+  [["per_cell", "SELECT count(*) FROM per_cell WHERE bytes < 0"]],
+);
+
+const visits = job(
+  "visits",
+  [source("calls", ["msisdn", "seconds"]), source("homes", ["msisdn", "site"])],
+  {
+    visitors:
+      "SELECT calls.msisdn, homes.site, sum(calls.seconds) AS seconds FROM calls JOIN homes ON calls.msisdn = homes.msisdn GROUP BY calls.msisdn, homes.site",
+  },
+  [],
+);
+
+export interface SimJob {
+  readonly spec: JobSpec;
+  readonly plan: JobPlan;
+}
+
+let planned: Promise<readonly SimJob[]> | undefined;
+
+/** All jobs with their plans. Plans are made once per process. */
+export function planJobs(): Promise<readonly SimJob[]> {
+  planned ??= plan();
+  return planned;
+}
+
+async function plan(): Promise<readonly SimJob[]> {
+  const binder = await openBinder();
+  try {
+    const jobs: SimJob[] = [];
+    for (const spec of [traffic, visits]) {
+      jobs.push({ spec, plan: await planWithBinder(spec, binder) });
+    }
+    return jobs;
+  } finally {
+    binder.close();
+  }
+}
+
+export function planOf(jobs: readonly SimJob[], name: string): JobPlan {
+  return must(
+    jobs.find(({ spec }) => spec.name === name),
+    "only known jobs are submitted",
+  ).plan;
+}

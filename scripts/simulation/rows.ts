@@ -1,0 +1,83 @@
+/**
+ * Rows of the simulation are texts that say where they come from. A scan makes one per file and partition, an
+ * exchange carries them by partition, a reduce takes what its group holds, a dataset's file lists what reached it.
+ * So a row that is lost, doubled or of the wrong version shows up as a text missing, doubled or different.
+ * `expectedRows` is the plain oracle: the same without tasks, attempts, streams or executors.
+ */
+import { must } from "../../shared/kernel/assert.ts";
+import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
+import type { FileFingerprint } from "../../shared/kernel/work.ts";
+
+export interface Row {
+  readonly text: string;
+  readonly partition: number;
+}
+
+/** What a scan makes of a file: a row for every partition of any exchange (they have equal P). */
+export function rowsOfFile(file: FileFingerprint, partitions: number): readonly string[] {
+  const name = `${file.path}@${file.mtimeNs}`;
+  return Array.from({ length: partitions }, (_, partition) => `${name}#${partition}`);
+}
+
+/** Where a row goes in an exchange: scanned ones spread evenly, others by their hash; all to 0 without a key. */
+export function partitionOf(text: string, { keys, partitions }: ExchangePlan): number {
+  if (keys.length === 0) return 0;
+  return hashOf(text) % partitions;
+}
+
+/** FNV-1a, 32 bits, with a last mixing so that its low bits differ too. */
+export function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  }
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+/** Does not depend on the order of the rows, and a doubled row changes it. */
+export function checksumOf(texts: readonly string[]): string {
+  let sum = 0;
+  for (const text of texts) sum += hashOf(text);
+  return String(sum);
+}
+
+/** What a stage that reads several exchanges makes of a row: which one it came from must not be lost. */
+export function readFrom(exchange: string, text: string, inputs: readonly string[]): string {
+  return inputs.length === 1 ? text : `${exchange}<${text}`;
+}
+
+/** Rows per file that a scan makes: the largest P of what the stage writes, at least 1. */
+export function rowsPerFile(stage: StagePlan, exchanges: readonly ExchangePlan[]): number {
+  const written = stage.outputs.flatMap((output) =>
+    output.kind === "exchange" ? exchanges.filter(({ id }) => id === output.exchange) : [],
+  );
+  return Math.max(1, ...written.map(({ partitions }) => partitions));
+}
+
+/** Sorted rows of each dataset of a plan, from the files of its sources. */
+export function expectedRows(
+  plan: JobPlan,
+  files: ReadonlyMap<string, readonly FileFingerprint[]>,
+): ReadonlyMap<string, readonly string[]> {
+  const exchanges = new Map<string, string[]>(plan.exchanges.map(({ id }) => [id, []]));
+  const datasets = new Map<string, string[]>(plan.datasets.map(({ model }) => [model, []]));
+  for (const stage of plan.stages) {
+    const { input } = stage;
+    const rows =
+      input.kind === "scan"
+        ? (files.get(input.source) ?? []).flatMap((file) =>
+            rowsOfFile(file, rowsPerFile(stage, plan.exchanges)),
+          )
+        : input.exchanges.flatMap((id) =>
+            must(exchanges.get(id), "it is planned").map((text) =>
+              readFrom(id, text, input.exchanges),
+            ),
+          );
+    for (const output of stage.outputs) {
+      const target =
+        output.kind === "exchange" ? exchanges.get(output.exchange) : datasets.get(output.model);
+      must(target, "outputs are planned").push(...rows);
+    }
+  }
+  return new Map([...datasets].map(([model, rows]) => [model, rows.sort()]));
+}

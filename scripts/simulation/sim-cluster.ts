@@ -1,0 +1,169 @@
+/**
+ * A cluster of the simulation: coordinators, executors, users, and trouble for most of the time. After every step the
+ * checkers look; at the end faults stop and everything that was promised must have come true.
+ */
+import { Calls } from "./calls.ts";
+import { Checkers } from "./checkers.ts";
+import type { Hint } from "./cluster-memory.ts";
+import { Coverage, coordinatorTable, executorTable } from "./coverage.ts";
+import { Faults } from "./faults.ts";
+import { type SimJob, simDays } from "./jobs.ts";
+import { Link } from "./link.ts";
+import { Network, nats } from "./network.ts";
+import { SimCoordinator, stateName } from "./sim-coordinator.ts";
+import { executorMessageKey, executorStateName, SimExecutor } from "./sim-executor.ts";
+import { filesOf, SimMemory } from "./sim-memory.ts";
+import { beginTrouble } from "./trouble.ts";
+import { Users } from "./users.ts";
+import { World } from "./world.ts";
+
+/** When faults stop, and when everything must be done. */
+export const simTimes = { troubleMs: 450_000, wishesMs: 430_000, endMs: 600_000 } as const;
+
+export interface SimOptions {
+  /** Leaves no tick out, for comparing. */
+  readonly hasAllTicks?: boolean;
+}
+
+export class SimCluster {
+  readonly world: World;
+  readonly memory: SimMemory;
+  readonly network: Network;
+  readonly faults: Faults;
+  readonly checkers: Checkers;
+  readonly users: Users;
+  readonly coverage = new Coverage();
+  readonly coordinators: readonly SimCoordinator[];
+  readonly executors: readonly SimExecutor[];
+  /** Times that a coordinator began to lead after another leadership. */
+  takeovers = -1;
+  readonly #jobs: readonly SimJob[];
+
+  constructor(seed: number, jobs: readonly SimJob[], options: SimOptions = {}) {
+    const hasAllTicks = options.hasAllTicks ?? false;
+    this.world = new World(seed);
+    const { world } = this;
+    this.#jobs = jobs;
+    this.faults = new Faults(world);
+    this.network = new Network(world);
+    this.memory = new SimMemory(world, jobs);
+    this.checkers = new Checkers(this.memory);
+    this.#putFiles();
+    const names = world.chance() < 0.5 ? ["c1", "c2"] : ["c1", "c2", "c3"];
+    this.coordinators = names.map((name, number) =>
+      this.#newCoordinator({ name, number, hasAllTicks }),
+    );
+    const count = world.pick([3, 3, 3, 4, 4, 5, 6, 8, 12, 20]) ?? 3;
+    this.executors = Array.from({ length: count }, (_, index) =>
+      this.#newExecutor({ name: `e${index + 1}`, number: index + 3, hasAllTicks }),
+    );
+    this.memory.renewed = (hint) => this.#gossip(hint);
+    this.users = new Users({ ...this, jobs });
+    this.users.begin(simTimes.wishesMs);
+    beginTrouble(this);
+  }
+
+  #putFiles(): void {
+    for (const { spec } of this.#jobs) {
+      for (const { name } of spec.sources) {
+        for (const day of simDays) {
+          this.memory.folders.set(`${name}|${day}`, filesOf(name, day, this.world.between(2, 6)));
+        }
+      }
+    }
+  }
+
+  #newCoordinator(about: { name: string; number: number; hasAllTicks: boolean }): SimCoordinator {
+    const { world, faults, network, memory } = this;
+    const calls = new Calls(world, network, faults, memory);
+    return new SimCoordinator(
+      world,
+      faults,
+      calls,
+      {
+        stepped: (coordinator, _message, key, before, effects) => {
+          this.coverage.saw(coordinatorTable, key, before);
+          this.checkers.coordinatorStepped(coordinator, effects);
+          const now = stateName(coordinator.state);
+          if (now === before) return;
+          if (now === "leader") this.takeovers++;
+          if (faults.isOn && world.chance() < 0.3) this.users.poke(coordinator);
+        },
+        replied: (reply, result) => this.users.replied(reply, result),
+      },
+      about,
+    );
+  }
+
+  #newExecutor(about: { name: string; number: number; hasAllTicks: boolean }): SimExecutor {
+    return new SimExecutor(
+      this,
+      {
+        stepped: (executor, before, message, effects) => {
+          const state = executorStateName(before);
+          this.coverage.saw(executorTable, executorMessageKey(message), state);
+          this.checkers.executorStepped(executor, before, message, effects);
+        },
+        dial: (executor, link, address) => this.#dial(executor, link, address),
+      },
+      { ...about, slots: this.world.between(1, 3) },
+    );
+  }
+
+  #dial(executor: SimExecutor, number: number, address: string): Link {
+    const { world, network, faults } = this;
+    const { life } = executor;
+    const coordinator = this.coordinators.find((one) => one.address === address);
+    const theirLife = coordinator?.life ?? 0;
+    const link: Link = new Link(world, network, faults, {
+      executor: executor.name,
+      coordinator: coordinator?.name ?? address,
+      up: (message) => coordinator?.heard(connection, theirLife, message),
+      down: (message) => executor.commanded(number, life, message),
+      upLost: () => coordinator?.gone(connection, theirLife),
+      downLost: (reason) => executor.lost(number, life, reason),
+    });
+    const isThere = coordinator?.isUp === true;
+    const isCut = network.isCut(executor.name, coordinator?.name ?? "");
+    const connection = isThere && !isCut ? coordinator.accept(link) : 0;
+    if (connection > 0) return link;
+    link.isOpen = false;
+    const ms = isCut ? world.between(1_000, 6_000) : world.between(1, 40);
+    world.after(ms, () => executor.lost(number, life, "nobody answers"));
+    return link;
+  }
+
+  /** The registry's watchers: hints arrive late, out of order, twice, or not at all. */
+  #gossip(hint: Hint): void {
+    const { world, faults, network } = this;
+    for (const node of [...this.coordinators, ...this.executors]) {
+      if (network.isCut(node.name, nats)) continue;
+      if (faults.strikes(0.02, "hintLost")) continue;
+      const tell = () => {
+        if (node instanceof SimExecutor) node.heard(hint);
+        else node.post({ kind: "leaderHeard", ...hint });
+      };
+      const isLate = faults.strikes(0.01, "hintDelayed");
+      world.after(isLate ? world.between(500, 8_000) : world.between(1, 60), tell);
+      if (faults.strikes(0.01, "hintDuplicated")) world.after(world.between(1, 2_000), tell);
+    }
+  }
+
+  /** Trouble for a while, then quiet; then everything must be as promised. */
+  run(): void {
+    const { world, faults, network, memory } = this;
+    world.runUntil(simTimes.troubleMs);
+    faults.isOn = false;
+    network.heal();
+    memory.unreachable.clear();
+    memory.bytesPerStream = 0;
+    world.trace("faults stop");
+    for (const node of [...this.coordinators, ...this.executors]) node.start();
+    world.runUntil(simTimes.endMs);
+    const days = this.#jobs.flatMap(({ spec }) =>
+      simDays.map((day) => [spec.name, day] as const),
+    );
+    this.checkers.atTheEnd(this.coordinators, this.users, days);
+  }
+}
+

@@ -1,0 +1,270 @@
+/**
+ * A coordinator process of the simulation: the production step, and a shell that does what the real one does with
+ * effects: calls, replies, attach streams by connection number. It can die between any two effects.
+ */
+import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
+import type {
+  Ask,
+  Effect,
+  ExecutorCommand,
+  Message,
+  Reply,
+} from "../../coordinator/core/protocol.ts";
+import {
+  type CoordinatorState,
+  checkInvariants,
+  initialState,
+} from "../../coordinator/core/state.ts";
+import { step } from "../../coordinator/core/step.ts";
+import { unreachable } from "../../shared/kernel/assert.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { Command } from "../../executor/core/protocol.ts";
+import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
+import { workText } from "../../shared/kernel/work.ts";
+import type { Calls } from "./calls.ts";
+import type { Faults } from "./faults.ts";
+import type { Link, Up } from "./link.ts";
+import { SimActor } from "./sim-actor.ts";
+import type { World } from "./world.ts";
+
+/** Role and, on the way to lead, what is waited for. */
+export function stateName({ role }: CoordinatorState): string {
+  return role.kind === "candidate" ? `candidate: ${role.phase}` : role.kind;
+}
+
+export interface CoordinatorListeners {
+  /** After each step; `before` names the state that took the message. */
+  readonly stepped: (
+    coordinator: SimCoordinator,
+    message: Message,
+    key: string,
+    before: string,
+    effects: readonly Effect[],
+  ) => void;
+  readonly replied: (reply: number, result: Reply) => void;
+}
+
+interface Connection {
+  readonly link: Link;
+  attached: boolean;
+}
+
+export class SimCoordinator extends SimActor<Message> {
+  state: CoordinatorState;
+  protected readonly tick: Message = { kind: "tick" };
+  readonly #faults: Faults;
+  readonly #calls: Calls;
+  readonly #listeners: CoordinatorListeners;
+  readonly #connections = new Map<number, Connection>();
+  #lastConnection = 0;
+  readonly #asks = new Map<number, Ask["kind"]>();
+  #parked: Message[] = [];
+
+  constructor(
+    world: World,
+    faults: Faults,
+    calls: Calls,
+    listeners: CoordinatorListeners,
+    about: { readonly name: string; readonly number: number; readonly hasAllTicks: boolean },
+  ) {
+    super(world, { ...about, tickEveryMs: limits.tickEveryMs });
+    this.#faults = faults;
+    this.#calls = calls;
+    this.#listeners = listeners;
+    this.state = this.#fresh();
+    this.planTick();
+  }
+
+  get address(): string {
+    return `${this.name}:1`;
+  }
+
+  #fresh(): CoordinatorState {
+    const { name, address } = this;
+    return initialState({ coordinator: name, address, cluster: "sim", duckdb: "v1" });
+  }
+
+  /** `isTold`: the system closes its connections; otherwise the machine is gone without a word. */
+  kill(isTold: boolean): void {
+    if (!this.isUp) return;
+    this.world.trace(`${this.name} ${isTold ? "dies" : "vanishes"}`);
+    this.die();
+    for (const { link } of this.#connections.values()) link.endOf("coordinator", isTold);
+    this.#connections.clear();
+    this.#asks.clear();
+    this.#parked = [];
+  }
+
+  start(): void {
+    if (this.isUp) return;
+    this.world.trace(`${this.name} starts`);
+    this.isUp = true;
+    this.#lastConnection = 0;
+    this.state = this.#fresh();
+    this.planTick();
+  }
+
+  /** A new stream; gives its connection number. */
+  accept(link: Link): number {
+    const connection = ++this.#lastConnection;
+    this.#connections.set(connection, { link, attached: false });
+    return connection;
+  }
+
+  heard(connection: number, life: number, message: Up): void {
+    const found = this.#connections.get(connection);
+    if (life !== this.life || found === undefined) return;
+    if (message.kind === "hello") {
+      found.attached = true;
+      const { id, duckdbVersion, wireVersion, hashVersion, ...rest } = message.hello;
+      const hello = {
+        ...rest,
+        executor: id,
+        duckdb: duckdbVersion,
+        wire: wireVersion,
+        hash: hashVersion,
+      };
+      this.post({ kind: "attached", connection, hello });
+      return;
+    }
+    if (message.kind === "heartbeat") {
+      const { running, workerPids, peakMemoryBytes } = message;
+      this.post({ kind: "heartbeat", connection, running, workerPids, peakMemoryBytes });
+    } else if (message.kind === "report") {
+      const { attemptId, outcome } = message;
+      this.post({ kind: "report", connection, attemptId, outcome });
+    } else this.post({ kind: "draining", connection, reason: message.reason });
+  }
+
+  gone(connection: number, life: number): void {
+    if (life !== this.life) return;
+    const found = this.#connections.get(connection);
+    this.#connections.delete(connection);
+    if (found?.attached) this.post({ kind: "detached", connection });
+  }
+
+  protected dueAt(): number {
+    const { role, stopping } = this.state;
+    if (role.kind !== "standby") return this.world.at;
+    if (stopping) return Number.POSITIVE_INFINITY;
+    if (role.silentSince === undefined || !role.looked) return this.world.at;
+    return role.silentSince + limits.leaseExpiresMs + candidateJitterMs(this.name);
+  }
+
+  protected take(message: Message): void {
+    const before = stateName(this.state);
+    const key = this.#keyOf(message);
+    const { at } = this.world;
+    const [, effects] = step(this.state, { at, wall: 1_000_000 + at, message });
+    checkInvariants(this.state);
+    if (effects.length > 0) {
+      const told = effects.map((one) => one.kind).join(",");
+      this.world.trace(`${this.name} ${before} ${key} > ${told}`);
+    }
+    this.#listeners.stepped(this, message, key, before, effects);
+    const { life } = this;
+    for (const effect of effects) {
+      this.#interpret(effect);
+      if (life !== this.life) return;
+      // The worst moment to die: some of a step's effects have left, the others never will.
+      if (!this.#faults.strikes(0.0003, "coordinatorKilledMidStep")) continue;
+      this.kill(true);
+      this.world.after(this.world.between(100, 4_000), () => this.start());
+      return;
+    }
+    if (this.#parked.length > 0 && stateName(this.state) !== before) this.#release();
+  }
+
+  #keyOf(message: Message): string {
+    if (message.kind !== "answered") return message.kind;
+    const kind = this.#asks.get(message.id) ?? "unknown";
+    this.#asks.delete(message.id);
+    return `answered: ${kind}`;
+  }
+
+  #interpret(effect: Effect): void {
+    const { life } = this;
+    if ("id" in effect) {
+      this.#ask(effect);
+      return;
+    }
+    switch (effect.kind) {
+      case "again":
+        this.world.after(1, () => this.post({ kind: "proceed" }, life));
+        return;
+      case "reply":
+        this.#listeners.replied(effect.reply, effect.result);
+        return;
+      case "toExecutor": {
+        const command = toWire(effect.command);
+        this.#connections.get(effect.connection)?.link.down({ epoch: effect.epoch, command });
+        return;
+      }
+      case "closeConnection": {
+        const { connection } = effect;
+        const found = this.#connections.get(connection);
+        if (found === undefined) return;
+        this.#connections.delete(connection);
+        found.link.endByCoordinator();
+        if (found.attached) {
+          this.world.after(0, () => this.post({ kind: "detached", connection }, life));
+        }
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  #ask(ask: Ask): void {
+    const { life, name, address } = this;
+    this.#asks.set(ask.id, ask.kind);
+    this.#calls.call(ask, { coordinator: name, address }, (answer, isParked) => {
+      const message: Message = { kind: "answered", id: ask.id, answer };
+      if (!isParked || !this.isUp || life !== this.life) {
+        this.post(message, life);
+        return;
+      }
+      this.#parked.push(message);
+      this.world.after(this.world.between(3_000, 20_000), () => this.#unpark(message, life));
+    });
+  }
+
+  #unpark(message: Message, life: number): void {
+    if (life !== this.life || !this.#parked.includes(message)) return;
+    this.#parked = this.#parked.filter((one) => one !== message);
+    this.post(message, life);
+  }
+
+  /** The role has changed: some of the answers to the former one come just now. */
+  #release(): void {
+    const { life } = this;
+    for (const message of this.#parked) {
+      if (this.world.chance() < 0.4) this.world.after(0, () => this.#unpark(message, life));
+    }
+  }
+}
+
+/** As it travels: work and delivery are texts to the executor. */
+function toWire(command: ExecutorCommand): Command {
+  switch (command.kind) {
+    case "runTask": {
+      const { kind, attemptId, work, delivery } = command;
+      return {
+        kind,
+        attemptId,
+        work: workText(work),
+        delivery: canonicalJson(delivery as unknown as Json),
+      };
+    }
+    case "refused":
+      return { kind: "refused", failure: command.failure };
+    case "welcome":
+    case "cancelTask":
+    case "reportAck":
+    case "drainNow":
+      return command;
+    default:
+      return unreachable(command);
+  }
+}

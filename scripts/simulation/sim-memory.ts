@@ -1,0 +1,136 @@
+/**
+ * What the simulated cluster shares: the coordinators' memory ports, with input folders that change, streams that
+ * can't be reached, and all the ways in which NATS loses what it had. It remembers for the checkers what was accepted.
+ */
+import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { FileFingerprint } from "../../shared/kernel/work.ts";
+import { ClusterMemory, failed, type Hint } from "./cluster-memory.ts";
+import { planOf, type SimJob } from "./jobs.ts";
+import type { World } from "./world.ts";
+
+type From = { readonly coordinator: string; readonly address: string };
+type Folder = ReadonlyMap<string, readonly FileFingerprint[]>;
+
+export class SimMemory extends ClusterMemory {
+  /** `source|day` → the files there now. */
+  readonly folders = new Map<string, readonly FileFingerprint[]>();
+  /** `job|day` → every state of its sources' folders that a leader was told. */
+  readonly listings = new Map<string, Folder[]>();
+  /** Stream → until when nobody can reach it. */
+  readonly unreachable = new Map<string, number>();
+  /** Told of each renewal that NATS took. */
+  renewed: (hint: Hint) => void = () => {};
+  /** Told of each ask that was carried out, with what came of it. */
+  accepted: (ask: Ask, answer: Answer, from: From) => void = () => {};
+  /** Told when NATS lost (a part of) the journal. */
+  damaged: () => void = () => {};
+  readonly #world: World;
+  readonly #jobs: readonly SimJob[];
+
+  constructor(world: World, jobs: readonly SimJob[]) {
+    super();
+    this.#world = world;
+    this.#jobs = jobs;
+  }
+
+  planOf(job: string): JobPlan {
+    return planOf(this.#jobs, job);
+  }
+
+  override answer(ask: Ask, from: From): Answer {
+    const answer = this.#carriedOut(ask, from);
+    this.accepted(ask, answer, from);
+    if (ask.kind === "renew" && this.hint !== undefined) this.renewed(this.hint);
+    return answer;
+  }
+
+  #carriedOut(ask: Ask, from: From): Answer {
+    if (ask.kind === "planJob") return { kind: "planned", plan: this.planOf(ask.job.name) };
+    if (ask.kind === "listInputs") return this.#list(ask);
+    if (ask.kind === "ensureStreams" || ask.kind === "dropStreams" || ask.kind === "purgeStreams") {
+      const gone = ask.streams.find((stream) => !this.isReachable(stream));
+      if (gone !== undefined) return unreachable(gone);
+    }
+    return super.answer(ask, from);
+  }
+
+  isReachable(stream: string): boolean {
+    return this.#world.at >= (this.unreachable.get(stream) ?? 0);
+  }
+
+  #list({ sources, day }: Extract<Ask, { kind: "listInputs" }>): Answer {
+    const folder = new Map(
+      sources.map(({ name }) => [name, this.folders.get(`${name}|${day}`) ?? []]),
+    );
+    const empty = sources.find(({ name }) => folder.get(name)?.length === 0);
+    if (empty !== undefined) return failed("inputMissing", `${empty.name} has no file`);
+    const [first] = sources;
+    const job = this.#jobs.find(({ spec }) => spec.sources.some((one) => one.name === first?.name));
+    const key = `${job?.spec.name}|${day}`;
+    const seen = this.listings.get(key);
+    if (seen === undefined) this.listings.set(key, [folder]);
+    else seen.push(folder);
+    return {
+      kind: "listed",
+      sources: [...folder].map(([source, files]) => ({ source, files })),
+      dimensions: [],
+    };
+  }
+
+  /** Is the file still what it was when it was listed? */
+  isAsListed(file: FileFingerprint): boolean {
+    const [, source, day] = /^raw\/([^/]+)\/day=([^/]+)\//.exec(file.path) ?? [];
+    const there = this.folders.get(`${source}|${day}`)?.find((one) => one.path === file.path);
+    return there?.mtimeNs === file.mtimeNs;
+  }
+
+  loseJournal(): void {
+    this.journal = [];
+    this.journalLast = 0;
+    this.damaged();
+  }
+
+  /** The first records, up to half of them. */
+  loseJournalHead(records: number): void {
+    this.journal = this.journal.slice(records);
+    this.damaged();
+  }
+
+  /** The last records, acknowledged or not. */
+  loseJournalTail(records: number): void {
+    const lost = this.journal.splice(Math.max(0, this.journal.length - records));
+    this.journalLast -= lost.length;
+    this.damaged();
+  }
+
+  loseRegistry(): void {
+    this.epochs.clear();
+    this.hint = undefined;
+  }
+}
+
+export function unreachable(stream: string): Answer {
+  const message = `stream ${stream} can't be reached`;
+  return { kind: "failed", failure: { code: "unavailable", message, detail: { stream } } };
+}
+
+/** `count` files of 100 bytes in a source's folder of a day. */
+export function filesOf(source: string, day: string, count: number): readonly FileFingerprint[] {
+  return Array.from({ length: count }, (_, index) => fileOf(source, day, index, 1));
+}
+
+export function fileOf(
+  source: string,
+  day: string,
+  index: number,
+  version: number,
+): FileFingerprint {
+  return {
+    path: `raw/${source}/day=${day}/part-${index}.csv`,
+    size: 100,
+    mtimeNs: String(version),
+    ctimeNs: String(version),
+    inode: String(index),
+  };
+}

@@ -1,0 +1,231 @@
+/**
+ * Those who want something of the cluster: they submit days until a run is promised and submit again when it was
+ * cancelled or failed, sometimes twice and at several coordinators; they cancel, ask and drain.
+ */
+import type { ClientMessage, Question, Reply } from "../../coordinator/core/protocol.ts";
+import { assert, must } from "../../shared/kernel/assert.ts";
+import type { FailureCode } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Faults } from "./faults.ts";
+import { type SimJob, simDays } from "./jobs.ts";
+import type { SimCoordinator } from "./sim-coordinator.ts";
+import type { SimMemory } from "./sim-memory.ts";
+import type { World } from "./world.ts";
+
+/** A day that somebody wants; the id stays the same until a run is promised. */
+interface Wish {
+  readonly id: string;
+  readonly job: string;
+  readonly day: string;
+  readonly rerun: boolean;
+}
+
+/** A submit may be refused for these: it is sent again. */
+const passing: ReadonlySet<FailureCode> = new Set([
+  "notLeader",
+  "noLeader",
+  "unavailable",
+  "unknownJob",
+  "storageFull",
+  "storageReadOnly",
+  "storageDenied",
+  "storageFailed",
+]);
+
+type Unnumbered<T> = T extends unknown ? Omit<T, "reply"> : never;
+
+export class Users {
+  /** Request → the run that was promised for it. */
+  readonly promised = new Map<string, string>();
+  /** Runs that somebody tried to cancel. */
+  readonly cancelled = new Set<string>();
+  /** Wishes that are not fulfilled yet. */
+  readonly open = new Set<string>();
+  readonly #world: World;
+  readonly #faults: Faults;
+  readonly #memory: SimMemory;
+  readonly #jobs: readonly SimJob[];
+  readonly #coordinators: readonly SimCoordinator[];
+  readonly #waiting = new Map<number, (result: Reply) => void>();
+  #replies = 1;
+  #wishes = 0;
+
+  constructor(about: {
+    readonly world: World;
+    readonly faults: Faults;
+    readonly memory: SimMemory;
+    readonly jobs: readonly SimJob[];
+    readonly coordinators: readonly SimCoordinator[];
+  }) {
+    this.#world = about.world;
+    this.#faults = about.faults;
+    this.#memory = about.memory;
+    this.#jobs = about.jobs;
+    this.#coordinators = about.coordinators;
+  }
+
+  /** Every day of every job once, then some of them again and again until so late. */
+  begin(untilMs: number): void {
+    for (const { spec } of this.#jobs) {
+      for (const day of simDays) {
+        this.#world.after(this.#world.between(0, 20_000), () => this.#wish(spec.name, day, false));
+      }
+    }
+    const again = () => {
+      if (this.#world.at > untilMs) return;
+      const job = must(this.#world.pick(this.#jobs), "there are jobs").spec.name;
+      const day = must(this.#world.pick(simDays), "there are days");
+      this.#wish(job, day, true);
+      this.#world.after(this.#world.between(10_000, 60_000), again);
+    };
+    this.#world.after(30_000, again);
+    this.#askNowAndThen();
+  }
+
+  replied(reply: number, result: Reply): void {
+    const heard = this.#waiting.get(reply);
+    this.#waiting.delete(reply);
+    if (heard === undefined || this.#faults.strikes(0.03, "submitUnheard")) return;
+    this.#world.after(this.#world.between(1, 20), () => heard(result));
+  }
+
+  /** Cancels some run that was promised and has not ended. */
+  cancelSome(): void {
+    const runs = [...this.promised.values()].filter((run) => !this.#memory.manifests.has(run));
+    const run = this.#world.pick(runs);
+    if (run === undefined) return;
+    this.#faults.count("runCancelled");
+    this.cancelled.add(run);
+    for (const coordinator of this.#coordinators) {
+      this.#send(coordinator, { kind: "cancelRun", run, reason: "changed our mind" });
+    }
+  }
+
+  /** Whatever callers may ask for, at a moment that is not theirs to choose. */
+  poke(coordinator: SimCoordinator): void {
+    const run = this.#world.pick([...this.promised.values()]) ?? "none.2026-01-15.r1";
+    const known = this.#world.pick([...this.promised.keys()]);
+    const messages: Unnumbered<ClientMessage>[] = [
+      { kind: "question", question: this.#question() },
+      { kind: "drainExecutor", executor: "nobody" },
+    ];
+    if (this.#memory.manifests.has(run)) {
+      messages.push({ kind: "cancelRun", run, reason: "too late" });
+    }
+    const [job = "", day = ""] = known?.split("|") ?? [];
+    if (known !== undefined) {
+      messages.push({ kind: "submit", requestId: known, job, day, rerun: true });
+    }
+    const message = this.#world.pick(messages);
+    if (message !== undefined) this.#send(coordinator, message, 0);
+  }
+
+  drain(executor: string): void {
+    for (const coordinator of this.#coordinators) {
+      this.#send(coordinator, { kind: "drainExecutor", executor });
+    }
+  }
+
+  #wish(job: string, day: string, rerun: boolean): void {
+    const id = `${job}|${day}|${++this.#wishes}`;
+    this.open.add(id);
+    this.#submit({ id, job, day, rerun });
+  }
+
+  #submit(wish: Wish): void {
+    const coordinator = this.#world.pick(this.#coordinators);
+    let isDone = false;
+    const finish = (result: Reply | undefined) => {
+      if (isDone) return;
+      isDone = true;
+      this.#answered(wish, result);
+    };
+    this.#world.after(4_000, () => finish(undefined));
+    const message = this.#submitOf(wish);
+    if (coordinator !== undefined) this.#send(coordinator, message, undefined, finish);
+    if (!this.#faults.strikes(0.1, "submitDuplicated")) return;
+    const other = this.#world.pick(this.#coordinators);
+    if (other !== undefined) this.#send(other, message);
+  }
+
+  #submitOf({ id, job, day, rerun }: Wish): Unnumbered<ClientMessage> {
+    const spec = must(
+      this.#jobs.find((one) => one.spec.name === job),
+      "wishes are for known jobs",
+    ).spec;
+    const isNamed = this.#world.chance() < 0.1;
+    const named: JobSpec | string = isNamed ? job : this.#edited(spec);
+    return { kind: "submit", requestId: id, job: named, day, rerun };
+  }
+
+  /** The same job, sometimes cut in another way. */
+  #edited(spec: JobSpec): JobSpec {
+    if (!this.#faults.strikes(0.05, "jobEdited")) return spec;
+    return { ...spec, execution: { ...spec.execution, splitBytes: 150 } };
+  }
+
+  #answered(wish: Wish, result: Reply | undefined): void {
+    if (result?.kind === "submitted") {
+      this.#world.trace(`${wish.id} is promised ${result.run}`);
+      const before = this.promised.get(wish.id);
+      const isNew = before === undefined;
+      assert(isNew || before === result.run, `${wish.id} is ${before} and ${result.run}`);
+      this.promised.set(wish.id, result.run);
+      this.#follow(wish, result.run);
+      return;
+    }
+    const code = result?.kind === "failed" ? result.failure.code : "noLeader";
+    if (code === "conflict" && !wish.rerun) {
+      // Somebody else's run of the day is committed: that will do.
+      this.open.delete(wish.id);
+      return;
+    }
+    assert(passing.has(code), `the submit ${wish.id} was refused: ${code}`);
+    this.#world.after(700, () => this.#submit(wish));
+  }
+
+  /** Until the run has ended; one that gave no result is asked for again. */
+  #follow(wish: Wish, run: string): void {
+    const manifest = this.#memory.manifests.get(run);
+    if (manifest === undefined) {
+      this.#world.after(1_000, () => this.#follow(wish, run));
+      return;
+    }
+    this.open.delete(wish.id);
+    if (manifest.state === "aborted") this.#wish(wish.job, wish.day, true);
+  }
+
+  #askNowAndThen(): void {
+    const coordinator = this.#world.pick(this.#coordinators);
+    if (coordinator !== undefined) {
+      this.#send(coordinator, { kind: "question", question: this.#question() });
+    }
+    this.#world.after(this.#world.between(2_000, 10_000), () => this.#askNowAndThen());
+  }
+
+  #question(): Question {
+    const run = this.#world.pick([...this.promised.values()]) ?? "none";
+    const questions: readonly Question[] = [
+      { kind: "status" },
+      { kind: "run", run },
+      { kind: "runs", job: "", limit: 5 },
+      { kind: "executors" },
+      { kind: "job", name: "traffic" },
+      { kind: "dataset", dataset: "per_cell", day: simDays[0], revision: 0 },
+    ];
+    return this.#world.pick(questions) ?? { kind: "status" };
+  }
+
+  #send(
+    coordinator: SimCoordinator,
+    message: Unnumbered<ClientMessage>,
+    ms = this.#world.between(1, 20),
+    heard?: (result: Reply) => void,
+  ): void {
+    const reply = this.#replies++;
+    if (heard !== undefined) this.#waiting.set(reply, heard);
+    // The type of the union survives adding one member to each.
+    const numbered = { ...message, reply } as ClientMessage;
+    this.#world.after(ms, () => coordinator.post(numbered));
+  }
+}
