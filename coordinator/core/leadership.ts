@@ -302,6 +302,7 @@ function toStandby(turn: Turn): void {
   state.slowLookAt = 0;
   state.connections.clear();
   state.submissions.clear();
+  state.unrestored = [];
   state.asked.clear();
   state.streamsChecking.clear();
   state.reindexing.clear();

@@ -49,6 +49,8 @@ export interface CoordinatorState {
   readonly connections: Map<ConnectionId, string>;
   /** Submissions whose job is being planned or saved, by `dayKey`. */
   readonly submissions: Map<string, Submission>;
+  /** Promised runs that the journal does not know and that wait for an earlier run of their day to end. */
+  unrestored: readonly RunRequest[];
   /** Questions to the shell that are not answered yet. */
   readonly asked: Map<AskId, Asked>;
   /** Asks to be made again, soonest first is not kept: the list is short. */
@@ -270,6 +272,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     slowLookAt: 0,
     connections: new Map(),
     submissions: new Map(),
+    unrestored: [],
     asked: new Map(),
     retries: [],
     streamsChecking: new Set(),

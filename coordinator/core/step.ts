@@ -27,7 +27,7 @@ import { spaceAnswered, spaceTick } from "./space.ts";
 import { speculate } from "./speculation.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { submissionAnswered } from "./submissions.ts";
-import { notLeading, takeOver } from "./takeover.ts";
+import { notLeading, restoreRuns, takeOver } from "./takeover.ts";
 import { ask, askNow, epochOf, type Turn } from "./turn.ts";
 
 export const step: Step<CoordinatorState, Message, Effect> = (state, { at, wall, message }) => {
@@ -90,6 +90,7 @@ function tick(turn: Turn): void {
   exclusionTick(turn);
   spaceTick(turn);
   oldFilesTick(turn);
+  if (turn.state.unrestored.length > 0) restoreRuns(turn, turn.state.unrestored);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
   }

@@ -76,11 +76,14 @@ export function submit(turn: Turn, message: Submit): void {
   ask(turn, { kind: "planJob", job }, { kind: "submission", key });
 }
 
-/** A run that was promised under a journal that is lost: the same again, though nobody waits for the answer. */
-export function restore(turn: Turn, { spec, digest, day, run, requestId }: RunRequest): void {
+/**
+ * A run that was promised under a journal that is lost: the same again, though nobody waits for the answer.
+ * False: another run of the day has to end first, it is tried again then.
+ */
+export function restore(turn: Turn, { spec, digest, day, run, requestId }: RunRequest): boolean {
   const key = dayKey(spec.name, day);
   const { submissions, durable } = turn.state;
-  if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return;
+  if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return false;
   log(turn, "warn", "the journal does not know a run that was promised; it starts again", { run });
   submissions.set(key, {
     job: spec,
@@ -92,6 +95,7 @@ export function restore(turn: Turn, { spec, digest, day, run, requestId }: RunRe
     waiters: [],
   });
   ask(turn, { kind: "planJob", job: spec }, { kind: "submission", key });
+  return true;
 }
 
 /** Names a job's content. */

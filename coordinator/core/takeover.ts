@@ -66,9 +66,13 @@ function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
   }
 }
 
-/** Runs that were promised and that the journal does not know: it was lost with them. They start from the beginning. */
-function restoreRuns(turn: Turn, requests: readonly RunRequest[]): void {
+/**
+ * Runs that were promised and that the journal does not know: it was lost with them. They start from the beginning, at
+ * once or when the day's earlier revision, which an old snapshot shows as live, is closed.
+ */
+export function restoreRuns(turn: Turn, requests: readonly RunRequest[]): void {
   const { durable } = turn.state;
+  const blocked: RunRequest[] = [];
   for (const request of requests) {
     const run = durable.runs.get(request.run);
     const highest = durable.days.get(dayKey(request.spec.name, request.day))?.highest ?? 0;
@@ -76,10 +80,11 @@ function restoreRuns(turn: Turn, requests: readonly RunRequest[]): void {
     if (isOver) {
       const drop = { kind: "dropRequest", epoch: epochOf(turn), run: request.run } as const;
       ask(turn, drop, { kind: "background" });
-    } else if (run === undefined) {
-      restore(turn, request);
+    } else if (run === undefined && !restore(turn, request)) {
+      blocked.push(request);
     }
   }
+  turn.state.unrestored = blocked;
 }
 
 /** Why executors are turned away by a coordinator that does not lead. */

@@ -4,8 +4,9 @@
  */
 import type { Ask, Message as CoordinatorMessage } from "../../coordinator/core/protocol.ts";
 import type { Command, Message as ExecutorMessage } from "../../executor/core/protocol.ts";
+import { stateNames } from "./sim-coordinator.ts";
 
-const askKinds = Object.keys({
+export const askKinds = Object.keys({
   readFences: 0,
   takeEpoch: 0,
   claimStorage: 0,
@@ -31,7 +32,7 @@ const askKinds = Object.keys({
   publish: 0,
   rebuildViews: 0,
   dropStaging: 0,
-} satisfies Record<Ask["kind"], 0>);
+} satisfies Record<Ask["kind"], 0>) as readonly Ask["kind"][];
 
 const coordinatorKinds = Object.keys({
   tick: 0,
@@ -79,20 +80,39 @@ interface Table {
   readonly impossible: (message: string, state: string) => string | undefined;
 }
 
-const phases = ["fences", "taking", "claiming", "storage", "journal", "leading"];
+/** From executors, on a connection that the leader knows. */
+const fromConnected = new Set(["heartbeat", "report", "draining"]);
 
 export const coordinatorTable: Table = {
   name: "coordinator",
-  states: ["standby", ...phases.map((phase) => `candidate: ${phase}`), "leader"],
+  states: stateNames,
   messages: [...coordinatorKinds, ...askKinds.map((kind) => `answered: ${kind}`)],
-  impossible: () => undefined,
+  impossible: (message, state) => {
+    if (fromConnected.has(message) && state !== "leader") {
+      return "the hub forgets an executor's connection in the step in which it is refused or the leader steps down";
+    }
+    if (message === "proceed" && state.startsWith("candidate")) {
+      return "it comes right after the step that asked for it, a candidacy at least a second after a step-down";
+    }
+    return undefined;
+  },
 };
 
 export const executorTable: Table = {
   name: "executor",
   states: ["none", "opening", "attached"].flatMap((link) => [link, `${link}, draining`]),
   messages: [...executorKinds, ...commandKinds.map((kind) => `commanded: ${kind}`)],
-  impossible: () => undefined,
+  impossible: (message, state) => {
+    const [link = ""] = state.split(",");
+    if (message === "started" && state !== "none") return "it is the first message";
+    if (message === "linkLost" && link === "none") return "only a link that is held can be lost";
+    if (!message.startsWith("commanded")) return undefined;
+    if (link === "none") return "nothing is heard of a link that was left";
+    const isFirstWord = message.endsWith("welcome") || message.endsWith("refused");
+    if (isFirstWord && link === "attached") return "a coordinator says it once, as its first word";
+    if (!isFirstWord && link === "opening") return "a coordinator's first word is another";
+    return undefined;
+  },
 };
 
 export class Coverage {

@@ -1,7 +1,9 @@
 /**
  * A process of the simulation that takes one message at a time: it ticks, can be killed and started again, and can be
- * paused: then nothing is taken from its mailbox for a while, and it wakes up a zombie. Ticks that provably change
- * nothing are left out: `dueAt` says from when on the next one could (a test compares with histories that have all).
+ * paused: then its sockets are not read for a while, and it wakes up a zombie. As with the real actor a message that is
+ * posted is taken at once; what waits during a pause has not reached the shell yet (`reach`).
+ * Ticks that provably change nothing are left out: `dueAt` says from when on the next one could (a test compares with
+ * histories that have all).
  */
 import type { World } from "./world.ts";
 
@@ -16,7 +18,7 @@ export abstract class SimActor<Message> {
   readonly #hasAllTicks: boolean;
   #tickAt = Number.POSITIVE_INFINITY;
   #pausedUntil = 0;
-  #waiting: Message[] = [];
+  #waiting: (() => void)[] = [];
 
   /** `number` is unique among all actors: no two ever tick at the same instant. */
   constructor(
@@ -45,12 +47,20 @@ export abstract class SimActor<Message> {
     return this.#pausedUntil > this.world.at;
   }
 
-  post(message: Message, life = this.life): void {
+  /** Something arrives from outside: handled now, or when the process goes on. */
+  reach(life: number, handle: () => void): void {
     if (!this.isUp || life !== this.life) return;
-    if (this.isPaused || this.#waiting.length > 0) {
-      this.#waiting.push(message);
-      return;
-    }
+    if (this.isPaused || this.#waiting.length > 0) this.#waiting.push(handle);
+    else handle();
+  }
+
+  /** A message from outside. */
+  post(message: Message, life = this.life): void {
+    this.reach(life, () => this.takeNow(message));
+  }
+
+  /** A message that the shell has at hand. */
+  protected takeNow(message: Message): void {
     this.take(message);
     this.planTick();
   }
@@ -100,9 +110,9 @@ export abstract class SimActor<Message> {
     if (life !== this.life || this.isPaused) return;
     this.#tickNow();
     while (this.isUp && life === this.life && !this.isPaused) {
-      const message = this.#waiting.shift();
-      if (message === undefined) break;
-      this.take(message);
+      const handle = this.#waiting.shift();
+      if (handle === undefined) break;
+      handle();
     }
     this.planTick();
   }

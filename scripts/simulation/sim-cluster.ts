@@ -5,12 +5,12 @@
 import { Calls } from "./calls.ts";
 import { Checkers } from "./checkers.ts";
 import type { Hint } from "./cluster-memory.ts";
-import { Coverage, coordinatorTable, executorTable } from "./coverage.ts";
+import { askKinds, Coverage, coordinatorTable, executorTable } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { type SimJob, simDays } from "./jobs.ts";
 import { Link } from "./link.ts";
 import { Network, nats } from "./network.ts";
-import { SimCoordinator, stateName } from "./sim-coordinator.ts";
+import { type Haunts, SimCoordinator, stateName } from "./sim-coordinator.ts";
 import { executorMessageKey, executorStateName, SimExecutor } from "./sim-executor.ts";
 import { filesOf, SimMemory } from "./sim-memory.ts";
 import { beginTrouble } from "./trouble.ts";
@@ -19,6 +19,13 @@ import { World } from "./world.ts";
 
 /** When faults stop, and when everything must be done. */
 export const simTimes = { troubleMs: 450_000, wishesMs: 430_000, endMs: 600_000 } as const;
+
+/** Seeds in a row take each kind of ask in turn, so that every kind is looked at as often as the others. */
+function hauntsOf(seed: number): Haunts {
+  const all = askKinds.length;
+  const kinds = [seed, seed + Math.floor(all / 2)].map((number) => askKinds[number % all]);
+  return { kinds: new Set(kinds.filter((kind) => kind !== undefined)), share: 0.4, left: 8 };
+}
 
 export interface SimOptions {
   /** Leaves no tick out, for comparing. */
@@ -50,8 +57,9 @@ export class SimCluster {
     this.checkers = new Checkers(this.memory);
     this.#putFiles();
     const names = world.chance() < 0.5 ? ["c1", "c2"] : ["c1", "c2", "c3"];
+    const haunts = hauntsOf(seed);
     this.coordinators = names.map((name, number) =>
-      this.#newCoordinator({ name, number, hasAllTicks }),
+      this.#newCoordinator({ name, number, hasAllTicks, haunts }),
     );
     const count = world.pick([3, 3, 3, 4, 4, 5, 6, 8, 12, 20]) ?? 3;
     this.executors = Array.from({ length: count }, (_, index) =>
@@ -73,7 +81,7 @@ export class SimCluster {
     }
   }
 
-  #newCoordinator(about: { name: string; number: number; hasAllTicks: boolean }): SimCoordinator {
+  #newCoordinator(about: ConstructorParameters<typeof SimCoordinator>[4]): SimCoordinator {
     const { world, faults, network, memory } = this;
     const calls = new Calls(world, network, faults, memory);
     return new SimCoordinator(
@@ -87,7 +95,7 @@ export class SimCluster {
           const now = stateName(coordinator.state);
           if (now === before) return;
           if (now === "leader") this.takeovers++;
-          if (faults.isOn && world.chance() < 0.3) this.users.poke(coordinator);
+          if (faults.isOn && world.chance() < 0.5) this.users.poke(coordinator);
         },
         replied: (reply, result) => this.users.replied(reply, result),
       },
@@ -103,6 +111,10 @@ export class SimCluster {
           const state = executorStateName(before);
           this.coverage.saw(executorTable, executorMessageKey(message), state);
           this.checkers.executorStepped(executor, before, message, effects);
+          const hasMoved = executorStateName(executor.state) !== state;
+          if (hasMoved && this.faults.isOn && this.world.chance() < 0.03) {
+            this.users.pokeExecutor(executor);
+          }
         },
         dial: (executor, link, address) => this.#dial(executor, link, address),
       },

@@ -44,6 +44,26 @@ export interface CoordinatorListeners {
   readonly replied: (reply: number, result: Reply) => void;
 }
 
+export const stateNames = [
+  "standby",
+  ...["fences", "taking", "claiming", "storage", "journal", "leading"].map(
+    (phase) => `candidate: ${phase}`,
+  ),
+  "leader",
+];
+
+export interface Haunts {
+  readonly kinds: ReadonlySet<Ask["kind"]>;
+  readonly share: number;
+  left: number;
+}
+
+interface Parked {
+  readonly message: Message;
+  /** Name of the state in which it comes. */
+  readonly until: string;
+}
+
 interface Connection {
   readonly link: Link;
   attached: boolean;
@@ -58,16 +78,24 @@ export class SimCoordinator extends SimActor<Message> {
   readonly #connections = new Map<number, Connection>();
   #lastConnection = 0;
   readonly #asks = new Map<number, Ask["kind"]>();
-  #parked: Message[] = [];
+  #parked: readonly Parked[] = [];
+  /** Which answers are kept for another role, what share of them, and how many more. */
+  readonly haunts: Haunts;
 
   constructor(
     world: World,
     faults: Faults,
     calls: Calls,
     listeners: CoordinatorListeners,
-    about: { readonly name: string; readonly number: number; readonly hasAllTicks: boolean },
+    about: {
+      readonly name: string;
+      readonly number: number;
+      readonly hasAllTicks: boolean;
+      readonly haunts: Haunts;
+    },
   ) {
     super(world, { ...about, tickEveryMs: limits.tickEveryMs });
+    this.haunts = about.haunts;
     this.#faults = faults;
     this.#calls = calls;
     this.#listeners = listeners;
@@ -112,35 +140,20 @@ export class SimCoordinator extends SimActor<Message> {
   }
 
   heard(connection: number, life: number, message: Up): void {
-    const found = this.#connections.get(connection);
-    if (life !== this.life || found === undefined) return;
-    if (message.kind === "hello") {
-      found.attached = true;
-      const { id, duckdbVersion, wireVersion, hashVersion, ...rest } = message.hello;
-      const hello = {
-        ...rest,
-        executor: id,
-        duckdb: duckdbVersion,
-        wire: wireVersion,
-        hash: hashVersion,
-      };
-      this.post({ kind: "attached", connection, hello });
-      return;
-    }
-    if (message.kind === "heartbeat") {
-      const { running, workerPids, peakMemoryBytes } = message;
-      this.post({ kind: "heartbeat", connection, running, workerPids, peakMemoryBytes });
-    } else if (message.kind === "report") {
-      const { attemptId, outcome } = message;
-      this.post({ kind: "report", connection, attemptId, outcome });
-    } else this.post({ kind: "draining", connection, reason: message.reason });
+    this.reach(life, () => {
+      const found = this.#connections.get(connection);
+      if (found === undefined) return;
+      if (message.kind === "hello") found.attached = true;
+      this.takeNow(fromWire(connection, message));
+    });
   }
 
   gone(connection: number, life: number): void {
-    if (life !== this.life) return;
-    const found = this.#connections.get(connection);
-    this.#connections.delete(connection);
-    if (found?.attached) this.post({ kind: "detached", connection });
+    this.reach(life, () => {
+      const found = this.#connections.get(connection);
+      this.#connections.delete(connection);
+      if (found?.attached) this.takeNow({ kind: "detached", connection });
+    });
   }
 
   protected dueAt(): number {
@@ -191,6 +204,9 @@ export class SimCoordinator extends SimActor<Message> {
     switch (effect.kind) {
       case "again":
         this.world.after(1, () => this.post({ kind: "proceed" }, life));
+        if (this.#faults.strikes(0.02, "coordinatorPaused")) {
+          this.pause(this.world.between(2_500, 6_000));
+        }
         return;
       case "reply":
         this.#listeners.replied(effect.reply, effect.result);
@@ -219,29 +235,83 @@ export class SimCoordinator extends SimActor<Message> {
   #ask(ask: Ask): void {
     const { life, name, address } = this;
     this.#asks.set(ask.id, ask.kind);
+    const isHaunted = this.#isHaunted(ask);
+    if (isHaunted && this.state.role.kind === "leader") {
+      // It wakes up deposed, and the answer is still to come.
+      this.#faults.count("coordinatorPaused");
+      this.world.after(0, () => {
+        if (life === this.life) this.pause(this.world.between(2_500, 6_000));
+      });
+    }
     this.#calls.call(ask, { coordinator: name, address }, (answer, isParked) => {
       const message: Message = { kind: "answered", id: ask.id, answer };
-      if (!isParked || !this.isUp || life !== this.life) {
-        this.post(message, life);
-        return;
-      }
-      this.#parked.push(message);
-      this.world.after(this.world.between(3_000, 20_000), () => this.#unpark(message, life));
+      if (isParked || isHaunted) this.#park(message, life);
+      else this.post(message, life);
     });
   }
 
-  #unpark(message: Message, life: number): void {
-    if (life !== this.life || !this.#parked.includes(message)) return;
-    this.#parked = this.#parked.filter((one) => one !== message);
-    this.post(message, life);
+  /** Answers to a few kinds of asks, other ones in each seed, are made to come under another role. */
+  #isHaunted(ask: Ask): boolean {
+    if (!this.#faults.isOn || !this.haunts.kinds.has(ask.kind) || this.haunts.left === 0) return false;
+    if (this.world.chance() >= this.haunts.share) return false;
+    this.haunts.left--;
+    this.#faults.count("answerParked");
+    return true;
   }
 
-  /** The role has changed: some of the answers to the former one come just now. */
+  /** Until its role is another one, chosen by chance; or for long. */
+  #park(message: Message, life: number): void {
+    if (!this.isUp || life !== this.life) return;
+    const asked = stateName(this.state);
+    const until = this.world.pick(stateNames.filter((name) => name !== asked)) ?? "standby";
+    const parked = { message, until };
+    this.#parked = [...this.#parked, parked];
+    const unpark = (isStuck: () => boolean) => () => {
+      if (life === this.life && isStuck()) this.#unpark(parked);
+    };
+    this.world.after(this.world.between(3_000, 12_000), unpark(() => stateName(this.state) === asked));
+    this.world.after(120_000, unpark(() => true));
+  }
+
+  #unpark(parked: Parked): void {
+    if (!this.#parked.includes(parked)) return;
+    this.#parked = this.#parked.filter((one) => one !== parked);
+    this.post(parked.message);
+  }
+
+  /** The role has changed: answers that were kept for this moment come now. */
   #release(): void {
     const { life } = this;
-    for (const message of this.#parked) {
-      if (this.world.chance() < 0.4) this.world.after(0, () => this.#unpark(message, life));
+    const now = stateName(this.state);
+    for (const parked of this.#parked) {
+      if (parked.until !== now) continue;
+      this.world.after(0, () => {
+        if (life === this.life) this.#unpark(parked);
+      });
     }
+  }
+}
+
+/** What an executor says, in the coordinator's words. */
+function fromWire(connection: number, message: Up): Message {
+  switch (message.kind) {
+    case "hello": {
+      const { id, duckdbVersion, wireVersion, hashVersion, ...rest } = message.hello;
+      const versions = { duckdb: duckdbVersion, wire: wireVersion, hash: hashVersion };
+      return { kind: "attached", connection, hello: { ...rest, ...versions, executor: id } };
+    }
+    case "heartbeat": {
+      const { running, workerPids, peakMemoryBytes } = message;
+      return { kind: "heartbeat", connection, running, workerPids, peakMemoryBytes };
+    }
+    case "report": {
+      const { attemptId, outcome } = message;
+      return { kind: "report", connection, attemptId, outcome };
+    }
+    case "draining":
+      return { kind: "draining", connection, reason: message.reason };
+    default:
+      return unreachable(message);
   }
 }
 

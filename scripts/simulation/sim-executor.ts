@@ -71,7 +71,9 @@ export class SimExecutor extends SimActor<Message> {
     this.#slots = about.slots;
     this.state = this.#fresh();
     this.#workers = this.#newWorkers();
-    this.world.after(this.world.between(1, 300), () => this.post({ kind: "started" }));
+    const { life } = this;
+    // Nothing can come before it: nobody knows of this process yet.
+    this.world.exactlyAt(0, () => this.post({ kind: "started" }, life));
   }
 
   #fresh(): ExecutorState {
@@ -131,14 +133,16 @@ export class SimExecutor extends SimActor<Message> {
 
   /** A link that was dialled has ended, or could not be opened. */
   lost(link: number, life: number, reason: string): void {
-    if (life !== this.life || !this.#links.delete(link)) return;
-    this.post({ kind: "linkLost", link, reason });
+    this.reach(life, () => {
+      if (this.#links.delete(link)) this.takeNow({ kind: "linkLost", link, reason });
+    });
   }
 
   /** What comes down a link that was left is not heard any more. */
   commanded(link: number, life: number, { epoch, command }: Down): void {
-    if (life !== this.life || !this.#links.has(link)) return;
-    this.post({ kind: "commanded", link, epoch, command });
+    this.reach(life, () => {
+      if (this.#links.has(link)) this.takeNow({ kind: "commanded", link, epoch, command });
+    });
   }
 
   protected dueAt(): number {

@@ -107,7 +107,7 @@ export class SimWorkers {
     const delivery = JSON.parse(deliveryText) as Delivery;
     const isDoubled = () => this.#faults.strikes(0.02, "publishDuplicated");
     const acts = actsOf(this.#memory, work, delivery, isDoubled);
-    let ms = world.between(30, 1_500) * this.slowness;
+    let ms = world.between(50, 5_000) * this.slowness;
     if (this.#faults.strikes(badWork / 2, "workerHung")) {
       worker.isHung = true;
       ms += world.between(5_000, 40_000);
@@ -172,6 +172,7 @@ export class SimWorkers {
     let outcome: AttemptOutcome | undefined;
     if (index === attempt.failsAt) {
       const code = this.#world.pick(codes) ?? "internal";
+      if (code === "exchangeFull") this.#faults.count("exchangeFull");
       outcome = { kind: "failed", failure: failure(code, "bad luck") };
     } else outcome = attempt.acts[index]?.();
     if (outcome !== undefined) {

@@ -74,17 +74,7 @@ function processStrikes({ world, users, coordinators, executors }: Victims): Str
     ["coordinatorKilled", 60_000, coordinator((one) => killed(one, true))],
     ["coordinatorVanished", 120_000, coordinator((one) => killed(one, false))],
     ["coordinatorPaused", 50_000, coordinator((one) => one.pause(world.between(500, 9_000)))],
-    [
-      "coordinatorStopped",
-      120_000,
-      coordinator((one) => {
-        const { life } = one;
-        one.post({ kind: "stop" });
-        world.after(world.between(50, 5_000), () => {
-          if (one.life === life) killed(one, true);
-        });
-      }),
-    ],
+    ["coordinatorStopped", 120_000, coordinator((one) => users.stop(one))],
     ["executorKilled", 40_000, executor((one) => killed(one, true))],
     ["executorVanished", 80_000, executor((one) => killed(one, false))],
     ["executorPaused", 40_000, executor((one) => one.pause(world.between(500, 9_000)))],
@@ -92,9 +82,9 @@ function processStrikes({ world, users, coordinators, executors }: Victims): Str
       "executorDrained",
       60_000,
       executor((one) => {
-        if (world.chance() < 0.5) users.drain(one.name);
+        if (world.chance() < 0.3) users.drain(one.name);
         else {
-          const finishMs = world.between(0, limits.drainOnSignalMs * 4);
+          const finishMs = world.between(0, 15_000);
           one.post({ kind: "drain", reason: "a signal", finishMs });
         }
       }),

@@ -9,6 +9,7 @@ import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Faults } from "./faults.ts";
 import { type SimJob, simDays } from "./jobs.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
+import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
 import type { World } from "./world.ts";
 
@@ -116,8 +117,38 @@ export class Users {
     if (known !== undefined) {
       messages.push({ kind: "submit", requestId: known, job, day, rerun: true });
     }
+    if (this.#faults.strikes(0.05, "coordinatorStopped")) {
+      this.stop(coordinator);
+      return;
+    }
     const message = this.#world.pick(messages);
     if (message !== undefined) this.#send(coordinator, message, 0);
+  }
+
+  /** Tells a coordinator to end; it is gone soon and comes again later. */
+  stop(coordinator: SimCoordinator): void {
+    const world = this.#world;
+    const { life } = coordinator;
+    world.after(0, () => coordinator.post({ kind: "stop" }, life));
+    world.after(world.between(50, 5_000), () => {
+      if (coordinator.life !== life) return;
+      coordinator.kill(true);
+      world.after(world.between(50, 9_000), () => coordinator.start());
+    });
+  }
+
+  /** Tells an executor to leave, at a moment that it would not choose. */
+  pokeExecutor(executor: SimExecutor): void {
+    const world = this.#world;
+    const { life } = executor;
+    if (this.#faults.strikes(0.2, "executorStopped")) {
+      world.after(world.between(0, 300), () => executor.post({ kind: "stop" }, life));
+    } else if (this.#faults.strikes(1, "executorDrained")) {
+      const finishMs = world.between(0, 15_000);
+      const drain = { kind: "drain", reason: "a signal", finishMs } as const;
+      world.after(world.between(0, 300), () => executor.post(drain, life));
+      if (world.chance() < 0.3) world.after(world.between(0, 2_000), () => this.drain(executor.name));
+    }
   }
 
   drain(executor: string): void {

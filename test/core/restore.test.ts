@@ -1,9 +1,10 @@
 /** A run that was promised is started again when NATS lost everything, by whoever leads next. */
 import { describe, expect, test } from "vitest";
+import { encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { jobDigest } from "../../coordinator/core/submissions.ts";
+import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
@@ -57,6 +58,45 @@ describe("a live run whose journal is lost", () => {
     expect(next.state.durable.runs.size).toBe(0);
     expect(next.state.submissions.size).toBe(0);
     expect(next.memory.requests.size).toBe(0);
+  });
+
+  test("is started again after the earlier revision of its day, live in the snapshot, is closed", () => {
+    const old = leader();
+    old.submit(sampleJob(), { requestId: "first" });
+    const text = encodeSnapshot(old.state.durable);
+    old.memory.snapshot = { sequence: old.state.journal.sequence, text };
+    old.work();
+    old.submit("usage", { requestId: "second", rerun: true });
+    loseNats(old.memory);
+    const next = successor(old);
+    next.hold = (ask) => ask.kind === "publish";
+    next.lead();
+    expect([...next.state.durable.runs.keys()]).toEqual([run]);
+    next.hold = () => false;
+    next.release();
+    expect(next.run(1)).toMatchObject({ state: "committed" });
+    next.attach(1, { incarnation: 2 });
+    next.pass(limits.tickEveryMs, [1]);
+    next.work();
+    expect(next.run(2)).toMatchObject({ runId: `usage.${day}.r2`, state: "committed" });
+    expect(next.memory.requests.size).toBe(0);
+  });
+
+  test("has its staging folder to itself while it is being restored", () => {
+    const old = leader();
+    old.submit();
+    old.memory.files.set(`staging/${run}/s0-0-old/rejects`, ["left behind"]);
+    loseNats(old.memory);
+    const next = successor(old);
+    next.hold = (ask) => ask.kind === "planJob";
+    next.lead();
+    next.pass(limits.tickEveryMs);
+    expect(next.memory.droppedStaging).toEqual([]);
+    next.hold = () => false;
+    next.release();
+    next.attach(1, { incarnation: 2 });
+    next.work();
+    expect(next.memory.droppedStaging).toEqual([run]);
   });
 
   test("keeps its own form of the job, and whoever names the job gets the newest", () => {
