@@ -87,7 +87,9 @@ export class Campaign {
 
   /** What keeps this campaign from proving anything: faults that never struck, cells that were never hit. */
   gaps(): readonly string[] {
-    const never = (Object.keys(faultKinds) as FaultKind[]).filter((kind) => this.counts[kind] === 0);
+    const never = (Object.keys(faultKinds) as FaultKind[]).filter(
+      (kind) => this.counts[kind] === 0,
+    );
     return [
       ...never.map((kind) => `fault ${kind} never struck: ${faultKinds[kind]}`),
       ...this.coverage.faults(coordinatorTable),

@@ -3,7 +3,7 @@
  * shared memory (who wrote what, what was accepted), never against the coordinators' own opinion of themselves alone.
  * Each look costs what has changed, not what there is; whole states are compared every so often.
  */
-import { type Durable, emptyDurable, liveRuns } from "../../coordinator/core/durable.ts";
+import { type Durable, dayKey, emptyDurable, liveRuns } from "../../coordinator/core/durable.ts";
 import type { Fact } from "../../coordinator/core/facts.ts";
 import { fold } from "../../coordinator/core/fold.ts";
 import { type FactReader, readFacts } from "../../coordinator/core/journal-text.ts";
@@ -203,13 +203,13 @@ export class Checkers {
     for (const run of durable.runs.values()) {
       assert(run.ended !== undefined, `${run.id} is still ${run.state} after all this time`);
     }
-    for (const [job, day] of days) this.#dayIsDone(job, day);
+    for (const [job, day] of days) this.#dayIsDone(leader, job, day);
     this.#nothingIsLeftBehind(leader);
     this.#compare(leader);
   }
 
-  /** Committed, and what readers see is the newest. */
-  #dayIsDone(job: string, day: string): void {
+  /** Committed, and what readers see and the leader names is the newest. */
+  #dayIsDone(leader: SimCoordinator, job: string, day: string): void {
     const committed = [...this.#memory.manifests.values()].filter(
       (one) => one.job === job && one.day === day && one.state === "committed",
     );
@@ -217,6 +217,8 @@ export class Checkers {
     assert(newest > 0, `nobody committed ${day} of ${job}`);
     const seen = this.#memory.views.get(`${job}|${day}`) ?? 0;
     assert(seen === newest, `readers of ${job} ${day} see r${seen}, not r${newest}`);
+    const named = leader.state.durable.days.get(dayKey(job, day))?.committed;
+    assert(named === newest, `the leader names r${named} of ${job} ${day}, not r${newest}`);
   }
 
   /** Every run has ended: what is left is kept outputs, and nothing in staging. */

@@ -183,7 +183,7 @@ export class ClusterMemory {
       case "commit":
         return this.#commit(ask.manifest, ask.epoch);
       case "publish":
-        this.views.set(`${ask.manifest.job}|${ask.manifest.day}`, ask.manifest.revision);
+        this.#show(ask.manifest);
         return { kind: "ok" };
       case "rebuildViews":
         this.#rebuildViews();
@@ -199,14 +199,16 @@ export class ClusterMemory {
     }
   }
 
-  /** Readers see the newest committed revision of each day. */
   #rebuildViews(): void {
-    const newest = new Map<string, number>();
-    for (const { job, day, revision, state } of this.manifests.values()) {
-      const key = `${job}|${day}`;
-      if (state === "committed") newest.set(key, Math.max(revision, newest.get(key) ?? 0));
+    for (const manifest of this.manifests.values()) {
+      if (manifest.state === "committed") this.#show(manifest);
     }
-    for (const [key, revision] of newest) this.views.set(key, revision);
+  }
+
+  /** Unless a later revision is shown already. */
+  #show({ job, day, revision }: RunManifest): void {
+    const key = `${job}|${day}`;
+    this.views.set(key, Math.max(revision, this.views.get(key) ?? 0));
   }
 
   #checkViews({ job, day, datasets }: Extract<Ask, { kind: "checkViews" }>): Answer {

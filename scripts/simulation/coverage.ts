@@ -159,7 +159,9 @@ export class Coverage {
       }),
     ]);
     const all = [heads.map((head) => head.replace("candidate: ", "")), ...rows];
-    const widths = heads.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+    const widths = heads.map((_, column) =>
+      Math.max(...all.map((row) => row[column]?.length ?? 0)),
+    );
     const lines = all.map((row) =>
       row
         .map((cell, column) =>

@@ -3,6 +3,9 @@
  * messages, read a stream that is gone, write to one that was dropped. Messages and completion records are judged by
  * the production intake. `next` gives what to do next, an outcome at the end.
  */
+
+import { must } from "../../shared/kernel/assert.ts";
+import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import {
   exchangeShort,
   findShort,
@@ -13,8 +16,6 @@ import {
 import { groupOf, type PartitionRows } from "../../shared/kernel/exchange-layout.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import type { ExchangePlan } from "../../shared/kernel/plan.ts";
-import { must } from "../../shared/kernel/assert.ts";
-import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import {
   type AttemptOutcome,
   type AttemptSuccess,
@@ -29,13 +30,7 @@ import {
   type StagedFile,
   type Work,
 } from "../../shared/kernel/work.ts";
-import {
-  checksumOf,
-  partitionOf,
-  readFrom,
-  rowsOfFile,
-  rowsPerFile,
-} from "./rows.ts";
+import { checksumOf, partitionOf, readFrom, rowsOfFile, rowsPerFile } from "./rows.ts";
 import type { SimMemory } from "./sim-memory.ts";
 
 /** One act; a failure ends the attempt. */
@@ -67,9 +62,7 @@ export function actsOf(
     return writesOf(memory, made, plan, producerOf(work, delivery), delivery, isDoubled);
   });
   const read =
-    work.kind === "map"
-      ? [() => scan(memory, made, work)]
-      : readsOf(memory, made, work, delivery);
+    work.kind === "map" ? [() => scan(memory, made, work)] : readsOf(memory, made, work, delivery);
   return [...read, ...writes, () => done(made, work)];
 }
 
@@ -135,17 +128,20 @@ function writesOf(
   );
   const { attemptId } = delivery;
   const messages = route.streams.map(() => 0);
-  const data = route.streams.map((stream, group): Act => () => {
-    const away = missing(memory, stream);
-    if (away !== undefined) return away;
-    const { parts, texts } = partsOf(made.rows, plan, group);
-    if (texts.length === 0) return undefined;
-    messages[group] = 1;
-    const message = `0|${JSON.stringify(parts)}|${texts.join(" ")}`;
-    store(memory, stream, attemptId, message);
-    if (isDoubled()) store(memory, stream, attemptId, message);
-    return undefined;
-  });
+  const data = route.streams.map(
+    (stream, group): Act =>
+      () => {
+        const away = missing(memory, stream);
+        if (away !== undefined) return away;
+        const { parts, texts } = partsOf(made.rows, plan, group);
+        if (texts.length === 0) return undefined;
+        messages[group] = 1;
+        const message = `0|${JSON.stringify(parts)}|${texts.join(" ")}`;
+        store(memory, stream, attemptId, message);
+        if (isDoubled()) store(memory, stream, attemptId, message);
+        return undefined;
+      },
+  );
   const finish: Act = () => {
     const completion = completionOf(made.rows, plan, producer, attemptId, messages);
     const text = canonicalJson(completion as unknown as Json);

@@ -85,9 +85,7 @@ export class Link {
     if (!this.isOpen) return;
     this.isOpen = false;
     const tell =
-      side === "executor"
-        ? this.ends.upLost
-        : () => this.ends.downLost("the coordinator is gone");
+      side === "executor" ? this.ends.upLost : () => this.ends.downLost("the coordinator is gone");
     if (isTold) this.#soon(tell);
     else this.#world.after(this.#world.between(keepaliveMs.least, keepaliveMs.most), tell);
   }

@@ -172,10 +172,7 @@ export class SimCluster {
     world.trace("faults stop");
     for (const node of [...this.coordinators, ...this.executors]) node.start();
     world.runUntil(simTimes.endMs);
-    const days = this.#jobs.flatMap(({ spec }) =>
-      simDays.map((day) => [spec.name, day] as const),
-    );
+    const days = this.#jobs.flatMap(({ spec }) => simDays.map((day) => [spec.name, day] as const));
     this.checkers.atTheEnd(this.coordinators, this.users, days);
   }
 }
-

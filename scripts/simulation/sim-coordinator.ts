@@ -16,10 +16,10 @@ import {
   initialState,
 } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
-import { unreachable } from "../../shared/kernel/assert.ts";
-import { limits } from "../../shared/kernel/limits.ts";
 import type { Command } from "../../executor/core/protocol.ts";
+import { unreachable } from "../../shared/kernel/assert.ts";
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import { workText } from "../../shared/kernel/work.ts";
 import type { Calls } from "./calls.ts";
 import type { Faults } from "./faults.ts";
@@ -252,7 +252,8 @@ export class SimCoordinator extends SimActor<Message> {
 
   /** Answers to a few kinds of asks, other ones in each seed, are made to come under another role. */
   #isHaunted(ask: Ask): boolean {
-    if (!this.#faults.isOn || !this.haunts.kinds.has(ask.kind) || this.haunts.left === 0) return false;
+    if (!this.#faults.isOn || !this.haunts.kinds.has(ask.kind) || this.haunts.left === 0)
+      return false;
     if (this.world.chance() >= this.haunts.share) return false;
     this.haunts.left--;
     this.#faults.count("answerParked");
@@ -269,8 +270,14 @@ export class SimCoordinator extends SimActor<Message> {
     const unpark = (isStuck: () => boolean) => () => {
       if (life === this.life && isStuck()) this.#unpark(parked);
     };
-    this.world.after(this.world.between(3_000, 12_000), unpark(() => stateName(this.state) === asked));
-    this.world.after(120_000, unpark(() => true));
+    this.world.after(
+      this.world.between(3_000, 12_000),
+      unpark(() => stateName(this.state) === asked),
+    );
+    this.world.after(
+      120_000,
+      unpark(() => true),
+    );
   }
 
   #unpark(parked: Parked): void {

@@ -223,7 +223,14 @@ export class SimWorkers {
     worker.isHung = false;
     if (attempt === undefined || !worker.isAlive) return;
     const { attemptId } = attempt;
-    this.#post({ kind: "workerOutcome", slot, worker: number, attemptId, outcome, peakMemoryBytes: 1 });
+    this.#post({
+      kind: "workerOutcome",
+      slot,
+      worker: number,
+      attemptId,
+      outcome,
+      peakMemoryBytes: 1,
+    });
   }
 
   #exit(worker: Worker, how: string): void {

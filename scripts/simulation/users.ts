@@ -147,7 +147,8 @@ export class Users {
       const finishMs = world.between(0, 15_000);
       const drain = { kind: "drain", reason: "a signal", finishMs } as const;
       world.after(world.between(0, 300), () => executor.post(drain, life));
-      if (world.chance() < 0.3) world.after(world.between(0, 2_000), () => this.drain(executor.name));
+      if (world.chance() < 0.3)
+        world.after(world.between(0, 2_000), () => this.drain(executor.name));
     }
   }
 

@@ -3,10 +3,11 @@
  * collects what the winners put there. So a dataset file lists exactly the input files that reached it, and a row
  * lost or doubled anywhere shows up as a name missing or doubled.
  */
+
+import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { formatMapAccount } from "../../shared/kernel/map-account.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
-import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import {
   type AttemptOutcome,
   type AttemptSuccess,
