@@ -55,6 +55,11 @@ const layers: readonly { readonly folder: string; readonly may: readonly string[
     folder: "scripts/chaos-kit/",
     may: ["shared/", "client/", "scripts/", "node:", "coordinator/core/"],
   },
+  // The one place that puts both cores together: it runs whole clusters on one thread.
+  {
+    folder: "scripts/simulation/",
+    may: ["shared/", "coordinator/", "executor/core/", "scripts/simulation/", "node:"],
+  },
   {
     folder: "scripts/",
     // The scheduler's bench drives the coordinator's core by itself.
