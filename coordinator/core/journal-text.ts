@@ -38,9 +38,8 @@ export interface FactReader {
 
 /** Takes the next record; gives the facts that it completes. */
 export function readFacts(reader: FactReader, text: string): readonly Fact[] {
-  const end = text.indexOf("\n");
-  assert(end > 0, "a journal record begins with a header line");
-  const header = JSON.parse(text.slice(0, end)) as Header;
+  const end = endOfHeader(text);
+  const header = headerOf(text, end);
   if (header.part === 0) reader.pieces = [];
   // The tail of a group whose head was trimmed away: what it said is in the snapshot.
   if (header.part !== reader.pieces.length) return [];
@@ -49,6 +48,21 @@ export function readFacts(reader: FactReader, text: string): readonly Fact[] {
   const facts = JSON.parse(reader.pieces.join("")) as readonly Fact[];
   reader.pieces = [];
   return facts;
+}
+
+/** Whose record it is. */
+export function recordEpoch(text: string): number {
+  return headerOf(text, endOfHeader(text)).epoch;
+}
+
+function endOfHeader(text: string): number {
+  const end = text.indexOf("\n");
+  assert(end > 0, "a journal record begins with a header line");
+  return end;
+}
+
+function headerOf(text: string, end: number): Header {
+  return JSON.parse(text.slice(0, end)) as Header;
 }
 
 function cut(text: string): string[] {

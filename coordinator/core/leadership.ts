@@ -8,7 +8,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { Instant } from "../../shared/kernel/time.ts";
 import { emptyDurable } from "./durable.ts";
 import { fold } from "./fold.ts";
-import { encodeFacts, readFacts } from "./journal-text.ts";
+import { encodeFacts, readFacts, recordEpoch } from "./journal-text.ts";
 import { emptyPlaces } from "./places.ts";
 import type { Answer } from "./protocol.ts";
 import { decodeSnapshot } from "./snapshot.ts";
@@ -210,6 +210,8 @@ function records(
     if (record.sequence > role.from) missRecords(turn, role, record.sequence - 1);
     role.from = record.sequence + 1;
     role.folded++;
+    // A journal that lost acknowledged records of its end may take one of a deposed leader: its sequence comes twice.
+    if (recordEpoch(record.text) < durable.epoch) continue;
     for (const fact of readFacts(role.reader, record.text)) fold(durable, fact);
     if (record.text === role.ledText) return lead(turn, role, record.sequence);
     if (durable.epoch >= role.epoch) {

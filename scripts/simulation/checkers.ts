@@ -36,6 +36,7 @@ export class Checkers {
   #reader: FactReader = { pieces: [] };
   #shadowEpoch = 0;
   #damagedEpoch = 0;
+  #hasLostRecords = false;
   #storageEpoch = 0;
   #untilCompared = compareEvery;
 
@@ -44,8 +45,9 @@ export class Checkers {
     memory.accepted = (ask, answer, from) => this.#accepted(ask, answer, from.coordinator);
     memory.damaged = () => {
       this.#shadow = undefined;
-      this.#shadowEpoch = 0;
-      this.#damagedEpoch = Math.max(0, ...this.#leaderOf.keys());
+      this.#hasLostRecords = true;
+      // Also a candidate that has read it already remembers what is lost.
+      this.#damagedEpoch = Math.max(memory.claimed, memory.highestEpoch(), ...this.#leaderOf.keys());
     };
   }
 
@@ -114,10 +116,7 @@ export class Checkers {
   #accepted(ask: Ask, answer: Answer, coordinator: string): void {
     if (answer.kind === "failed") return;
     if (ask.kind === "append") {
-      const what = `the journal took a record of epoch ${ask.epoch} from ${coordinator}`;
-      assert(ask.epoch >= this.#shadowEpoch, `${what} after one of ${this.#shadowEpoch}`);
-      this.#shadowEpoch = ask.epoch;
-      this.#foldIn(ask.text);
+      this.#appended(ask, coordinator);
     } else if (ask.kind === "claimStorage") {
       if (answer.kind === "taken" && answer.taken) this.#storageEpoch = ask.epoch;
     } else if ("epoch" in ask && ask.kind !== "takeEpoch" && ask.kind !== "renew") {
@@ -125,6 +124,20 @@ export class Checkers {
       assert(ask.epoch === this.#storageEpoch, `${what} while ${this.#storageEpoch} leads`);
     }
     if (answer.kind === "manifest") this.#rowsAreRight(answer.manifest);
+  }
+
+  /**
+   * Only a journal that has lost records of its end can take one of an older epoch: the sequence that it expects comes
+   * twice. Then it must count for nothing.
+   */
+  #appended({ epoch, text }: Extract<Ask, { kind: "append" }>, coordinator: string): void {
+    if (epoch >= this.#shadowEpoch) {
+      this.#shadowEpoch = epoch;
+      this.#foldIn(text);
+      return;
+    }
+    const what = `the journal took a record of epoch ${epoch} from ${coordinator}`;
+    assert(this.#hasLostRecords, `${what} after one of ${this.#shadowEpoch}`);
   }
 
   #foldIn(text: string): void {

@@ -1,9 +1,10 @@
 /** Who leads, when it stops, and why an old leader can't do harm. */
 import { describe, expect, test } from "vitest";
+import { encodeFacts } from "../../coordinator/core/journal-text.ts";
 import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
+import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
@@ -260,6 +261,33 @@ describe("a lost journal", () => {
     next.attach(1);
     next.work();
     expect(next.run().state).toBe("committed");
+  });
+
+  test("a record that a deposed leader got in after its end was lost counts for nothing", () => {
+    const old = new Bench().lead();
+    old.attach(1);
+    old.submit();
+    const { memory } = old;
+    const expected = memory.journalLast;
+    const late = encodeFacts(1, 99, [
+      { kind: "revisionFound", job: "usage", day, revision: 7, state: "committed", datasets: [] },
+    ]);
+    // NATS loses the last two records; the next leader's take their place.
+    memory.journal.splice(-2);
+    memory.journalLast -= 2;
+    const next = second(old).lead();
+    next.submit(sampleJob(), { rerun: true });
+    while (memory.journalLast < expected) next.submit("usage");
+    memory.journal.splice(expected);
+    memory.journalLast = expected;
+    const answer = memory.answer(
+      { kind: "append", id: 0, epoch: 1, expected, text: late[0] ?? "" },
+      { coordinator: "c1", address: "" },
+    );
+    expect(answer).toEqual({ kind: "appended", sequence: expected + 1 });
+    const third = second(next, "c3").lead();
+    expect(third.state.role).toMatchObject({ kind: "leader", epoch: 3 });
+    expect(third.state.durable.days.get(`usage|${day}`)?.highest).toBe(1);
   });
 
   test("a job is the one on storage, not an older one in a journal without its end", () => {
