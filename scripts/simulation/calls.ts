@@ -33,6 +33,7 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   ensureStreams: nats,
   dropStreams: nats,
   readUsage: nats,
+  readCompletions: nats,
   listStaging: storage,
   purgeStreams: nats,
   arrange: storage,
@@ -40,6 +41,8 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   publish: storage,
   rebuildViews: storage,
   dropStaging: storage,
+  listRevisions: storage,
+  dropRevision: storage,
 };
 
 /** Asks that only read storage: the ways to fail of writes are not theirs. */
@@ -48,6 +51,7 @@ const reads: ReadonlySet<Ask["kind"]> = new Set([
   "checkViews",
   "listInputs",
   "listStaging",
+  "listRevisions",
 ]);
 
 const natsFaults: readonly FaultKind[] = [

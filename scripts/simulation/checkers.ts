@@ -13,7 +13,7 @@ import type { Effect as ExecutorEffect, Message } from "../../executor/core/prot
 import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
-import { expectedRows } from "./rows.ts";
+import { expectedRows, mixedTask, unsigned } from "./rows.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
@@ -47,7 +47,11 @@ export class Checkers {
       this.#shadow = undefined;
       this.#hasLostRecords = true;
       // Also a candidate that has read it already remembers what is lost.
-      this.#damagedEpoch = Math.max(memory.claimed, memory.highestEpoch(), ...this.#leaderOf.keys());
+      this.#damagedEpoch = Math.max(
+        memory.claimed,
+        memory.highestEpoch(),
+        ...this.#leaderOf.keys(),
+      );
     };
   }
 
@@ -56,12 +60,37 @@ export class Checkers {
     if (state.role.kind === "leader") {
       this.#acts(state.role.epoch, name, life);
       this.#nothingNeededIsDropped(coordinator, effects);
+      this.#isSaved(coordinator, effects);
       if (--this.#untilCompared <= 0) this.#compare(coordinator);
       if (this.#shadow === undefined) this.#takeUp(coordinator);
     }
     for (const effect of effects) {
       if (effect.kind !== "toExecutor" || effect.command.kind === "refused") continue;
       this.#acts(effect.epoch, name, life);
+    }
+  }
+
+  /** What leaves stands in the journal: promises, commands, acknowledgements, commits. */
+  #isSaved({ name, state }: SimCoordinator, effects: readonly Effect[]): void {
+    const shadow = this.#shadow;
+    // A leader that is deposed already stands on what the journal said before.
+    if (shadow === undefined || state.durable.epoch !== this.#shadowEpoch) return;
+    for (const effect of effects) {
+      if (effect.kind === "reply" && effect.result.kind === "submitted") {
+        const { run } = effect.result;
+        assert(shadow.runs.has(run), `${name} promises ${run}, which is not saved`);
+      } else if (effect.kind === "toExecutor" && effect.command.kind === "runTask") {
+        const { attemptId } = effect.command;
+        assert(shadow.attempts.has(attemptId), `${name} starts ${attemptId}, which is not saved`);
+      } else if (effect.kind === "toExecutor" && effect.command.kind === "reportAck") {
+        const { attemptId } = effect.command;
+        const isOpen = shadow.attempts.get(attemptId)?.state === "running";
+        assert(!isOpen, `${name} acknowledges the report of ${attemptId}, which is not saved`);
+      } else if (effect.kind === "commit") {
+        const run = shadow.runs.get(effect.manifest.run);
+        const isMeant = run?.state === "committing" || run?.ending !== undefined;
+        assert(isMeant, `${name} commits ${effect.manifest.run}, which is not saved`);
+      }
     }
   }
 
@@ -143,20 +172,18 @@ export class Checkers {
   #foldIn(text: string): void {
     if (this.#shadow === undefined) return;
     for (const fact of readFacts(this.#reader, text)) {
-      this.#firstOneWins(this.#shadow, fact);
+      const former = this.#winnerBeside(this.#shadow, fact);
       fold(this.#shadow, fact);
+      const now = former === undefined ? undefined : this.#winnerBeside(this.#shadow, fact);
+      assert(now === former, `${now} wins a task that ${former} has won`);
     }
   }
 
-  /** A task that has a winner gets no other before the journal says that its output was lost. */
-  #firstOneWins({ attempts, runs }: Durable, fact: Fact): void {
-    if (fact.kind !== "attemptDone") return;
-    const attempt = attempts.get(fact.attemptId);
-    const task = runs.get(attempt?.run ?? "")?.stages[attempt?.stage ?? -1]?.tasks[
-      attempt?.task ?? -1
-    ];
-    const former = task?.result?.attemptId;
-    assert(former === undefined, `${fact.attemptId} wins a task that ${former} has won`);
+  /** Who has won the task of an attempt that reports: no other one will before the journal says that its output is lost. */
+  #winnerBeside({ attempts, runs }: Durable, fact: Fact): string | undefined {
+    if (fact.kind !== "attemptDone") return undefined;
+    const { run = "", stage = -1, task = -1 } = attempts.get(fact.attemptId) ?? {};
+    return runs.get(run)?.stages[stage]?.tasks[task]?.result?.attemptId;
   }
 
   /** A leader that has everything saved has what the journal gives. */
@@ -187,12 +214,16 @@ export class Checkers {
     const found = new Map(
       manifest.datasets.map(({ dataset, files }) => [
         dataset,
-        files.flatMap((file) => this.#memory.files.get(file.path) ?? []).sort(),
+        files.flatMap((file) => this.#memory.files.get(file.path) ?? []),
       ]),
     );
+    const mixed = mixedTask([...found.values()].flat());
+    assert(mixed === undefined, `${manifest.run} committed rows of ${mixed} of one task`);
     const isRight = listings.some((folder) => {
       const expected = expectedRows(plan, folder);
-      return [...expected].every(([model, rows]) => found.get(model)?.join() === rows.join());
+      return [...expected].every(
+        ([model, rows]) => found.get(model)?.map(unsigned).sort().join() === rows.join(),
+      );
     });
     const counts = [...found].map(([model, rows]) => `${model} has ${rows.length} rows`);
     assert(isRight, `${manifest.run} committed other rows than its input: ${counts.join(", ")}`);
@@ -228,6 +259,10 @@ export class Checkers {
     );
     const newest = Math.max(0, ...committed.map(({ revision }) => revision));
     assert(newest > 0, `nobody committed ${day} of ${job}`);
+    const files = committed.find(({ revision }) => revision === newest)?.datasets ?? [];
+    for (const { path } of files.flatMap((dataset) => dataset.files)) {
+      assert(this.#memory.files.has(path), `${path} is committed and gone`);
+    }
     const seen = this.#memory.views.get(`${job}|${day}`) ?? 0;
     assert(seen === newest, `readers of ${job} ${day} see r${seen}, not r${newest}`);
     const named = leader.state.durable.days.get(dayKey(job, day))?.committed;

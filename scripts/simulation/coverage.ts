@@ -25,6 +25,7 @@ export const askKinds = Object.keys({
   ensureStreams: 0,
   dropStreams: 0,
   readUsage: 0,
+  readCompletions: 0,
   listStaging: 0,
   purgeStreams: 0,
   arrange: 0,
@@ -32,6 +33,8 @@ export const askKinds = Object.keys({
   publish: 0,
   rebuildViews: 0,
   dropStaging: 0,
+  listRevisions: 0,
+  dropRevision: 0,
 } satisfies Record<Ask["kind"], 0>) as readonly Ask["kind"][];
 
 const coordinatorKinds = Object.keys({

@@ -15,6 +15,7 @@ import {
 } from "../../shared/kernel/exchange-intake.ts";
 import { groupOf, type PartitionRows } from "../../shared/kernel/exchange-layout.ts";
 import { failure } from "../../shared/kernel/failure.ts";
+import { formatMapAccount } from "../../shared/kernel/map-account.ts";
 import type { ExchangePlan } from "../../shared/kernel/plan.ts";
 import {
   type AttemptOutcome,
@@ -30,8 +31,8 @@ import {
   type StagedFile,
   type Work,
 } from "../../shared/kernel/work.ts";
-import { checksumOf, partitionOf, readFrom, rowsOfFile, rowsPerFile } from "./rows.ts";
-import type { SimMemory } from "./sim-memory.ts";
+import { checksumOf, partitionOf, readFrom, rowsOfFile, rowsPerFile, signed } from "./rows.ts";
+import { isAccount, isCompletion, type SimMemory } from "./sim-memory.ts";
 
 /** One act; a failure ends the attempt. */
 type Act = () => AttemptOutcome | undefined;
@@ -63,7 +64,7 @@ export function actsOf(
   });
   const read =
     work.kind === "map" ? [() => scan(memory, made, work)] : readsOf(memory, made, work, delivery);
-  return [...read, ...writes, () => done(made, work)];
+  return [...read, ...writes, () => done(memory, made, work, delivery)];
 }
 
 function producerOf(work: MapWork | ReduceWork, { run, stage, task }: Delivery): string {
@@ -96,7 +97,8 @@ function readsOf(memory: SimMemory, made: Made, work: ReduceWork, delivery: Deli
     const rows: string[] = [];
     for (const [attemptId, messages] of memory.streams.get(name) ?? []) {
       for (const message of messages) {
-        if (message.startsWith("{")) {
+        if (isAccount(message)) continue;
+        if (isCompletion(message)) {
           offerCompletion(intake, attemptId, message);
           continue;
         }
@@ -128,12 +130,13 @@ function writesOf(
   );
   const { attemptId } = delivery;
   const messages = route.streams.map(() => 0);
+  const sent = () => made.rows.map((text) => signed(text, memory.isUnstable, delivery));
   const data = route.streams.map(
     (stream, group): Act =>
       () => {
         const away = missing(memory, stream);
         if (away !== undefined) return away;
-        const { parts, texts } = partsOf(made.rows, plan, group);
+        const { parts, texts } = partsOf(sent(), plan, group);
         if (texts.length === 0) return undefined;
         messages[group] = 1;
         const message = `0|${JSON.stringify(parts)}|${texts.join(" ")}`;
@@ -143,7 +146,7 @@ function writesOf(
       },
   );
   const finish: Act = () => {
-    const completion = completionOf(made.rows, plan, producer, attemptId, messages);
+    const completion = completionOf(sent(), plan, producer, attemptId, messages);
     const text = canonicalJson(completion as unknown as Json);
     for (const stream of route.streams) {
       const away = missing(memory, stream);
@@ -153,7 +156,7 @@ function writesOf(
     made.outputs.push({
       exchange: plan.id,
       digest: completionDigest(completion),
-      checksum: checksumOf(made.rows),
+      checksum: checksumOf(sent()),
       rows: made.rows.length,
       bytes: 10 * made.rows.length,
       messages: messages.reduce((sum, one) => sum + one, 0),
@@ -231,7 +234,12 @@ function checked(memory: SimMemory, work: CheckWork): AttemptOutcome {
   return success({ checkValue: "0" });
 }
 
-function done({ rows, outputs, files }: Made, work: MapWork | ReduceWork): AttemptOutcome {
+function done(
+  memory: SimMemory,
+  { rows, outputs, files }: Made,
+  work: MapWork | ReduceWork,
+  delivery: Delivery,
+): AttemptOutcome {
   const counters = { ...none, rowsIn: rows.length, rowsOut: rows.length };
   if (work.kind === "reduce") return success({ outputs, files, counters });
   const accounts = work.split.files.map((file) => ({
@@ -245,7 +253,24 @@ function done({ rows, outputs, files }: Made, work: MapWork | ReduceWork): Attem
     outsideDay: 0,
     lastLineUnterminated: false,
   }));
-  return success({ outputs, files, accounts, counters });
+  const outcome = success({ outputs, files, accounts, counters });
+  return leaveAccount(memory, work, delivery, outcome) ?? outcome;
+}
+
+/** A leader that lost its journal finds the output again by it. The last message, to the first stream only. */
+function leaveAccount(
+  memory: SimMemory,
+  work: MapWork,
+  { attemptId, outputs }: Delivery,
+  outcome: AttemptSuccess,
+): AttemptOutcome | undefined {
+  const stream = outputs[0]?.streams[0];
+  if (stream === undefined || outcome.files.length > 0) return undefined;
+  const away = missing(memory, stream);
+  if (away !== undefined) return away;
+  const about = { version: 1, attemptId, mapKey: mapKey(work), split: work.split } as const;
+  store(memory, stream, attemptId, `@${formatMapAccount({ ...about, success: outcome })}`);
+  return undefined;
 }
 
 const none = {

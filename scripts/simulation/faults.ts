@@ -38,6 +38,7 @@ export const faultKinds = {
   hintLost: "a sign of life of the leader does not arrive",
   hintDelayed: "a sign of life arrives seconds late, after newer ones",
   hintDuplicated: "a sign of life arrives twice",
+  watchSilent: "the registry's watchers hear nothing of a leader that goes on renewing",
   submitDuplicated: "a submit arrives twice, perhaps at two coordinators",
   submitUnheard: "the answer to a submit is lost; it is sent again",
   reportDuplicated: "an executor's report arrives twice",

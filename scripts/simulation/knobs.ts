@@ -16,6 +16,10 @@ const knobs = {
   attemptsPerWorkerMax: [limits.attemptsPerWorkerMax, 3],
   reportsKeptMax: [limits.reportsKeptMax, 4],
   settledAttemptsKept: [limits.settledAttemptsKept, 10],
+  slowAfterMsMin: [limits.slowAfterMsMin, 2_000],
+  exclusionMsMin: [limits.exclusionMsMin, 10_000],
+  retentionRevisionsDefault: [limits.retentionRevisionsDefault, 1],
+  retentionRoundEveryMs: [limits.retentionRoundEveryMs, 30_000],
   lostExecutorShownMs: [limits.lostExecutorShownMs, 15_000],
 } satisfies Partial<Record<Knob, readonly number[]>>;
 

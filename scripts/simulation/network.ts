@@ -1,11 +1,13 @@
 /**
- * Who can't reach whom at the moment. Parties are names: coordinators and executors by id, `nats`, `storage`.
+ * Who can't reach whom at the moment. Parties are names: coordinators and executors by id, `nats`, `storage`, `watch`.
  * A cut has an end that is fixed when it begins; several cuts of a pair add up.
  */
 import type { World } from "./world.ts";
 
 export const nats = "nats";
 export const storage = "storage";
+/** The registry's pushes to watchers: they may fail while questions are answered. */
+export const watch = "watch";
 
 export class Network {
   readonly #until = new Map<string, number>();

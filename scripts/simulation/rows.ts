@@ -6,12 +6,7 @@
  */
 import { must } from "../../shared/kernel/assert.ts";
 import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
-import type { FileFingerprint } from "../../shared/kernel/work.ts";
-
-export interface Row {
-  readonly text: string;
-  readonly partition: number;
-}
+import type { Delivery, FileFingerprint } from "../../shared/kernel/work.ts";
 
 /** What a scan makes of a file: a row for every partition of any exchange (they have equal P). */
 export function rowsOfFile(file: FileFingerprint, partitions: number): readonly string[] {
@@ -22,7 +17,37 @@ export function rowsOfFile(file: FileFingerprint, partitions: number): readonly 
 /** Where a row goes in an exchange: scanned ones spread evenly, others by their hash; all to 0 without a key. */
 export function partitionOf(text: string, { keys, partitions }: ExchangePlan): number {
   if (keys.length === 0) return 0;
-  return hashOf(text) % partitions;
+  return hashOf(unsigned(text)) % partitions;
+}
+
+/**
+ * A row on its way through an exchange bears the mark of the task that sent it and, in seeds whose sums differ from
+ * attempt to attempt as sums of DOUBLE do, of the attempt. Then readers must not take one attempt's rows here and
+ * another's there.
+ */
+export function signed(text: string, isUnstable: boolean, delivery: Delivery): string {
+  const { stage, task, attemptId } = delivery;
+  return `${text}~${stage}.${task}.${isUnstable ? hashOf(attemptId) % 100_000 : 0}`;
+}
+
+/** The row without any mark. */
+export function unsigned(text: string): string {
+  const end = text.indexOf("~");
+  return end < 0 ? text : text.slice(0, end);
+}
+
+/** A task of which rows of two attempts were taken; undefined when all agree. */
+export function mixedTask(rows: readonly string[]): string | undefined {
+  const marks = new Map<string, string>();
+  for (const row of rows) {
+    for (const mark of row.split("~").slice(1)) {
+      const task = mark.slice(0, mark.lastIndexOf("."));
+      const known = marks.get(task);
+      if (known === undefined) marks.set(task, mark);
+      else if (known !== mark) return `${known} and ${mark}`;
+    }
+  }
+  return undefined;
 }
 
 /** FNV-1a, 32 bits, with a last mixing so that its low bits differ too. */

@@ -9,7 +9,7 @@ import { askKinds, Coverage, coordinatorTable, executorTable } from "./coverage.
 import { Faults } from "./faults.ts";
 import { type SimJob, simDays } from "./jobs.ts";
 import { Link } from "./link.ts";
-import { Network, nats } from "./network.ts";
+import { Network, nats, watch } from "./network.ts";
 import { type Haunts, SimCoordinator, stateName } from "./sim-coordinator.ts";
 import { executorMessageKey, executorStateName, SimExecutor } from "./sim-executor.ts";
 import { filesOf, SimMemory } from "./sim-memory.ts";
@@ -68,6 +68,7 @@ export class SimCluster {
     this.memory.renewed = (hint) => this.#gossip(hint);
     this.users = new Users({ ...this, jobs });
     this.users.begin(simTimes.wishesMs);
+    this.#letHauntedLead();
     beginTrouble(this);
   }
 
@@ -145,11 +146,26 @@ export class SimCluster {
     return link;
   }
 
+  /** One that has answers of an earlier role to come is soon given the chance to lead again. */
+  #letHauntedLead(): void {
+    const { world, faults } = this;
+    world.after(world.between(6_000, 16_000), () => {
+      if (!faults.isOn) return;
+      const isWaited = this.coordinators.some((one) => one.isUp && one.isHaunted);
+      const leader = this.coordinators.find((one) => one.state.role.kind === "leader");
+      if (isWaited && leader?.isUp && !leader.isHaunted) {
+        faults.count("coordinatorPaused");
+        leader.pause(world.between(3_600, 7_000));
+      }
+      this.#letHauntedLead();
+    });
+  }
+
   /** The registry's watchers: hints arrive late, out of order, twice, or not at all. */
   #gossip(hint: Hint): void {
     const { world, faults, network } = this;
     for (const node of [...this.coordinators, ...this.executors]) {
-      if (network.isCut(node.name, nats)) continue;
+      if (network.isCut(node.name, nats) || network.isCut(node.name, watch)) continue;
       if (faults.strikes(0.02, "hintLost")) continue;
       const tell = () => {
         if (node instanceof SimExecutor) node.heard(hint);

@@ -235,7 +235,7 @@ export class SimCoordinator extends SimActor<Message> {
   #ask(ask: Ask): void {
     const { life, name, address } = this;
     this.#asks.set(ask.id, ask.kind);
-    const isHaunted = this.#isHaunted(ask);
+    const isHaunted = this.#haunts(ask);
     if (isHaunted && this.state.role.kind === "leader") {
       // It wakes up deposed, and the answer is still to come.
       this.#faults.count("coordinatorPaused");
@@ -251,13 +251,18 @@ export class SimCoordinator extends SimActor<Message> {
   }
 
   /** Answers to a few kinds of asks, other ones in each seed, are made to come under another role. */
-  #isHaunted(ask: Ask): boolean {
+  #haunts(ask: Ask): boolean {
     if (!this.#faults.isOn || !this.haunts.kinds.has(ask.kind) || this.haunts.left === 0)
       return false;
     if (this.world.chance() >= this.haunts.share) return false;
     this.haunts.left--;
     this.#faults.count("answerParked");
     return true;
+  }
+
+  /** Are answers of an earlier role still to come? */
+  get isHaunted(): boolean {
+    return this.#parked.length > 0;
   }
 
   /** Until its role is another one, chosen by chance; or for long. */
@@ -275,7 +280,7 @@ export class SimCoordinator extends SimActor<Message> {
       unpark(() => stateName(this.state) === asked),
     );
     this.world.after(
-      120_000,
+      150_000,
       unpark(() => true),
     );
   }

@@ -3,6 +3,7 @@
  * can't be reached, and all the ways in which NATS loses what it had. It remembers for the checkers what was accepted.
  */
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import type { DayRevisions, RevisionFolder, RunManifest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 import { ClusterMemory, failed, type Hint } from "./cluster-memory.ts";
@@ -19,6 +20,8 @@ export class SimMemory extends ClusterMemory {
   readonly listings = new Map<string, Folder[]>();
   /** Stream → until when nobody can reach it. */
   readonly unreachable = new Map<string, number>();
+  /** Does a task's result differ from attempt to attempt? */
+  readonly isUnstable: boolean;
   /** Told of each renewal that NATS took. */
   renewed: (hint: Hint) => void = () => {};
   /** Told of each ask that was carried out, with what came of it. */
@@ -32,6 +35,7 @@ export class SimMemory extends ClusterMemory {
     super();
     this.#world = world;
     this.#jobs = jobs;
+    this.isUnstable = world.chance() < 0.5;
   }
 
   planOf(job: string): JobPlan {
@@ -52,7 +56,76 @@ export class SimMemory extends ClusterMemory {
       const gone = ask.streams.find((stream) => !this.isReachable(stream));
       if (gone !== undefined) return unreachable(gone);
     }
+    if (ask.kind === "readCompletions") return this.#completions(ask);
+    if (ask.kind === "listRevisions") return { kind: "revisions", days: this.#revisions() };
+    if (ask.kind === "dropRevision") return this.#dropRevision(ask);
     return super.answer(ask, from);
+  }
+
+  /** What attempts left in the streams beside their rows. */
+  #completions({ streams, run }: Extract<Ask, { kind: "readCompletions" }>): Answer {
+    const gone = streams.find((stream) => !this.isReachable(stream));
+    if (gone !== undefined) return unreachable(gone);
+    return {
+      kind: "completions",
+      streams: streams.flatMap((stream) => {
+        const attempts = this.streams.get(stream);
+        if (attempts === undefined) return [];
+        const complete = [...attempts].filter(([, messages]) => messages.some(isCompletion));
+        const accounts = [...attempts.values()].flatMap((messages) => messages.filter(isAccount));
+        return [
+          {
+            stream,
+            complete: complete.map(([attemptId]) => attemptId),
+            accounts: accounts.map((message) => message.slice(1)),
+          },
+        ];
+      }),
+      staged: [...this.files.keys()].filter((path) => path.startsWith(`staging/${run}/`)),
+    };
+  }
+
+  #revisions(): readonly DayRevisions[] {
+    const days = new Map<string, Map<string, Set<string>>>();
+    for (const path of this.files.keys()) {
+      const [top, job = "", day = "", folder = "", dataset = ""] = path.split("/");
+      if (top !== "revisions") continue;
+      const folders = days.get(`${job}|${day}`) ?? new Map<string, Set<string>>();
+      days.set(`${job}|${day}`, folders);
+      folders.set(folder, (folders.get(folder) ?? new Set()).add(dataset));
+    }
+    return [...days].map(([key, folders]) => {
+      const [job = "", day = ""] = key.split("|");
+      return { job, day, folders: [...folders].map((one) => this.#folderOf(job, day, one)) };
+    });
+  }
+
+  #folderOf(
+    job: string,
+    day: string,
+    [name, datasets]: readonly [string, ReadonlySet<string>],
+  ): RevisionFolder {
+    const [, revision = "", arrangedBy = ""] = /^r(\d+)-e(\d+)$/.exec(name) ?? [];
+    const manifest = this.manifests.get(`${job}.${day}.r${revision}`);
+    const folder = { revision: Number(revision), arrangedBy: Number(arrangedBy) };
+    if (manifest === undefined) return { ...folder, datasets: [...datasets] };
+    const { state, wallMs } = manifest;
+    const known = { state, wallMs, arrangedBy: arrangedByOf(manifest), late: [] };
+    return { ...folder, datasets: [...datasets], manifest: known };
+  }
+
+  #dropRevision({ epoch, run, arrangedBy }: Extract<Ask, { kind: "dropRevision" }>): Answer {
+    const { job, day, revision } = run;
+    if (epoch !== this.claimed) return failed("storageFenced", "a newer leader");
+    const shown = this.manifests.get(`${job}.${day}.r${this.views.get(`${job}|${day}`) ?? 0}`);
+    if (shown?.revision === revision && arrangedByOf(shown) === arrangedBy) {
+      return failed("conflict", "readers see it");
+    }
+    const folder = `revisions/${job}/${day}/r${revision}-e${arrangedBy}/`;
+    for (const path of this.files.keys()) {
+      if (path.startsWith(folder)) this.files.delete(path);
+    }
+    return { kind: "ok" };
   }
 
   isReachable(stream: string): boolean {
@@ -108,6 +181,21 @@ export class SimMemory extends ClusterMemory {
     this.epochs.clear();
     this.hint = undefined;
   }
+}
+
+/** Messages of a stream are texts: a completion record, an account behind an `@`, or rows behind a sequence. */
+export function isCompletion(message: string): boolean {
+  return message.startsWith("{");
+}
+
+export function isAccount(message: string): boolean {
+  return message.startsWith("@");
+}
+
+/** Epoch of the leader whose folder the manifest names. */
+function arrangedByOf({ datasets }: RunManifest): number {
+  const path = datasets.flatMap(({ files }) => files)[0]?.path ?? "";
+  return Number(/\/r\d+-e(\d+)\//.exec(path)?.[1] ?? 0);
 }
 
 export function unreachable(stream: string): Answer {

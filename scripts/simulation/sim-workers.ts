@@ -32,6 +32,7 @@ interface Running {
   readonly failsAt: number;
   /** For how long it has waited for NATS or storage. */
   waitedMs: number;
+  readonly startedAt: number;
   /** Until when it goes on after its supervisor has gone. */
   until: number;
 }
@@ -122,6 +123,7 @@ export class SimWorkers {
       crashAt: actOr(this.#faults.strikes(badWork / 2, "workerCrashed")),
       failsAt: actOr(this.#faults.strikes(badWork, "workerFailed")),
       waitedMs: 0,
+      startedAt: world.at,
       until: Number.POSITIVE_INFINITY,
     };
     worker.attempt = attempt;
@@ -217,12 +219,15 @@ export class SimWorkers {
     if (worker.attempt === attempt) this.#end(worker, outcome);
   }
 
-  #end(worker: Worker, outcome: AttemptOutcome): void {
+  #end(worker: Worker, ended: AttemptOutcome): void {
     const { slot, number, attempt } = worker;
     worker.attempt = undefined;
     worker.isHung = false;
     if (attempt === undefined || !worker.isAlive) return;
     const { attemptId } = attempt;
+    const elapsedMs = this.#world.at - attempt.startedAt;
+    const outcome =
+      ended.kind === "failed" ? ended : { ...ended, counters: { ...ended.counters, elapsedMs } };
     this.#post({
       kind: "workerOutcome",
       slot,

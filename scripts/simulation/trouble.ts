@@ -5,7 +5,7 @@
 import { limits } from "../../shared/kernel/limits.ts";
 import type { FaultKind, Faults } from "./faults.ts";
 import { simDays } from "./jobs.ts";
-import { type Network, nats, storage } from "./network.ts";
+import { type Network, nats, storage, watch } from "./network.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import { fileOf, type SimMemory } from "./sim-memory.ts";
@@ -117,6 +117,19 @@ function networkStrikes({ world, network, coordinators, executors }: Victims): S
     ]),
     cut(60_000, "natsCutFromExecutor", 20_000, () => [anyOf(executors), nats]),
     cut(80_000, "storageCutFromExecutor", 20_000, () => [anyOf(executors), storage]),
+    [
+      "watchSilent",
+      60_000,
+      () => {
+        const ms = world.between(2_000, 12_000);
+        // The registry's own trouble, or that of one watch.
+        const isAll = world.chance() < 0.5;
+        for (const { name } of coordinators) {
+          if (isAll || world.chance() < 0.5) network.cut(name, watch, ms);
+        }
+        return true;
+      },
+    ],
     ["natsDown", 150_000, all(nats, 6_000)],
     ["storageDown", 180_000, all(storage, 10_000)],
   ];

@@ -14,12 +14,12 @@ import type {
 } from "../../coordinator/core/protocol.ts";
 import { checkInvariants, initialState } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
+import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
 import type { AttemptOutcome, Delivery, Work } from "../../shared/kernel/work.ts";
-import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { carryOut } from "../sim/executor-model.ts";
 import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
@@ -53,7 +53,7 @@ export class Bench {
     this.memory = memory;
     this.name = name;
     if (memory.inputs.length === 0) memory.inputs = sampleFiles(4);
-    memory.plan ??= samplePlan();
+    if (memory.plan.stages.length === 0) memory.plan = samplePlan();
     const address = `${name}:1`;
     this.state = initialState({ coordinator: name, address, cluster: "test", duckdb: "v1" });
   }

@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { oldFilesOf, type Removal } from "../../coordinator/core/old-revisions.ts";
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import { failed } from "../../scripts/simulation/cluster-memory.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { DayRevisions, RevisionFolder } from "../../shared/kernel/manifest.ts";
-import { failed } from "../sim/cluster-memory.ts";
 import { sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
