@@ -292,7 +292,11 @@ function toStandby(turn: Turn): void {
   for (const { waiters } of state.submissions.values()) {
     for (const { reply } of waiters) waiting.push(reply);
   }
-  for (const connection of state.connections.keys()) {
+  // Also those that were to be closed and wait for a save: an executor that is not listened to must look elsewhere.
+  const closing = state.journal.held.flatMap(({ effect }) =>
+    effect.kind === "closeConnection" ? [effect.connection] : [],
+  );
+  for (const connection of [...state.connections.keys(), ...closing]) {
     tellNow(turn, { kind: "closeConnection", connection });
   }
   if (state.leaderAddress === state.config.address) state.leaderAddress = "";

@@ -191,6 +191,22 @@ describe("to stop", () => {
     expect(old.commands()).toEqual([]);
   });
 
+  test("a connection whose end waits for a save is closed as well", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.attach(2);
+    bench.hold = (ask) => ask.kind === "append";
+    bench.submit();
+    // The first one falls silent while facts are being saved: whatever leaves has to wait for them.
+    bench.pass(limits.executorLostMs + 2 * limits.tickEveryMs, [2]);
+    const closed = () =>
+      bench.effects.flatMap((one) => (one.kind === "closeConnection" ? [one.connection] : []));
+    expect(bench.state.executors.get("e1")?.lost).toBe(true);
+    expect(closed()).toEqual([]);
+    bench.post({ kind: "stop" });
+    expect(closed()).toEqual([2, 1]);
+  });
+
   test("stop hands over and never leads again", () => {
     const bench = new Bench().lead();
     bench.post({ kind: "stop" });
