@@ -1,8 +1,8 @@
 /** A storage that takes nothing for a while: the run waits, says so, and goes on by itself. */
 import { describe, expect, test } from "vitest";
+import { failed } from "../../scripts/simulation/cluster-memory.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { failed } from "../sim/cluster-memory.ts";
 import { Bench } from "./bench.ts";
 
 const refusals = ["storageFull", "storageReadOnly", "storageDenied"] as const;
