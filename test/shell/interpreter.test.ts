@@ -160,6 +160,13 @@ describe("asks", () => {
     const drop = { kind: "dropStaging", epoch: 1, run: commit.run } as const;
     expect(await ask(drop)).toEqual({ kind: "ok" });
     expect([...disk.droppedStaging]).toEqual([commit.run]);
+    const list = { kind: "listRevisions", from: undefined, daysMax: 5 } as const;
+    const listed = { job: "daily", day, folders: [{ revision: 1, datasets: ["hits"] }] };
+    expect(await ask(list)).toMatchObject({ kind: "revisions", days: [listed] });
+    const dropRevision = { kind: "dropRevision", epoch: 1, run: run(1), arrangedBy: 1 } as const;
+    const seen = await ask({ ...dropRevision, datasets: "all" });
+    expect(seen).toMatchObject({ kind: "failed", failure: { code: "conflict" } });
+    expect(await ask({ ...dropRevision, datasets: ["_rejects"] })).toEqual({ kind: "ok" });
     expect(await ask({ kind: "readStorage", epoch: 1 })).toEqual({
       kind: "stored",
       jobs: [{ spec: job, digest: "d" }],
