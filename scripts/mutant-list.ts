@@ -135,6 +135,49 @@ const commit: readonly Mutant[] = [
     to: 'return join(this.#folder, "../../..", `t${',
     tests: ["test/commit/fence.test.ts"],
   },
+  {
+    name: "bytes-not-synced",
+    what: "a manifest gets its name before its bytes are on the disk",
+    file: "shared/adapters/store-files.ts",
+    from: "await file.sync();",
+    to: "",
+    tests: ["test/commit/durable.test.ts"],
+  },
+  {
+    name: "name-not-synced",
+    what: "a commit is told before its name is on the disk",
+    file: "shared/adapters/store-files.ts",
+    from: "      await this.#disk.syncDir(dirname(path));\n      return isOurs;",
+    to: "      return isOurs;",
+    tests: ["test/commit/durable.test.ts"],
+  },
+];
+
+const lines: readonly Mutant[] = [
+  {
+    name: "rejects-not-counted",
+    what: "lines that the rule on event time rejects are counted nowhere",
+    file: "executor/shell/worker/scan.ts",
+    from: "rejects: account.rejects + outsideDay,",
+    to: "rejects: account.rejects,",
+    tests: ["test/worker/event-time.test.ts"],
+  },
+  {
+    name: "bad-lines-vanish",
+    what: "lines that the engine skipped pass for blank ones",
+    file: "executor/shell/worker/scan-csv.ts",
+    from: "const rejects = lines - rows - blank;",
+    to: "const rejects = 0;",
+    tests: ["test/worker/scan-lines.test.ts"],
+  },
+  {
+    name: "accounts-believed",
+    what: "the leader takes a success whose lines don't add up",
+    file: "coordinator/core/attempts.ts",
+    from: "if (rows + rejects + blank === lines) continue;",
+    to: "if (rows >= 0) continue;",
+    tests: ["test/core/executors.test.ts"],
+  },
 ];
 
 const attempts: readonly Mutant[] = [
@@ -162,6 +205,28 @@ const attempts: readonly Mutant[] = [
     to: "",
     tests: ["test/core/late-words.test.ts"],
   },
+  {
+    name: "loser-stays",
+    what: "of two attempts of a slow task the loser is never ended: its success counts, its rows stay",
+    file: "coordinator/core/attempts.ts",
+    from: "  for (const id of others) {",
+    to: "  for (const id of others.slice(1)) {",
+    tests: ["test/core/speculation.test.ts"],
+  },
+  {
+    name: "changed-rows-kept",
+    what: "who read a producer's old rows is not run again when it gives others",
+    file: "coordinator/core/fold-task.ts",
+    from: "if (changedOutputs(task, result)) restartConsumers(durable, run, stage);",
+    to: "",
+    tests: ["test/core/rerun-producer.test.ts"],
+  },
 ];
 
-export const mutants: readonly Mutant[] = [...exchange, ...leadership, ...commit, ...attempts];
+export const mutants: readonly Mutant[] = [
+  ...exchange,
+  ...leadership,
+  ...commit,
+  ...lines,
+  ...attempts,
+];
