@@ -13,7 +13,7 @@ import { quietLog } from "../fakes/quiet-log.ts";
 import { startTestCluster, type TestCluster, taskCounts } from "./cluster-fixture.ts";
 import { troubledDay } from "./troubled-day.ts";
 
-const patienceMs = 90_000;
+const patienceMs = 240_000;
 let cluster: TestCluster;
 
 beforeAll(async () => {

@@ -11,7 +11,7 @@ import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { startTestCluster, type TestCluster, taskCounts } from "./cluster-fixture.ts";
 import { troubledDay } from "./troubled-day.ts";
 
-const patienceMs = 120_000;
+const patienceMs = 240_000;
 const day = "2026-01-15";
 const closers: (() => Promise<void> | void)[] = [];
 

@@ -2,16 +2,12 @@
  * A day of the example job through a cluster of separate processes, with something going wrong in the middle of it:
  * small enough for many tests, large enough that some scans are done and others are not when the trouble comes.
  */
-import { join } from "node:path";
 import { expect } from "vitest";
 import { type DaymillClient, isEnded } from "../../client/client.ts";
 import { generate } from "../../scripts/generate/generate.ts";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
-import { projectRoot } from "../../shared/adapters/project.ts";
-import { differences, type TestCluster, taskCounts } from "./cluster-fixture.ts";
-
-export const exampleJobPath = join(projectRoot(), "jobs/ipdr-daily.yaml");
+import { differences, exampleJob, type TestCluster, taskCounts } from "./cluster-fixture.ts";
 
 export interface Troubled {
   /** The last status before the trouble. */
@@ -20,30 +16,29 @@ export interface Troubled {
   readonly after: RunStatus;
 }
 
-/** Scans are done and others are not. */
-export function amidScans(run: RunStatus): boolean {
+const rows = 30_000;
+/** A scan for each file, on two slots: however fast the machine is, they take longer than a look at the run. */
+const execution = "execution: { partitions: 32, groups: 4, split_bytes: 64KiB }";
+
+/** Some scans are done and others are not. */
+function amidScans(run: RunStatus): boolean {
   const { done, tasks } = taskCounts(run, "scan");
   return done > 0 && done < tasks;
 }
 
 /**
- * Makes a day, submits it, has `trouble` once when `isTime` says so, and waits until the day is committed and equals
+ * Makes a day, submits it, has `trouble` once amid its scans, and waits until the day is committed and equals
  * plain DuckDB's answer. A client that `trouble` gives is the one to follow the run with from then on.
  */
 export async function troubledDay(
   cluster: TestCluster,
   day: string,
   trouble: () => Promise<DaymillClient | undefined>,
-  options: {
-    readonly isTime?: (run: RunStatus) => boolean;
-    readonly rows?: number;
-    readonly gateways?: number;
-  } = {},
 ): Promise<Troubled> {
-  const { client, root } = cluster;
-  const { isTime = amidScans, rows = 30_000, gateways = 4 } = options;
-  await generate({ root, day, rows, gateways, periodMinutes: 720 });
-  const { runId } = await client.submit({ bundle: await readJobBundle(exampleJobPath) }, day);
+  const { client, root, work } = cluster;
+  const job = exampleJob(work, "troubled", (yaml) => yaml.replace(/^execution: .*$/m, execution));
+  await generate({ root, day, rows, gateways: 6, periodMinutes: 720 });
+  const { runId } = await client.submit({ bundle: await readJobBundle(job) }, day);
   let before: RunStatus | undefined;
   let after: RunStatus | undefined;
   let next: DaymillClient | undefined = client;
@@ -52,7 +47,7 @@ export async function troubledDay(
     next = undefined;
     for await (const run of following.watch(runId)) {
       after = run;
-      if (before !== undefined || isEnded(run.state) || !isTime(run)) continue;
+      if (before !== undefined || isEnded(run.state) || !amidScans(run)) continue;
       before = run;
       next = await trouble();
       if (next !== undefined) break;
@@ -64,6 +59,6 @@ export async function troubledDay(
   expect(after.failure).toBeNull();
   expect(after.state).toBe("committed");
   expect(after.rowsIn).toBe(rows);
-  expect(await differences(cluster, exampleJobPath, day)).toEqual([]);
+  expect(await differences(cluster, job, day)).toEqual([]);
   return { before, after };
 }
