@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { carryOut } from "../sim/executor-model.ts";
 import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
 import { Bench, day, type SentTask } from "./bench.ts";
 
@@ -156,17 +157,12 @@ describe("reports", () => {
     const bench = leader(1);
     bench.submit();
     const task = one(bench.takeTasks());
-    const file = sampleFiles(1)[0];
-    const counters = {
-      rowsIn: 9,
-      bytesIn: 0,
-      rowsOut: 0,
-      bytesOut: 0,
-      elapsedMs: 0,
-      peakMemoryBytes: 0,
-    };
-    const accounts = [{ file, lines: 10, rows: 8, rejects: 1, blank: 0 }];
-    bench.report(task, { kind: "done", outputs: [], files: [], accounts, counters } as never);
+    const outcome = carryOut(bench.memory, task.work, task.delivery);
+    if (outcome.kind !== "done") throw new Error("the attempt succeeded");
+    const [account] = outcome.accounts;
+    if (account === undefined) throw new Error("it read a file");
+    const accounts = [{ ...account, lines: account.lines + 1 }];
+    bench.report(task, { ...outcome, accounts });
     expect(bench.run().stages[0]).toMatchObject({ done: 0, failedAttempts: 1 });
   });
 });
