@@ -13,7 +13,7 @@ import type { Effect as ExecutorEffect, Message } from "../../executor/core/prot
 import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
-import { expectedRows, mixedTask, unsigned } from "./rows.ts";
+import { expectedRows, mixedAttempts, unsigned } from "./rows.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
@@ -80,8 +80,12 @@ export class Checkers {
         const { run } = effect.result;
         assert(shadow.runs.has(run), `${name} promises ${run}, which is not saved`);
       } else if (effect.kind === "toExecutor" && effect.command.kind === "runTask") {
-        const { attemptId } = effect.command;
-        assert(shadow.attempts.has(attemptId), `${name} starts ${attemptId}, which is not saved`);
+        const { attemptId, delivery } = effect.command;
+        const run = shadow.runs.get(delivery.run);
+        // Of a run that ended while the command waited nothing is known any more.
+        const isOver = run !== undefined && (run.ending ?? run.ended) !== undefined;
+        const isKnown = shadow.attempts.has(attemptId) || isOver;
+        assert(isKnown, `${name} starts ${attemptId}, which is not saved`);
       } else if (effect.kind === "toExecutor" && effect.command.kind === "reportAck") {
         const { attemptId } = effect.command;
         const isOpen = shadow.attempts.get(attemptId)?.state === "running";
@@ -217,8 +221,8 @@ export class Checkers {
         files.flatMap((file) => this.#memory.files.get(file.path) ?? []),
       ]),
     );
-    const mixed = mixedTask([...found.values()].flat());
-    assert(mixed === undefined, `${manifest.run} committed rows of ${mixed} of one task`);
+    const mixed = mixedAttempts([...found.values()].flat());
+    assert(mixed === undefined, `${manifest.run} took rows of two attempts: ${mixed}`);
     const isRight = listings.some((folder) => {
       const expected = expectedRows(plan, folder);
       return [...expected].every(

@@ -31,7 +31,7 @@ import {
   type StagedFile,
   type Work,
 } from "../../shared/kernel/work.ts";
-import { checksumOf, partitionOf, readFrom, rowsOfFile, rowsPerFile, signed } from "./rows.ts";
+import { checksumOf, markOf, partitionOf, readFrom, rowsOfFile, rowsPerFile } from "./rows.ts";
 import { isAccount, isCompletion, type SimMemory } from "./sim-memory.ts";
 
 /** One act; a failure ends the attempt. */
@@ -130,7 +130,8 @@ function writesOf(
   );
   const { attemptId } = delivery;
   const messages = route.streams.map(() => 0);
-  const sent = () => made.rows.map((text) => signed(text, memory.isUnstable, delivery));
+  const mark = markOf(producer, attemptId, memory.isUnstable);
+  const sent = () => made.rows.map((text) => text + mark);
   const data = route.streams.map(
     (stream, group): Act =>
       () => {

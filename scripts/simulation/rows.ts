@@ -6,7 +6,7 @@
  */
 import { must } from "../../shared/kernel/assert.ts";
 import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
-import type { Delivery, FileFingerprint } from "../../shared/kernel/work.ts";
+import type { FileFingerprint } from "../../shared/kernel/work.ts";
 
 /** What a scan makes of a file: a row for every partition of any exchange (they have equal P). */
 export function rowsOfFile(file: FileFingerprint, partitions: number): readonly string[] {
@@ -21,13 +21,12 @@ export function partitionOf(text: string, { keys, partitions }: ExchangePlan): n
 }
 
 /**
- * A row on its way through an exchange bears the mark of the task that sent it and, in seeds whose sums differ from
+ * A row on its way through an exchange bears the mark of the work that made it and, in seeds whose sums differ from
  * attempt to attempt as sums of DOUBLE do, of the attempt. Then readers must not take one attempt's rows here and
- * another's there.
+ * another's there. `producer` is a map key, or run, stage and task.
  */
-export function signed(text: string, isUnstable: boolean, delivery: Delivery): string {
-  const { stage, task, attemptId } = delivery;
-  return `${text}~${stage}.${task}.${isUnstable ? hashOf(attemptId) % 100_000 : 0}`;
+export function markOf(producer: string, attemptId: string, isUnstable: boolean): string {
+  return `~${hashOf(producer).toString(36)}.${isUnstable ? hashOf(attemptId) % 100_000 : 0}`;
 }
 
 /** The row without any mark. */
@@ -36,14 +35,14 @@ export function unsigned(text: string): string {
   return end < 0 ? text : text.slice(0, end);
 }
 
-/** A task of which rows of two attempts were taken; undefined when all agree. */
-export function mixedTask(rows: readonly string[]): string | undefined {
+/** Two attempts of one work of which rows were taken; undefined when all agree. */
+export function mixedAttempts(rows: readonly string[]): string | undefined {
   const marks = new Map<string, string>();
   for (const row of rows) {
     for (const mark of row.split("~").slice(1)) {
-      const task = mark.slice(0, mark.lastIndexOf("."));
-      const known = marks.get(task);
-      if (known === undefined) marks.set(task, mark);
+      const work = mark.slice(0, mark.lastIndexOf("."));
+      const known = marks.get(work);
+      if (known === undefined) marks.set(work, mark);
       else if (known !== mark) return `${known} and ${mark}`;
     }
   }
