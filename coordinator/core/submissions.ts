@@ -256,9 +256,14 @@ function namedRun(durable: Durable, { job, day }: Submission) {
 }
 
 /** Runs that were promised under a journal that is lost and are not created again yet. */
-export function restoredRuns({ submissions, durable }: CoordinatorState): ReadonlySet<string> {
+export function restoredRuns({
+  submissions,
+  unrestored,
+  durable,
+}: CoordinatorState): ReadonlySet<string> {
   const restored = [...submissions.values()].filter((submission) => submission.isRestored);
-  return new Set(restored.map((submission) => namedRun(durable, submission).run));
+  const named = restored.map((submission) => namedRun(durable, submission).run);
+  return new Set([...named, ...unrestored.map(({ run }) => run)]);
 }
 
 function create(turn: Turn, key: string, submission: Submission, answered: Answered): void {

@@ -14,13 +14,22 @@ type Of<K extends Message["kind"]> = Extract<Message, { kind: K }>;
 /** A sign of life of a leader: a newer one, or one that has moved, is dialled at once. */
 export function leaderHeard(turn: Turn, hint: Of<"leaderHeard">): void {
   const known = turn.state.leader;
-  if (hint.epoch < turn.state.highestEpoch || (known && hint.epoch < known.epoch)) return;
+  if (hint.epoch < turn.state.highestEpoch) return;
+  if (known !== undefined && hint.epoch < known.epoch && !isDoubted(turn.state.link)) return;
   if (known?.epoch === hint.epoch && known.address === hint.address) return;
   const { epoch, coordinator, address } = hint;
   turn.state = { ...turn.state, leader: { epoch, coordinator, address } };
   closeLink(turn);
   turn.state = { ...turn.state, link: { kind: "none", retryAt: turn.at, failures: 0 } };
   openLink(turn);
+}
+
+/**
+ * Has the known leader turned us away for so long that it never led? A candidate gives signs of life too, and when it
+ * gives up the former leader may go on without ever having heard of it.
+ */
+function isDoubted(link: Link): boolean {
+  return link.kind !== "attached" && link.failures >= limits.attachFailuresDoubted;
 }
 
 /** Dials the leader if one is known, it is time, and a worker has told the engine's version. */

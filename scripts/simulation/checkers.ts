@@ -17,11 +17,13 @@ import { expectedRows, mixedAttempts, unsigned } from "./rows.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
+import type { World } from "./world.ts";
 
 /** Steps of a leader between two comparisons of its whole state with the replayed journal. */
 const compareEvery = 1_500;
 
 export class Checkers {
+  readonly #world: World;
   readonly #memory: SimMemory;
   /** Epoch → the process that acts in it. */
   readonly #leaderOf = new Map<number, string>();
@@ -40,7 +42,8 @@ export class Checkers {
   #storageEpoch = 0;
   #untilCompared = compareEvery;
 
-  constructor(memory: SimMemory) {
+  constructor(world: World, memory: SimMemory) {
+    this.#world = world;
     this.#memory = memory;
     memory.accepted = (ask, answer, from) => this.#accepted(ask, answer, from.coordinator);
     memory.damaged = () => {
@@ -78,7 +81,9 @@ export class Checkers {
     for (const effect of effects) {
       if (effect.kind === "reply" && effect.result.kind === "submitted") {
         const { run } = effect.result;
-        assert(shadow.runs.has(run), `${name} promises ${run}, which is not saved`);
+        // One that has ended may be known by its manifest only.
+        const isKnown = shadow.runs.has(run) || this.#memory.manifests.has(run);
+        assert(isKnown, `${name} promises ${run}, which is not saved`);
       } else if (effect.kind === "toExecutor" && effect.command.kind === "runTask") {
         const { attemptId, delivery } = effect.command;
         const run = shadow.runs.get(delivery.run);
@@ -176,11 +181,19 @@ export class Checkers {
   #foldIn(text: string): void {
     if (this.#shadow === undefined) return;
     for (const fact of readFacts(this.#reader, text)) {
+      this.#tellFact(fact);
       const former = this.#winnerBeside(this.#shadow, fact);
       fold(this.#shadow, fact);
       const now = former === undefined ? undefined : this.#winnerBeside(this.#shadow, fact);
       assert(now === former, `${now} wins a task that ${former} has won`);
     }
+  }
+
+  #tellFact(fact: Fact): void {
+    const run = "run" in fact ? ` ${fact.run}` : "";
+    const task = "task" in fact ? ` ${fact.stage}-${fact.task}` : "";
+    const attempt = "attemptId" in fact ? ` ${fact.attemptId}` : "";
+    this.#world.trace(`  fact ${fact.kind}${run}${task}${attempt}`);
   }
 
   /** Who has won the task of an attempt that reports: no other one will before the journal says that its output is lost. */

@@ -54,7 +54,7 @@ export class SimCluster {
     this.faults = new Faults(world);
     this.network = new Network(world);
     this.memory = new SimMemory(world, jobs);
-    this.checkers = new Checkers(this.memory);
+    this.checkers = new Checkers(world, this.memory);
     this.#putFiles();
     const names = world.chance() < 0.5 ? ["c1", "c2"] : ["c1", "c2", "c3"];
     const haunts = hauntsOf(seed);

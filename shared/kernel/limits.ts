@@ -223,6 +223,8 @@ export const limits = {
   attachTimeoutMs: 5_000,
   attachRetryMinMs: 100,
   attachRetryMaxMs: 2_000,
+  /** Failures in a row after which an older leader's sign of life is believed, too. */
+  attachFailuresDoubted: 5,
   /** A link that lasted this long has worked: the next one that breaks is dialled again without a long pause. */
   attachSteadyMs: 5_000,
   /** An unacknowledged report is sent again on the same link after this long. */

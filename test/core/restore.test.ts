@@ -72,6 +72,8 @@ describe("a live run whose journal is lost", () => {
     next.hold = (ask) => ask.kind === "publish";
     next.lead();
     expect([...next.state.durable.runs.keys()]).toEqual([run]);
+    const early = next.ask({ kind: "run", run: `usage.${day}.r2` });
+    expect(early).toMatchObject({ kind: "failed", failure: { code: "unavailable" } });
     next.hold = () => false;
     next.release();
     expect(next.run(1)).toMatchObject({ state: "committed" });

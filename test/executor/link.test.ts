@@ -86,6 +86,22 @@ describe("leaders change", () => {
     expect(script.state.slots.every((slot) => slot.attempt === undefined)).toBe(true);
   });
 
+  test("a candidate that gave up is left for the former leader, which goes on", () => {
+    const script = new Script(1).attached(1);
+    expect(script.leader(2)).toEqual(["link 1: close", "link 2: dial c2:7400 running=[] e1"]);
+    const why = failure("notLeader", "not leading");
+    for (let failures = 1; failures < limits.attachFailuresDoubted; failures++) {
+      script.command(2, { kind: "refused", failure: why });
+      expect(script.leader(1)).toEqual([]);
+      while (script.state.link.kind === "none") script.after(10);
+    }
+    script.command(2, { kind: "refused", failure: why });
+    const link = script.state.nextLink;
+    expect(script.leader(1)).toEqual([`link ${link}: dial c1:7400 running=[] e1`]);
+    script.command(1, { kind: "welcome", coordinator: "c1" });
+    expect(script.state.link.kind).toBe("attached");
+  });
+
   test("a higher epoch on the same link is obeyed and cancels nothing", () => {
     const script = new Script().attached(5);
     script.run(5, "a1");
