@@ -131,7 +131,12 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
 export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused">): void {
   const found = locate(run, fact.stage, fact.task);
   const kept = durable.kept.get(found?.stage.scope ?? "")?.outputs.get(fact.mapKey);
-  if (found === undefined || kept === undefined || found.task.result !== undefined) return;
+  if (found === undefined || found.task.result !== undefined) return;
+  if (kept === undefined) {
+    // The journal lost which output that was: whoever has read it must read what comes in its place.
+    found.task.replaces ??= {};
+    return;
+  }
   voidLost(durable, found.task);
   // An output that was found again need not be the one that was read and dropped.
   if (changedOutputs(found.task, kept)) restartConsumers(durable, run, found.stage);

@@ -266,6 +266,25 @@ describe("a lost journal", () => {
     expect(files?.flatMap((file) => memory.files.get(file.path) ?? [])).toHaveLength(8);
   });
 
+  test("who has read an output that its beginning told of reads again", () => {
+    const old = new Bench().lead();
+    old.attach(1);
+    old.submit();
+    old.work();
+    const last = old.memory.journalLast;
+    old.submit("usage", { rerun: true });
+    const reduces = old.takeTasks();
+    expect(reduces.map(({ work }) => work.kind)).toEqual(["reduce", "reduce"]);
+    for (const task of reduces.slice(0, 1)) old.finish(task);
+    // The kept outputs of the first run are not in what is left.
+    old.memory.journal = old.memory.journal.filter(({ sequence }) => sequence > last);
+    const next = second(old).lead();
+    next.attach(1, { incarnation: 2 });
+    const groups = next.work().flatMap((work) => (work.kind === "reduce" ? [work.group] : []));
+    expect(groups.sort()).toEqual([0, 1]);
+    expect(next.run(2)).toMatchObject({ state: "committed" });
+  });
+
   test("one that begins after the snapshot's end is told, too", () => {
     const first = new Bench().lead();
     first.attach(1);
