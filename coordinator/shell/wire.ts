@@ -39,6 +39,7 @@ export function toWireCommand(epoch: number, command: ExecutorCommand): wire.ToE
           attemptId: command.attemptId,
           workJson: Buffer.from(workText(command.work)),
           deliveryJson: Buffer.from(canonicalJson(command.delivery as unknown as Json)),
+          freshWorker: command.delivery.lowMemory,
         },
       };
     case "cancelTask":

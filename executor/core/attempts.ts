@@ -6,7 +6,7 @@ import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Command } from "./protocol.ts";
 import { addReport, sendReports } from "./reports.ts";
-import { giveWaiting, setSlot } from "./slots.ts";
+import { giveWaiting, isUsed, replaceUsed, setSlot } from "./slots.ts";
 import type { ExecutorState, Turn } from "./state.ts";
 
 type Of<K extends Command["kind"]> = Extract<Command, { kind: K }>;
@@ -19,14 +19,14 @@ export function reportsFull(state: ExecutorState): boolean {
 
 /** Puts the attempt into a free slot; otherwise it fails in a way that is retried elsewhere and not counted. */
 export function runTask(turn: Turn, epoch: number, command: Of<"runTask">): void {
-  const { attemptId, work, delivery } = command;
+  const { attemptId, work, delivery, fresh = false } = command;
   if (isKnown(turn, attemptId)) return;
   const { drain, slots, identity } = turn.state;
   if (drain !== undefined) {
     refuse(turn, attemptId, epoch, "drained", `executor ${identity.id} is leaving`);
     return;
   }
-  const free = freeSlot(turn.state);
+  const free = freeSlot(turn.state, fresh);
   if (free === undefined) {
     const text = `all ${slots.length} slots of executor ${identity.id} are busy`;
     refuse(turn, attemptId, epoch, "unavailable", text);
@@ -35,6 +35,8 @@ export function runTask(turn: Turn, epoch: number, command: Of<"runTask">): void
   const waiting = { work, delivery };
   const attempt = { attemptId, epoch, waiting, rows: 0, bytes: 0, ending: undefined };
   setSlot(turn, free, { attempt });
+  // It waits in the slot until the successor is ready.
+  if (fresh) replaceUsed(turn, free);
   giveWaiting(turn, free);
 }
 
@@ -90,8 +92,13 @@ function isKnown(turn: Turn, attemptId: string): boolean {
 }
 
 /** A slot whose worker is ready, else one whose worker soon will be. */
-function freeSlot(state: ExecutorState): number | undefined {
+/** Work that needs a fresh process goes where one is, or will be soon, rather than where one has to be replaced. */
+function freeSlot(state: ExecutorState, fresh: boolean): number | undefined {
   const free = [...state.slots.entries()].filter(([, { attempt }]) => attempt === undefined);
+  if (fresh) {
+    const found = free.find(([, { worker }]) => !isUsed(worker));
+    if (found !== undefined) return found[0];
+  }
   const order = ["ready", "starting", "leaving", "down"] as const;
   for (const kind of order) {
     const found = free.find(([, { worker }]) => worker.kind === kind);

@@ -41,6 +41,8 @@ export type Command =
       readonly work: string;
       /** Canonical JSON of a `Delivery`. */
       readonly delivery: string;
+      /** By a process that has run nothing yet. */
+      readonly fresh?: boolean;
     }
   | { readonly kind: "cancelTask"; readonly attemptId: string; readonly reason: string }
   | { readonly kind: "reportAck"; readonly attemptId: string }

@@ -83,6 +83,18 @@ export function workerOutcome(turn: Turn, message: Of<"workerOutcome">): void {
   }
 }
 
+export function isUsed(worker: Worker): boolean {
+  return worker.kind === "ready" && worker.attemptsDone > 0;
+}
+
+/** A process that has run something makes room for a fresh one. */
+export function replaceUsed(turn: Turn, index: number): void {
+  const { worker } = slotAt(turn, index);
+  if (worker.kind !== "ready" || worker.attemptsDone === 0) return;
+  turn.effects.push({ kind: "quitWorker", slot: index, worker: worker.worker });
+  setSlot(turn, index, { worker: leaving(turn, worker.worker) });
+}
+
 /** The process is gone: what it ran has failed, and the slot gets a fresh one. */
 export function workerExited(turn: Turn, message: Of<"workerExited">): void {
   const { worker, attempt } = slotAt(turn, message.slot);

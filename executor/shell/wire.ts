@@ -53,6 +53,7 @@ function commandOf(message: ToExecutor): Command | undefined {
       attemptId: runTask.attemptId,
       work: textOf(runTask.workJson),
       delivery: textOf(runTask.deliveryJson),
+      fresh: runTask.freshWorker ?? false,
     };
   }
   if (cancelTask && cancelTask.attemptId !== "") {

@@ -18,14 +18,14 @@ export interface EngineOptions {
   readonly readable: readonly string[];
   /** Folders that may be read and written, absolute. */
   readonly writable: readonly string[];
-  /** What the whole worker may use; the engine gets `limits.engineMemoryShare` of it. */
+  /** What the whole worker may use; the engine gets `limits.engineMemoryShare…` of it. */
   readonly memoryBytes: number;
   readonly threads: number;
   /** IANA zone of the job. */
   readonly timezone: string;
   /** ISO time that `now()` stands for, where the SQL uses it. */
   readonly logicalTime?: string;
-  /** Tables in a database file instead of memory that spills: slower, least memory. */
+  /** After out-of-memory: tables in a database file instead of memory that spills, and a larger share of the memory. */
   readonly diskBacked: boolean;
   readonly signal: AbortSignal;
 }
@@ -75,7 +75,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
 /** The order matters: after external access is off, folders can no longer be added; after the lock, nothing can. */
 function lockDown(options: EngineOptions, spill: string): readonly string[] {
-  const memoryMiB = Math.floor((options.memoryBytes * limits.engineMemoryShare) / (1024 * 1024));
+  const share = options.diskBacked ? limits.engineMemoryShareRetry : limits.engineMemoryShare;
+  const memoryMiB = Math.floor((options.memoryBytes * share) / (1024 * 1024));
   const folders = [options.tempDir, ...options.writable];
   const statements = [
     `SET temp_directory = ${sqlText(spill)}`,

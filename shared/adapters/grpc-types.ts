@@ -179,6 +179,8 @@ export interface RunTask {
   /** UTF-8 of `workText(work)`: these exact bytes name a map output. */
   readonly workJson: Uint8Array;
   readonly deliveryJson: Uint8Array;
+  /** By a worker process that has run nothing yet. */
+  readonly freshWorker?: boolean;
 }
 
 /** `epoch` and exactly one other member; `message` names it when received. */

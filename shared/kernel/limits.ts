@@ -192,6 +192,8 @@ export const limits = {
   scanBatchBytesMax: 64 * MiB,
   /** Share of a worker's memory that its engine may use; the rest is for exchange buffers. */
   engineMemoryShare: 0.75,
+  /** The same on the next try after out-of-memory: with one thread the buffers beside it are few. */
+  engineMemoryShareRetry: 0.9,
   // --- workers
   workerMemoryBytesDefault: 1024 * MiB,
   workerMemoryBytesMin: 128 * MiB,

@@ -40,6 +40,31 @@ describe("running", () => {
     expect(script.ready(0, 2)).toEqual(["slot 0: giveWork 2 a1"]);
   });
 
+  test("a task that needs a fresh process gets one, and waits for it where all have run something", () => {
+    const script = new Script().attached(1);
+    script.run(1, "a1");
+    script.outcome(0, 1, "a1");
+    // Slot 1 is fresh.
+    expect(script.run(1, "a2", true)).toEqual(["slot 1: giveWork 2 a2"]);
+    script.outcome(1, 2, "a2");
+    expect(script.run(1, "a3", true)).toEqual(["slot 0: quitWorker 1"]);
+    expect(script.exited(0, 1, "exit code 0")).toEqual(["slot 0: startWorker 3"]);
+    expect(script.run(1, "a4")).toEqual(["slot 1: giveWork 2 a4"]);
+    expect(script.ready(0, 3)).toEqual(["slot 0: giveWork 3 a3"]);
+    expect(script.outcome(0, 3, "a3")).toEqual(["link 1: report a3 e1 done"]);
+  });
+
+  test("a task that waits for its fresh process can be cancelled", () => {
+    const script = new Script(1).attached(1);
+    script.run(1, "a1");
+    script.outcome(0, 1, "a1");
+    expect(script.run(1, "a2", true)).toEqual(["slot 0: quitWorker 1"]);
+    const cancel = { kind: "cancelTask", attemptId: "a2", reason: "not needed" } as const;
+    expect(script.command(1, cancel)).toEqual(["link 1: report a2 e1 cancelled"]);
+    expect(script.exited(0, 1, "exit code 0")).toEqual(["slot 0: startWorker 2"]);
+    expect(script.ready(0, 2)).toEqual([]);
+  });
+
   test("outcomes of other workers and other attempts are not taken", () => {
     const script = new Script(1).attached(1);
     script.run(1, "a1");

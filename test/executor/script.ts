@@ -57,8 +57,8 @@ export class Script {
     return this.post({ kind: "commanded", link: this.state.nextLink - 1, epoch, command });
   }
 
-  run(epoch: number, attemptId: string): string[] {
-    return this.command(epoch, { kind: "runTask", attemptId, work: "{}", delivery: "{}" });
+  run(epoch: number, attemptId: string, fresh = false): string[] {
+    return this.command(epoch, { kind: "runTask", attemptId, work: "{}", delivery: "{}", fresh });
   }
 
   /** Moves the time on and ticks once. */

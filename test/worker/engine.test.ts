@@ -177,6 +177,21 @@ describe("dataset files", () => {
     expect(done.files[0]?.rows).toBe(1);
     expect(existsSync(join(root.path, done.files[0]?.path ?? ""))).toBe(true);
   });
+
+  test("it has one thread, a larger share of the memory, and its tables are in a file", async () => {
+    const setting = (name: string) => `current_setting('${name}')::VARCHAR`;
+    const file = "(SELECT count(*) FROM duckdb_databases() WHERE path LIKE '%work.db')::VARCHAR";
+    const sql = `SELECT ${setting("threads")} AS t, ${setting("memory_limit")} AS m, ${file} AS f`;
+    const settings = async (lowMemory: boolean) => {
+      const [threads, memoryBytes] = [3, 1000 * 1024 * 1024];
+      const types = "t VARCHAR, m VARCHAR, f VARCHAR";
+      const how = { delivery: { lowMemory }, context: { threads, memoryBytes } };
+      const done = await run({ sql, types }, how);
+      return await query(`SELECT t, m, f FROM '${join(root.path, done.files[0]?.path ?? "")}'`);
+    };
+    expect(await settings(false)).toEqual([["3", "750.0 MiB", "0"]]);
+    expect(await settings(true)).toEqual([["1", "900.0 MiB", "1"]]);
+  });
 });
 
 describe("checks", () => {

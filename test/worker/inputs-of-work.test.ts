@@ -1,5 +1,5 @@
 /** Files that are not what a task needs: each has its error, and nothing stays behind in the work folder. */
-import { appendFileSync, existsSync, readdirSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -116,6 +116,29 @@ describe("input of a map task", () => {
     expect(done.accounts.map((a) => a.lastLineUnterminated)).toEqual([false, true, false]);
     expect(done.counters).toMatchObject({ rowsIn: 5, rowsOut: 3 });
     expect(done.counters.peakMemoryBytes).toBeGreaterThan(10_000_000);
+  });
+
+  test("several files are read one after the other where memory is short, with the same accounts", async () => {
+    const names = ["raw/a.csv", "raw/b.csv", "raw/c.csv"];
+    const readWith = async (lowMemory: boolean, missing: boolean) => {
+      const files = names.map((name) => root.write(name, "1,x,2\nq,x,2\n"));
+      const seen: number[] = [];
+      // The last file vanishes as soon as the first one is done: only who has read it by then has its rows.
+      const progress = (rows: number): void => {
+        if (seen.push(rows) === 1 && missing) rmSync(join(root.path, "raw/c.csv"));
+      };
+      const work = copyWork(source({ columns: abc }), files);
+      return await runWork(work, delivery({ lowMemory }), context(root, { progress }));
+    };
+    const many = await readWith(false, true);
+    await expect(readWith(true, true)).rejects.toMatchObject(
+      failsWith("inputMissing", "raw/c.csv"),
+    );
+    const single = await readWith(true, false);
+    const lines = (done: typeof many) =>
+      done.accounts.map((a) => [a.file.path, a.lines, a.rows, a.rejects]);
+    expect(lines(many)).toEqual(names.map((name) => [name, 2, 1, 1]));
+    expect(lines(single)).toEqual(lines(many));
   });
 });
 

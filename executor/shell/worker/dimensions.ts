@@ -139,7 +139,7 @@ async function load(attempt: Attempt, { spec, file }: DimensionInput): Promise<v
   };
   const select = spec.columns.map(({ name }) => sqlName(name));
   const { csv, format } = spec;
-  const one = { select: () => select, numberColumn: undefined };
+  const one = { select: () => select, numberColumn: undefined, singly: true };
   const accounts = isDelimited(format)
     ? await scanCsv({ ...common, ...one, folder, gzip: format === "csv.gz", csv }, [file])
     : [await (format === "arrow" ? scanArrow : scanParquet)({ ...common, file, select })];

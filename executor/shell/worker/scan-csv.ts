@@ -40,6 +40,8 @@ export interface CsvScan {
   readonly select: (file: string) => readonly string[];
   /** Column of the table that tells files apart; undefined: they are scanned one by one. */
   readonly numberColumn: string | undefined;
+  /** One file after the other, so that no more than one is held at a time. */
+  readonly singly: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -74,6 +76,7 @@ export async function scanCsv(
   };
   try {
     for (const [index, file] of files.entries()) {
+      if (scan.singly && batch.length > 0) await flush();
       const input = await openInput(scan.root, file);
       held.add(input);
       const next = { input, found: await inspectFile(scan, input, index) };
@@ -115,8 +118,9 @@ function fits(scan: CsvScan, batch: readonly Inspected[], next: Inspected): bool
 }
 
 /** A declared column of the virtual one's name hides it; quoted files are read by one thread each anyway. */
-function isBatched({ csv, columns, numberColumn }: CsvScan): boolean {
+function isBatched({ csv, columns, numberColumn, singly }: CsvScan): boolean {
   return (
+    !singly &&
     numberColumn !== undefined &&
     csv.quote === "" &&
     !columns.some(({ name }) => name.toLowerCase() === "file_index")

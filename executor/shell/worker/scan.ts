@@ -159,7 +159,8 @@ async function scanFiles(
     const select = (file: string): readonly string[] => selectList(shape, file);
     const numberColumn = shape.numbered ? fileColumn : undefined;
     const gzip = source.format === "csv.gz";
-    const scan = { ...common, folder, gzip, csv, select, numberColumn };
+    const singly = attempt.delivery.lowMemory;
+    const scan = { ...common, folder, gzip, csv, select, numberColumn, singly };
     return await scanCsv(scan, split.files, done);
   }
   const rows = split.rows === undefined ? {} : { rows: split.rows };
