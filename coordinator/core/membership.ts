@@ -135,10 +135,18 @@ function unfit(turn: Turn, hello: Hello) {
     const most = limits.slotsPerExecutorMax;
     return failure("limitExceeded", `an executor has 1 to ${most} slots, not ${hello.slots}`);
   }
-  if (executors.size >= limits.executorsMax && !executors.has(hello.executor)) {
+  if (!executors.has(hello.executor) && isCrowded(executors)) {
     return failure("limitExceeded", `${limits.executorsMax} executors are the most`);
   }
   return undefined;
+}
+
+/** Lost ones are only shown: they take nobody's place. */
+function isCrowded(executors: ReadonlyMap<string, ExecutorState>): boolean {
+  if (executors.size < limits.executorsMax) return false;
+  let present = 0;
+  for (const { lost } of executors.values()) if (!lost) present++;
+  return present >= limits.executorsMax;
 }
 
 function newExecutor(turn: Turn, hello: Hello): ExecutorState {

@@ -13,7 +13,7 @@ import type { Run } from "./durable.ts";
 import type { Fact, PlannedExchange, PlannedScan } from "./facts.ts";
 import type { Answer } from "./protocol.ts";
 import { cutSource } from "./splits.ts";
-import { outputsOf } from "./stage-graph.ts";
+import { inputsOf, outputsOf } from "./stage-graph.ts";
 import { scanScope } from "./work-builder.ts";
 
 export interface PlanningInput {
@@ -57,6 +57,8 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
     }
     scans.push(scan);
   }
+  const crowded = tooManyProducers(run.plan, scans);
+  if (crowded !== undefined) return crowded;
   const dimensions = joinedDimensions(job, run.plan).map(({ name }, index) => ({
     name,
     file: must(listed.dimensions[index], "every dimension was listed"),
@@ -74,6 +76,30 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
   const { wallMs } = input;
   return { kind: "runPlanned", run: run.id, scans, dimensions, exchanges, wallMs };
 }
+
+/** A task is told of every producer that it reads, in one message. */
+function tooManyProducers(plan: JobPlan, scans: readonly PlannedScan[]): Failure | undefined {
+  const tasks = new Map(scans.map(({ stage, splits }) => [stage, splits.length]));
+  const most = Math.floor((limits.grpcMessageBytesMax - workBytes) / limits.winnerBytes);
+  for (const stage of plan.stages) {
+    let producers = 0;
+    for (const exchange of inputsOf(stage)) {
+      for (const { id } of plan.stages.filter((other) => outputsOf(other).includes(exchange))) {
+        producers += tasks.get(id) ?? 0;
+      }
+    }
+    if (producers <= most) continue;
+    return failure(
+      "limitExceeded",
+      `stage ${stage.id} would read what ${producers} scan tasks send, counted for each exchange; ` +
+        `at most ${most} are allowed; raise execution.split_bytes`,
+    );
+  }
+  return undefined;
+}
+
+/** Left in that message for the work itself. */
+const workBytes = 1024 * 1024;
 
 function planScan(input: PlanningInput, stage: StagePlan, source: string): PlannedScan {
   const { job, run } = input;

@@ -55,6 +55,8 @@ export const limits = {
   runsLiveMax: 64,
   runsKeptInMemory: 500,
   tasksPerStageMax: 100_000,
+  /** One producer as its reader is told of it, as JSON: all that a stage reads travel in one gRPC message. */
+  winnerBytes: 150,
   attemptsPerTaskMax: 4,
   /** Counted failures of one task after which its run fails even if only one executor could try it. */
   failuresPerTaskMax: 8,
@@ -257,6 +259,10 @@ assert(limits.leaseExpiresMs < 5_000, "takeover stays under five seconds");
 assert(
   limits.heartbeatEveryMs * 4 < limits.executorLostMs,
   "an executor may miss three heartbeats",
+);
+assert(
+  limits.tasksPerStageMax * limits.winnerBytes < limits.grpcMessageBytesMax - MiB,
+  "a reader can be told of the largest stage, with room for its work",
 );
 assert(
   limits.attemptsPerTaskMax < limits.failuresPerTaskMax &&
