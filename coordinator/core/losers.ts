@@ -21,6 +21,8 @@ export function purgeNow(turn: Turn, run: Run, stage: number, attempts: readonly
 
 /** For attempts that were told to stop, or that are silent: they may still be writing. */
 export function purgeSoon(turn: Turn, run: Run, stage: number, attempts: readonly string[]): void {
+  // Nearly every success has no losers.
+  if (attempts.length === 0) return;
   purgeFrom(turn, streamsOf(run, stage), withoutWinners(turn, attempts));
 }
 
