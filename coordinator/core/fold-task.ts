@@ -54,7 +54,7 @@ export function foldAttemptDone(durable: Durable, fact: Of<"attemptDone">): void
   voidLost(durable, task);
   const split = stage.splits[attempt.task];
   const result = resultOf(fact.attemptId, attempt, fact.success, split);
-  if (changedOutputs(task, result)) restartConsumers(durable, run, stage);
+  if (changedOutputs(run, stage, task, result)) restartConsumers(durable, run, stage);
   if (keepable(stage, result)) {
     durable.kept.get(stage.scope ?? "")?.outputs.set(result.mapKey ?? "", result);
   }
@@ -101,9 +101,15 @@ function keepable(stage: Stage, result: TaskResult): boolean {
   return stage.scope !== undefined && result.mapKey !== undefined && result.files.length === 0;
 }
 
-function changedOutputs(task: Task, result: TaskResult): boolean {
+/**
+ * May somebody have read other rows than these? Readers begin when all is there: where they have begun and it is not
+ * known what was, a part of the journal is lost.
+ */
+function changedOutputs(run: Run, stage: Stage, task: Task, result: TaskResult): boolean {
   const { replaces } = task;
-  if (replaces === undefined) return false;
+  if (replaces === undefined) {
+    return consumersOf(run, stage).some((consumer) => consumer.startedMs !== 0);
+  }
   return result.outputs.some((output) => replaces[output.exchange] !== output.checksum);
 }
 
@@ -131,20 +137,16 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
 export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused">): void {
   const found = locate(run, fact.stage, fact.task);
   const kept = durable.kept.get(found?.stage.scope ?? "")?.outputs.get(fact.mapKey);
-  if (found === undefined || found.task.result !== undefined) return;
-  if (kept === undefined) {
-    // The journal lost which output that was: whoever has read it must read what comes in its place.
-    found.task.replaces ??= {};
-    return;
-  }
+  if (found === undefined || kept === undefined || found.task.result !== undefined) return;
   voidLost(durable, found.task);
-  // An output that was found again need not be the one that was read and dropped.
-  if (changedOutputs(found.task, kept)) restartConsumers(durable, run, found.stage);
   leaveWaiting(found.stage, fact.task);
   found.stage.reused++;
   if (found.stage.startedMs === 0) found.stage.startedMs = fact.wallMs;
   const result = { ...kept, executor: "" };
-  if (changedOutputs(found.task, result)) restartConsumers(durable, run, found.stage);
+  // An output that was found again need not be the one that was read and dropped.
+  if (changedOutputs(run, found.stage, found.task, result)) {
+    restartConsumers(durable, run, found.stage);
+  }
   finish(found.stage, fact.task, result, fact.wallMs);
 }
 
