@@ -26,6 +26,17 @@ export function purgeSoon(turn: Turn, run: Run, stage: number, attempts: readonl
   purgeFrom(turn, streamsOf(run, stage), withoutWinners(turn, attempts));
 }
 
+/** These were found in the exchange and stand for a task from now on: removals that wait for their time leave them out. */
+export function spare(turn: Turn, attempts: ReadonlySet<string>): void {
+  turn.state.retries = turn.state.retries.flatMap((retry) => {
+    const { ask: question } = retry;
+    if (question.kind !== "purgeStreams") return [retry];
+    const left = question.attempts.filter((id) => !attempts.has(id));
+    if (left.length === question.attempts.length) return [retry];
+    return left.length === 0 ? [] : [{ ...retry, ask: { ...question, attempts: left } }];
+  });
+}
+
 /** An attempt that was given up may have been found again in the exchange, and stand for its task after all. */
 function withoutWinners(turn: Turn, attempts: readonly string[]): readonly string[] {
   const { durable } = turn.state;

@@ -4,7 +4,7 @@
  */
 import { dayKey, type Kept, type Run } from "./durable.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
-import { purgeFrom } from "./losers.ts";
+import { purgeFrom, spare } from "./losers.ts";
 import { planRun } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { exchangesThere, type FoundOutput, findOutputs, formerSplits } from "./reindex.ts";
@@ -71,6 +71,7 @@ export function recordsRead(turn: Turn, run: Run, answer: Completions): void {
   const { exchanges } = turn.state.reindexing.get(run.id) ?? { exchanges: [] };
   const found = findOutputs(run.id, exchanges, answer);
   purgeOthers(turn, answer, found);
+  if (found.length > 0) spare(turn, new Set(found.map((one) => one.result.attemptId)));
   goOnWith(turn, run, found);
 }
 

@@ -1,5 +1,6 @@
 /** What losing attempts left in the exchange is removed; what a winner wrote never is. */
 import { describe, expect, test } from "vitest";
+import { spare } from "../../coordinator/core/losers.ts";
 import type { Ask } from "../../coordinator/core/protocol.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -151,4 +152,17 @@ describe("at the end of a run", () => {
     expect(winners(bench)).toEqual([]);
     expect(written(bench)).toEqual([]);
   });
+});
+
+test("a removal that waits for its time spares attempts that were found again meanwhile", () => {
+  const { state } = new Bench().lead();
+  const purge = (attempts: readonly string[]) => ({
+    ask: { kind: "purgeStreams" as const, id: 0, streams: ["x"], attempts },
+    purpose: { kind: "background" as const },
+    tries: 0,
+    at: 5_000,
+  });
+  state.retries = [purge(["found", "lost"]), purge(["found"])];
+  spare({ state, at: 0, wall: 0, effects: [] }, new Set(["found"]));
+  expect(state.retries).toEqual([purge(["lost"])]);
 });
