@@ -46,13 +46,13 @@ const leaderMidCommit: Scenario = {
   name: "kill-leader-mid-commit",
   proves: "a commit that was begun becomes exactly one manifest, and readers see all of it",
   plan: (draw) => {
-    const point = draw.pick(["link", "rename"]);
+    const point = draw.pick([`link:${draw.between(1, 8)}`, "manifest:1", "view:1"]);
     return {
-      shape: { coordinators: 1, stop: `before-${point}:1` },
+      shape: { coordinators: 1, stop: `before-${point}` },
       before: addStandby,
       faults: [
         {
-          when: `when it had started to commit, exactly before its ${point}`,
+          when: `when it had started to commit, exactly before ${point}`,
           due: (view, world) => hasSeen(view, "commitStarted") && stoppedLeader(world),
           what: "kill -9 of the leader",
           inject: killLeader,

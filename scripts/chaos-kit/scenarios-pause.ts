@@ -12,8 +12,8 @@ import { killExecutor } from "./scenarios-kill.ts";
 interface Point {
   readonly name: string;
   readonly proves: string;
-  /** Which one of these acts, within what a day surely does. */
-  readonly nth: (draw: Draw) => number;
+  /** Which act, and which one of these within what a day surely does: `append:5`. */
+  readonly act: (draw: Draw) => string;
   /** Faults without which it would never come to the act. */
   readonly first?: (draw: Draw) => Fault;
 }
@@ -22,44 +22,45 @@ const points: readonly Point[] = [
   {
     name: "append",
     proves: "a paused leader's append fails: the journal's next sequence is taken",
-    nth: (draw) => draw.between(4, 12),
+    act: (draw) => `append:${draw.between(4, 12)}`,
   },
   {
     name: "dispatch",
     proves: "a paused leader's command is refused by executors that obey a higher epoch",
-    nth: (draw) => draw.between(2, 20),
+    act: (draw) => `dispatch:${draw.between(2, 20)}`,
   },
   {
     name: "link",
-    proves: "a paused leader cannot create the manifest of a revision any more",
-    nth: () => 1,
+    proves: "a paused leader cannot bring a file to its place nor create a manifest any more",
+    act: (draw) => draw.pick([`link:${draw.between(1, 8)}`, "manifest:1"]),
   },
   {
     name: "rename",
     proves: "a paused leader cannot move what readers see back to its revision",
-    nth: () => 1,
+    // The first two are the job and the request: the client itself would wait for those.
+    act: (draw) => draw.pick([`rename:${draw.between(3, 13)}`, "view:1"]),
   },
   {
     name: "delete",
     proves: "a paused leader's clean-up removes nothing that a newer run stands on",
-    nth: (draw) => draw.between(1, 2),
+    act: (draw) => draw.pick([`delete:${draw.between(1, 3)}`, "drop:1"]),
   },
   {
     name: "purge",
     proves: "a paused leader's purge of a lost attempt takes no rows of a winner",
-    nth: () => 1,
+    act: () => "purge:1",
     first: (draw) => killExecutor(midMap(draw.between(1, 6), 12), draw.between(0, 1)),
   },
 ];
 
-export const pauseScenarios: readonly Scenario[] = points.map(({ name, proves, nth, first }) => ({
+export const pauseScenarios: readonly Scenario[] = points.map(({ name, proves, act, first }) => ({
   name: `pause-${name}`,
   proves,
   plan: (draw): Plan => {
-    const count = nth(draw);
+    const stop = act(draw);
     let zombie: { handle: CoordinatorHandle; epoch: number } | undefined;
     const paused: Fault = {
-      when: `exactly before its ${name} number ${count}`,
+      when: `exactly before ${stop}`,
       due: (_, world) => stoppedLeader(world),
       mayComeAfterTheEnd: true,
       what: "a pause of the leader",
@@ -70,7 +71,7 @@ export const pauseScenarios: readonly Scenario[] = points.map(({ name, proves, n
       recovered: (seen, mark) => seen.epoch > mark.epoch,
     };
     return {
-      shape: { coordinators: 1, stop: `before-${name}:${count}` },
+      shape: { coordinators: 1, stop: `before-${stop}` },
       before: addStandby,
       faults: first === undefined ? [paused] : [first(draw), paused],
       after: async (world) => {
