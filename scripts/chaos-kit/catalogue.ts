@@ -2,6 +2,7 @@
  * All scenarios, in the order in which `all` runs them.
  */
 import type { Scenario } from "./scenario.ts";
+import { randomScenario } from "./scenario-random.ts";
 import { killScenarios } from "./scenarios-kill.ts";
 import { natsScenarios } from "./scenarios-nats.ts";
 import { pauseScenarios } from "./scenarios-pause.ts";
@@ -13,3 +14,6 @@ export const scenarios: readonly Scenario[] = [
   ...natsScenarios,
   ...workScenarios,
 ];
+
+/** A round of random mode can be run again by its name and seed, too. */
+export const byName: readonly Scenario[] = [...scenarios, randomScenario];

@@ -5,16 +5,17 @@
 import { errorLines, exitCodeOf, exitCodes } from "../../client/exit-codes.ts";
 import { formatTable } from "../../client/format.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
-import { scenarios } from "./catalogue.ts";
+import { byName, scenarios } from "./catalogue.ts";
 import { type ChaosOptions, chaosOptions, usage } from "./options.ts";
 import { type Outcome, outcomeLines, summaryTable } from "./report.ts";
 import { runScenario } from "./run-scenario.ts";
 import type { Scenario } from "./scenario.ts";
+import { randomScenario } from "./scenario-random.ts";
 
 const interrupt = new AbortController();
 
 async function main(): Promise<number> {
-  const options = chaosOptions(process.argv.slice(2), scenarios);
+  const options = chaosOptions(process.argv.slice(2), { all: scenarios, byName });
   const say = (line: string) =>
     void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
   switch (options.command) {
@@ -24,8 +25,9 @@ async function main(): Promise<number> {
     case "list":
       list(options, say);
       return exitCodes.ok;
-    case "run":
     case "random":
+      return report(await rounds(options, say), options, say);
+    case "run":
       return report(await inTurn(options, say), options, say);
   }
 }
@@ -42,6 +44,20 @@ async function inTurn(
 ): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const scenario of options.scenarios) outcomes.push(await one(scenario, options, say));
+  return outcomes;
+}
+
+/** Round after round until the time is over; the last one is finished. */
+async function rounds(
+  options: ChaosOptions,
+  say: (line: string) => void,
+): Promise<readonly Outcome[]> {
+  const until = performance.now() + options.minutes * 60_000;
+  const outcomes: Outcome[] = [];
+  while (performance.now() < until) {
+    const seed = options.seed + outcomes.length;
+    outcomes.push(await one(randomScenario, { ...options, seed }, say));
+  }
   return outcomes;
 }
 

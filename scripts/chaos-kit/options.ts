@@ -10,7 +10,8 @@ export const usage = `Trials of a real cluster under faults: real processes, a r
   scripts/chaos list                  what there is and what each proves
   scripts/chaos run SCENARIO…         these, one after the other
   scripts/chaos all                   all of them
-  scripts/chaos run --random          faults drawn at random within a budget, round after round
+  scripts/chaos run --random          rounds with faults drawn at random within a budget; the nth round has seed S + n - 1,
+                                      and 'run random --seed' does it again
 
   --rows N        lines of the day                             (default 60,000)
   --seed S        draws positions, victims and points          (default 1)
@@ -21,6 +22,7 @@ export const usage = `Trials of a real cluster under faults: real processes, a r
 
 export interface ChaosOptions {
   readonly command: "help" | "list" | "run" | "random";
+  /** Of `run` and `all`. */
   readonly scenarios: readonly Scenario[];
   readonly rows: number;
   readonly seed: number;
@@ -30,7 +32,10 @@ export interface ChaosOptions {
 }
 
 /** `badRequest` names what is wrong and what is allowed. */
-export function chaosOptions(argv: readonly string[], known: readonly Scenario[]): ChaosOptions {
+export function chaosOptions(
+  argv: readonly string[],
+  { all, byName }: { readonly all: readonly Scenario[]; readonly byName: readonly Scenario[] },
+): ChaosOptions {
   const { values, positionals } = parsed(argv);
   const [word = "help", ...names] = positionals;
   if (!["help", "list", "run", "all"].includes(word)) {
@@ -43,7 +48,7 @@ export function chaosOptions(argv: readonly string[], known: readonly Scenario[]
   }
   return {
     command: command === "run" && random ? "random" : command,
-    scenarios: word === "all" ? known : names.map((name) => named(name, known)),
+    scenarios: word === "all" ? all : names.map((name) => named(name, byName)),
     rows: whole("--rows", values.rows, 12_000, 1_000_000_000),
     seed: whole("--seed", values.seed, 0, 2 ** 31),
     minutes: whole("--minutes", values.minutes, 1, 10_000),

@@ -30,7 +30,8 @@ export class TcpProxy {
   #passed = 0;
 
   private constructor() {
-    this.#server = createServer((socket) => this.#accept(socket));
+    // Each direction ends by itself: what is under way the other way still arrives.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
 
   /** Listens on a free port of this machine; connections wait for `aim` before they go anywhere. */
@@ -83,7 +84,7 @@ export class TcpProxy {
       near.resetAndDestroy();
       return;
     }
-    const far = createConnection(this.#target);
+    const far = createConnection({ ...this.#target, allowHalfOpen: true });
     far.on("error", () => far.destroy());
     const pair = [near, far] as const;
     this.#pairs.add(pair);
@@ -93,13 +94,13 @@ export class TcpProxy {
     };
     const lines = [new Line(near, far, state, passed), new Line(far, near, state, passed)];
     for (const line of lines) this.#lines.add(line);
-    for (const socket of pair) {
-      socket.once("close", () => {
+    for (const [socket, other] of [pair, [far, near] as const]) {
+      socket.once("close", (hadError) => {
+        // After a good end the line itself ends the other side, when all has arrived there.
+        if (hadError) other.destroy();
+        if (!other.closed) return;
         this.#pairs.delete(pair);
         for (const line of lines) this.#lines.delete(line);
-        // What was under way still arrives where the other side is alive.
-        if (!near.destroyed) near.end();
-        if (!far.destroyed) far.end();
       });
     }
   }
@@ -127,7 +128,7 @@ class Line {
       this.#ended = true;
       this.wake();
     });
-    from.on("close", () => clearTimeout(this.#timer));
+    to.on("close", () => clearTimeout(this.#timer));
     to.on("drain", () => from.resume());
   }
 

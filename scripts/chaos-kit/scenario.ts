@@ -23,6 +23,8 @@ export interface Fault {
   readonly due: (view: JournalView, world: World) => boolean;
   /** It may also come when the run has ended; otherwise it did not fire then. */
   readonly mayComeAfterTheEnd?: boolean;
+  /** A run that ends before it came is no failure. */
+  readonly isOptional?: boolean;
   readonly what: string;
   /** Does it. May give details for the report, e.g. who was hit. */
   readonly inject: (world: World, mark: Mark) => Promise<string | undefined>;

@@ -65,10 +65,9 @@ const leaderMidCommit: Scenario = {
 };
 
 /** The executor dies; recovery is the first new attempt of what it was doing. */
-export function killExecutor(position: Pick<Fault, "when" | "due" | "missed">, nth: number): Fault {
+export function killExecutor(nth: number): Required<Pick<Fault, "what" | "inject" | "recovered">> {
   let lost: ReadonlySet<string> = new Set();
   return {
-    ...position,
     what: "kill -9 of an executor",
     inject: async (world) => {
       const { executors } = world.cluster;
@@ -104,7 +103,10 @@ const executorsOneByOne: Scenario = {
     const third = second + draw.between(3, 9);
     return {
       shape: { executors: 4 },
-      faults: [first, second, third].map((nth) => killExecutor(midRun(nth), draw.between(0, 3))),
+      faults: [first, second, third].map((nth) => ({
+        ...midRun(nth),
+        ...killExecutor(draw.between(0, 3)),
+      })),
       after: async (world) => {
         const { length } = world.cluster.executors;
         insist(length === 1, `${length} executors live, one was to be left`);

@@ -72,6 +72,34 @@ const wipe: Scenario = {
   }),
 };
 
+const wipeJournal: Scenario = {
+  name: "wipe-journal",
+  proves:
+    "the journal alone is lost: map outputs that are in the exchange are found and used again",
+  plan: (draw) => ({
+    faults: [
+      {
+        ...midMap(draw.between(3, 9), 12),
+        missed: () => false,
+        what: "kill -9 of nats-server, the journal's files removed, start",
+        inject: async (world) => {
+          await killNats(world);
+          await world.watch.refresh();
+          const stream = join("jetstream", "$G", "streams", "DM_chaos_journal");
+          await rm(join(world.work, "nats", stream), { recursive: true });
+          world.watch.expectNewJournal();
+          await world.cluster.restartNats();
+          return undefined;
+        },
+      },
+    ],
+    after: async (world) => {
+      const reused = world.view.seen.filter(({ fact }) => fact.kind === "taskReused").length;
+      insist(reused > 0, "no map output of the lost journal was used again");
+    },
+  }),
+};
+
 /** The lines are like this until `over`, then good again. */
 export async function disturb(
   lines: readonly TcpProxy[],
@@ -227,6 +255,7 @@ const cutGrpc: Scenario = {
 export const natsScenarios: readonly Scenario[] = [
   restart,
   wipe,
+  wipeJournal,
   cutLeader,
   hold,
   cutExecutor,

@@ -49,7 +49,10 @@ const points: readonly Point[] = [
     name: "purge",
     proves: "a paused leader's purge of a lost attempt takes no rows of a winner",
     act: () => "purge:1",
-    first: (draw) => killExecutor(midMap(draw.between(1, 6), 12), draw.between(0, 1)),
+    first: (draw) => ({
+      ...midMap(draw.between(1, 6), 12),
+      ...killExecutor(draw.between(0, 1)),
+    }),
   },
 ];
 
