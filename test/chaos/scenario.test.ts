@@ -2,7 +2,8 @@
  * One scenario with real processes, the quickest that goes through everything: the leader stops itself in the middle of
  * its commit and is killed there. The others run with ./scripts/chaos. Needs ./scripts/build.
  */
-import { existsSync } from "node:fs";
+import { existsSync, truncateSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { byName } from "../../scripts/chaos-kit/catalogue.ts";
 import { runScenario } from "../../scripts/chaos-kit/run-scenario.ts";
@@ -40,6 +41,8 @@ test("a fault that does not fire fails the trial, which leaves nothing behind", 
       shape: { executors: 1, coordinators: 1 },
       before: async (world) => {
         work = world.work;
+        // Its run is over at once.
+        truncateSync(join(world.root, "raw/ipdr/day=2026-01-15/gw=1/2026-01-15T0000.csv"));
       },
       faults: [
         { when: "after the end of time", due: () => false, what: "", inject: async () => "" },
