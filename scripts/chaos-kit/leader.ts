@@ -8,7 +8,7 @@ import type { CoordinatorHandle } from "../../client/local-cluster.ts";
 import { untilClean } from "./after-checks.ts";
 import { pause } from "./journal-watch.ts";
 import { isStopped } from "./processes.ts";
-import { insist } from "./scenario.ts";
+import { few, insist } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 /** After it was woken a zombie has this long to do harm. */
@@ -35,7 +35,7 @@ export async function wakeZombie(
   await world.runEnds(newer, "committed");
   const left: string[] = [];
   await untilClean(world, left);
-  insist(left.length === 0, `before the zombie woke: ${left.join("; ")}`);
+  insist(left.length === 0, `before the zombie woke: ${few(left)}`);
   insist(isStopped(handle.pid), `${handle.id} was not paused any more`);
   const before = { files: storageState(world.root), seen: world.view.seen.length };
   const led = world.view.epoch;
@@ -47,7 +47,7 @@ export async function wakeZombie(
   await pause(watchZombieMs);
   await world.watch.refresh();
   const changed = difference(before.files, storageState(world.root));
-  insist(changed.length === 0, `the zombie changed ${changed.join(", ")}`);
+  insist(changed.length === 0, `the zombie changed ${few(changed)}`);
   const said = world.view.seen.slice(before.seen).filter((seen) => seen.epoch <= epoch);
   insist(said.length === 0, `the zombie saved ${said.map(({ fact }) => fact.kind).join(", ")}`);
   insist(world.view.epoch === led, `epoch ${world.view.epoch} leads, it was ${led}`);

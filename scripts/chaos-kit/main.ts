@@ -13,6 +13,8 @@ import type { Scenario } from "./scenario.ts";
 import { randomScenario } from "./scenario-random.ts";
 
 const interrupt = new AbortController();
+/** Of the trials that have ended. */
+const outcomes: Outcome[] = [];
 
 async function main(): Promise<number> {
   const options = chaosOptions(process.argv.slice(2), { all: scenarios, byName });
@@ -26,59 +28,46 @@ async function main(): Promise<number> {
       list(options, say);
       return exitCodes.ok;
     case "random":
-      return report(await rounds(options, say), options, say);
+      await rounds(options, say);
+      return report(options, say);
     case "run":
-      return report(await inTurn(options, say), options, say);
+      await inTurn(options, say);
+      return report(options, say);
   }
 }
 
-function list({ json }: ChaosOptions, say: (line: string) => void): void {
+function list({ json }: Pick<ChaosOptions, "json">, say: (line: string) => void): void {
   const all = scenarios.map(({ name, proves }) => ({ name, proves }));
   if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
   else for (const line of formatTable(["SCENARIO", "PROVES"], all.map(Object.values))) say(line);
 }
 
-async function inTurn(
-  options: ChaosOptions,
-  say: (line: string) => void,
-): Promise<readonly Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const scenario of options.scenarios) outcomes.push(await one(scenario, options, say));
-  return outcomes;
+async function inTurn(options: ChaosOptions, say: (line: string) => void): Promise<void> {
+  for (const scenario of options.scenarios) await one(scenario, options, say);
 }
 
 /** Round after round until the time is over; the last one is finished. */
-async function rounds(
-  options: ChaosOptions,
-  say: (line: string) => void,
-): Promise<readonly Outcome[]> {
+async function rounds(options: ChaosOptions, say: (line: string) => void): Promise<void> {
   const until = performance.now() + options.minutes * 60_000;
-  const outcomes: Outcome[] = [];
   while (performance.now() < until) {
-    const seed = options.seed + outcomes.length;
-    outcomes.push(await one(randomScenario, { ...options, seed }, say));
+    await one(randomScenario, { ...options, seed: options.seed + outcomes.length }, say);
   }
-  return outcomes;
 }
 
 async function one(
   scenario: Scenario,
   { rows, seed, keepFailed }: ChaosOptions,
   say: (line: string) => void,
-): Promise<Outcome> {
+): Promise<void> {
   say(`${scenario.name}: ${scenario.proves}`);
   const { signal } = interrupt;
   const outcome = await runScenario(scenario, { rows, seed, keepFailed, signal, say });
+  outcomes.push(outcome);
   for (const line of outcomeLines(outcome)) say(line);
   say("");
-  return outcome;
 }
 
-function report(
-  outcomes: readonly Outcome[],
-  { json }: ChaosOptions,
-  say: (line: string) => void,
-): number {
+function report({ json }: Pick<ChaosOptions, "json">, say: (line: string) => void): number {
   const count = (result: Outcome["result"]) =>
     outcomes.filter((outcome) => outcome.result === result).length;
   for (const line of summaryTable(outcomes)) say(line);
@@ -103,6 +92,9 @@ try {
   process.exitCode = await main();
 } catch (error) {
   const failure = fromUnknown(error);
+  // What was found until Ctrl-C is worth telling.
+  if (outcomes.length > 0)
+    report({ json: false }, (line) => void process.stderr.write(`${line}\n`));
   for (const line of errorLines(failure)) process.stderr.write(`${line}\n`);
   process.exitCode = exitCodeOf(failure.code);
 }

@@ -82,3 +82,9 @@ export function movesUnderNewLeader(seen: Seen, mark: Mark): boolean {
 export function insist(holds: boolean, otherwise: string): void {
   if (!holds) throw fail("conflict", otherwise);
 }
+
+/** The first few of many, for a line that people read. */
+export function few(texts: readonly string[]): string {
+  const [shown, more] = [texts.slice(0, 4).join(", "), texts.length - 4];
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}

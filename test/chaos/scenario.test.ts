@@ -9,10 +9,17 @@ import { byName } from "../../scripts/chaos-kit/catalogue.ts";
 import { runScenario } from "../../scripts/chaos-kit/run-scenario.ts";
 import type { Scenario } from "../../scripts/chaos-kit/scenario.ts";
 
+/** A scenario on a smaller day. */
 function scenario(name: string): Scenario {
   const found = byName.find((one) => one.name === name);
   if (found === undefined) throw new Error(`no scenario ${name}`);
-  return found;
+  return {
+    ...found,
+    plan: (draw) => {
+      const plan = found.plan(draw);
+      return { ...plan, shape: { ...plan.shape, files: 4 } };
+    },
+  };
 }
 
 const options = {
