@@ -13,6 +13,7 @@ import { runStatus } from "../../coordinator/core/views.ts";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
 import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openStore } from "../../shared/adapters/store.ts";
+import { revisionDirOf } from "../../shared/adapters/store-paths.ts";
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -51,15 +52,15 @@ export async function untilClean(world: World, problems: string[]): Promise<void
   const admin = await openExchangeAdmin(world.watch.link, { replicas: 1 });
   let left: readonly string[] = [];
   const isClean = async () => {
-    left = [...(await orphans(world, admin)), ...stagingLeft(world)];
+    left = [
+      ...(await orphans(world, admin)),
+      ...stagingLeft(world),
+      ...(await arrangementsLeft(world)),
+    ];
     return left.length === 0;
   };
   try {
-    await world.waitFor(
-      "an exchange and a staging folder without leftovers",
-      isClean,
-      settleWithinMs,
-    );
+    await world.waitFor("exchange and storage without leftovers", isClean, settleWithinMs);
   } catch (error) {
     if (!(error instanceof DaymillError) || error.failure.code !== "timeout") throw error;
     problems.push(...left);
@@ -92,6 +93,19 @@ async function orphans(world: World, admin: ExchangeAdmin): Promise<readonly str
 
 function stagingLeft({ root }: World): readonly string[] {
   return names(join(root, "staging")).map((name) => `staging/${name} is left over`);
+}
+
+/** Folders of revisions that were arranged by a leader that did not commit them: they go 5 s after the run. */
+async function arrangementsLeft({ root }: World): Promise<readonly string[]> {
+  const manifests = await (await openStore(root)).readManifests();
+  const committed = manifests.filter(({ state }) => state === "committed");
+  const named = new Set(committed.map(revisionDirOf));
+  const folders = names(join(root, "revisions")).flatMap((job) =>
+    names(join(root, "revisions", job)).flatMap((day) =>
+      names(join(root, "revisions", job, day)).map((one) => `revisions/${job}/${day}/${one}`),
+    ),
+  );
+  return folders.filter((one) => !named.has(one)).map((one) => `${one} is named by no manifest`);
 }
 
 /** The journal as a leader that starts now would fold it. */

@@ -112,8 +112,8 @@ export class World {
     cpSync(join(projectRoot(), "jobs"), join(work, "job"), { recursive: true });
     // Small enough that every file is a split of its own: positions in the map stage can be counted.
     const yaml = readFileSync(this.jobFile, "utf8");
-    const cut = yaml.replace(/split_bytes: \w+/, "split_bytes: 1KiB");
-    if (cut === yaml) throw fail("internal", `${this.jobFile} states no split_bytes`);
+    const cut = yaml.replace(/groups: \d+, split_bytes: \w+/, "groups: 4, split_bytes: 1KiB");
+    if (cut === yaml) throw fail("internal", `${this.jobFile} states no groups and split_bytes`);
     writeFileSync(this.jobFile, cut);
     await this.makeDay(storage);
     await this.#openProxies();
