@@ -5,6 +5,7 @@
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import {
+  lateDataset,
   type ManifestDataset,
   type RunManifest,
   rejectsDataset,
@@ -53,7 +54,7 @@ interface SideFile extends Arranged {
 function sideFiles(run: Run): readonly SideFile[] {
   return run.stages.flatMap((stage, index) => {
     const input = run.plan.stages[index]?.input;
-    const late = input?.kind === "scan" ? `${input.source}_late` : "late";
+    const late = input?.kind === "scan" ? lateDataset(input.source) : "late";
     return stage.tasks.flatMap(({ result }) => {
       const files: SideFile[] = [];
       const add = (kind: SideFile["kind"], dataset: string, staged: string) =>

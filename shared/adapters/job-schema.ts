@@ -12,6 +12,7 @@ import {
   type SourceFormat,
 } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
+import { lateDataset } from "../kernel/manifest.ts";
 import {
   byteSize,
   columns,
@@ -185,6 +186,14 @@ export const jobSchema = object({
       if (other !== undefined) refuse(`the name is used by ${other} already`, [kind, name]);
       seen.set(name, kind);
     }
+  }
+  for (const [name, { event_time: time }] of Object.entries(job.sources)) {
+    if (time?.outside !== "late_table") continue;
+    const late = lateDataset(name);
+    const problem = tableNameProblem(late);
+    if (problem !== undefined) refuse(`late records go to ${late}: ${problem}`, ["sources", name]);
+    if (!Object.hasOwn(job.models, late)) continue;
+    refuse(`late records of source ${name} go by that name: choose another`, ["models", late]);
   }
   if (Object.keys(job.sources).length === 0) refuse("a job reads at least one source", ["sources"]);
   const models = Object.keys(job.models);

@@ -9,6 +9,11 @@ import type { Column, JobSpec } from "./job.ts";
 /** Reject files are arranged like a dataset of this name and named in the manifest, but readers' links never show them. */
 export const rejectsDataset = "_rejects";
 
+/** Where records of a source go whose event time is outside the day, when the job wants them apart. */
+export function lateDataset(source: string): string {
+  return `${source}_late`;
+}
+
 export interface ManifestFile {
   /** Relative to the storage root. */
   readonly path: string;

@@ -27,6 +27,11 @@ function parse(jobYaml: string) {
   return parseJob({ jobPath: "job.yaml", jobYaml, sqlFiles: sql });
 }
 
+function withLate(jobYaml: string): string {
+  const rule = "    event_time: { column: id, outside: late_table }\n";
+  return jobYaml.replace("models:\n", `${rule}models:\n`);
+}
+
 function refusal(jobYaml: string): Failure {
   try {
     parse(jobYaml);
@@ -201,6 +206,16 @@ describe("refused, with file, line, field and a way out", () => {
       "one name twice",
       good.replace("  totals:", "  sales:"),
       /^job\.yaml:8: models\.sales: .*used by sources/,
+    ],
+    [
+      "a model where late records go",
+      withLate(good).replace("  totals:", "  sales_late:"),
+      /^job\.yaml:9: models\.sales_late: late records of source sales go by that name/,
+    ],
+    [
+      "no room for the name of late records",
+      withLate(good).replace("  sales:", `  ${"s".repeat(60)}:`),
+      /^job\.yaml:3: sources\.s+: late records go to s+_late: a name is/,
     ],
     [
       "an unknown type",
