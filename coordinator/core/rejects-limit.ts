@@ -4,6 +4,7 @@
  */
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import type { ManifestSource } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import type { FileAccount } from "../../shared/kernel/work.ts";
@@ -16,15 +17,34 @@ export function rejectsOverLimit(job: JobSpec, run: Run): Failure | undefined {
     if (stage === undefined || !isComplete(stage)) continue;
     const { lines, rejects } = stage.sums;
     if (rejects <= source.rejectsMaxShare * lines) continue;
+    // What was kept of the lines goes with the run's staging folder: the message names where they stand.
     return failure(
       "rejectsOverLimit",
       `source ${source.name}: ${rejects} of ${lines} lines were rejected, more than the allowed ` +
-        `share ${source.rejectsMaxShare}; see the first ones in the rejects file, or raise ` +
-        "rejects.max_share",
+        `share ${source.rejectsMaxShare}; most of them in ${worstFiles(stage)}; correct the columns ` +
+        "or the files, or raise rejects.max_share: a committed day keeps its rejected lines with reasons",
       { source: source.name, rejects, lines },
     );
   }
   return undefined;
+}
+
+/** The files with the most rejected lines, and how many of theirs. */
+function worstFiles(stage: Stage): string {
+  const files = new Map<string, { lines: number; rejects: number }>();
+  // A Parquet file cut into row ranges has one account per range.
+  for (const { file, lines, rejects } of stage.tasks.flatMap(
+    (task) => task.result?.accounts ?? [],
+  )) {
+    const sum = files.get(file.path) ?? { lines: 0, rejects: 0 };
+    files.set(file.path, { lines: sum.lines + lines, rejects: sum.rejects + rejects });
+  }
+  return [...files]
+    .filter(([, { rejects }]) => rejects > 0)
+    .sort(([a, one], [b, other]) => other.rejects - one.rejects || (a < b ? -1 : 1))
+    .slice(0, limits.rejectFilesNamedMax)
+    .map(([path, { lines, rejects }]) => `${path} (${rejects} of ${lines})`)
+    .join(", ");
 }
 
 /** Line accounting of each scanned source over all of its files. */

@@ -162,8 +162,8 @@ export type Effect =
 /** Exit codes of the executor process (sysexits where one fits). */
 export const exitCodes = {
   drained: 0,
-  /** A wrong option. */
-  usage: 64,
+  /** A wrong option: what the coordinator and the `daymill` command say, too. */
+  usage: 2,
   /** NATS, the storage root or the work folder could not be used at the start. */
   unavailable: 69,
   /** Workers do not start, or a bug stopped the supervisor. */

@@ -62,6 +62,8 @@ export const limits = {
   failuresPerTaskMax: 8,
   /** Input files of a task that an error names at most. */
   filesNamedMax: 10,
+  /** Input files that an error about too many rejected lines names at most. */
+  rejectFilesNamedMax: 3,
   /** Attempts of one task for whatever reason, also those that use up no budget. */
   attemptsPerTaskTotalMax: 100,
   /** Attempts of one task that may end because rows in its exchange were missing: others run again each time. */

@@ -224,6 +224,10 @@ describe("a run that can't be done", () => {
       state: "failed",
       failure: { code: "rejectsOverLimit", detail: { source: "ipdr", rejects: 8, lines: 40 } },
     });
+    const [first, second, third] = sampleFiles(4).map(({ path }) => path);
+    expect(bench.run().failure?.message).toContain(
+      `most of them in ${first} (2 of 10), ${second} (2 of 10), ${third} (2 of 10); correct`,
+    );
     expect(bench.takeTasks().filter((task) => task.work.kind === "reduce")).toEqual([]);
   });
 
