@@ -71,8 +71,9 @@ async function day(
     coordinators: cluster.coordinators.map(({ address }) => address),
   });
   try {
-    const made = await makeDay(options, cluster.storageRoot, say);
     const leader = await client.leader();
+    say(`  with nats-server ${leader.natsVersion}, DuckDB ${leader.duckdbVersion}`);
+    const made = await makeDay(options, cluster.storageRoot, say);
     const bundle = await readJobBundle(demoJob(options));
     const { planJson } = await client.explain({ bundle }, options.day);
     const { runId } = await client.submit({ bundle }, options.day);
