@@ -53,10 +53,11 @@ export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): 
 }
 
 function sweepStaging(turn: Turn, staged: readonly string[]): void {
-  const { durable, submissions } = turn.state;
-  const coming = new Set(
-    [...submissions.values()].map(({ job, day }) => nextRun(durable, job.name, day).run),
-  );
+  const { durable, submissions, unrestored } = turn.state;
+  const coming = new Set([
+    ...[...submissions.values()].map(({ job, day }) => nextRun(durable, job.name, day).run),
+    ...unrestored.map(({ run }) => run),
+  ]);
   // A run that was promised under a lost journal has files there before it is created again.
   const isLive = (id: string) => coming.has(id) || liveRuns(durable).some((run) => run.id === id);
   for (const run of staged.filter((id) => !isLive(id)).slice(0, limits.stagingSweptMax)) {
@@ -74,9 +75,11 @@ function weighed(turn: Turn, usage: Usage): void {
     if (wanted.has(one.stream)) bytes.set(one.stream, one.bytes);
     else unknown.push(one.stream);
   }
-  // Streams of a run that is being planned have no name yet: they might be among these.
+  // Streams of a run that is being planned, or restored later, have no name yet: they might be among these.
+  const { submissions, unrestored } = turn.state;
   const isPlanning =
-    turn.state.submissions.size > 0 || liveRuns(durable).some((run) => run.state === "planning");
+    submissions.size + unrestored.length > 0 ||
+    liveRuns(durable).some((run) => run.state === "planning");
   if (unknown.length > 0 && !isPlanning) dropStreams(turn, [], unknown);
   makeRoom(turn, bytes);
 }

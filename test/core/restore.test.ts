@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { jobDigest } from "../../coordinator/core/submissions.ts";
 import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
+import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { sampleJob } from "../sim/sample-job.ts";
@@ -99,6 +100,30 @@ describe("a live run whose journal is lost", () => {
     next.attach(1, { incarnation: 2 });
     next.work();
     expect(next.memory.droppedStaging).toEqual([run]);
+  });
+
+  test("has its staging folder and its streams to itself also while an earlier revision is in its way", () => {
+    const old = leader();
+    old.submit(sampleJob(), { requestId: "first" });
+    const text = encodeSnapshot(old.state.durable);
+    old.memory.snapshot = { sequence: old.state.journal.sequence, text };
+    old.work();
+    old.submit("usage", { requestId: "second", rerun: true });
+    const second = `usage.${day}.r2`;
+    loseNats(old.memory);
+    old.memory.files.set(`staging/${second}/s0-0-old/rejects`, ["may be used again"]);
+    const stream = exchangeStreams({
+      ...{ cluster: "test", scope: "a form of the second run", exchange: "x0" },
+      ...{ generation: 1, groups: 1 },
+    })[0];
+    old.memory.streams.set(stream ?? "", new Map());
+    const next = successor(old);
+    next.hold = (ask) => ask.kind === "publish";
+    next.lead();
+    next.pass(2 * limits.spaceLookEveryMs);
+    expect([...next.state.durable.runs.keys()]).toEqual([run]);
+    expect(next.memory.droppedStaging).not.toContain(second);
+    expect([...next.memory.streams.keys()]).toContain(stream);
   });
 
   test("keeps its own form of the job, and whoever names the job gets the newest", () => {
