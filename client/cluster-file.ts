@@ -21,7 +21,7 @@ export interface ClusterFile {
   }[];
 }
 
-export function clusterFilePath(work: string): string {
+function clusterFilePath(work: string): string {
   return join(work, "cluster.json");
 }
 

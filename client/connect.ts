@@ -12,7 +12,7 @@ import { DaymillClient } from "./client.ts";
 
 /** Ports that `daymill up` uses, one per coordinator, from this one on. */
 export const firstCoordinatorPort = 7_400;
-export const defaultCoordinators = ["127.0.0.1:7400", "127.0.0.1:7401"];
+const defaultCoordinators = ["127.0.0.1:7400", "127.0.0.1:7401"];
 
 export interface ConnectOptions {
   readonly nats?: string;
@@ -83,7 +83,7 @@ function leaderFinder(link: NatsLink, cluster: string): () => Promise<string | u
   };
 }
 
-export function splitList(text: string | undefined): readonly string[] {
+function splitList(text: string | undefined): readonly string[] {
   return (text ?? "")
     .split(",")
     .map((part) => part.trim())

@@ -299,7 +299,7 @@ export function rolePath(role: "coordinator" | "executor"): string {
 }
 
 /** Path of a nats-server that fits, found or obtained by scripts/nats-server. */
-export async function natsServer(): Promise<string> {
+async function natsServer(): Promise<string> {
   const given = process.env["DAYMILL_NATS_SERVER"];
   if (given !== undefined && given !== "") return given;
   try {

@@ -42,7 +42,7 @@ export function eventsCommand(): Command {
 }
 
 /** `06:00:12 ipdr-daily 2026-01-15 run.started {…}`; what is no CloudEvent is shown as its subject. */
-export function eventLine(subject: string, text: string): string {
+function eventLine(subject: string, text: string): string {
   const [, , job = "", day = "", ...kind] = subject.split(".");
   let event: { time?: unknown; data?: unknown };
   try {

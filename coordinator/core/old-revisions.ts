@@ -80,7 +80,7 @@ function removalsOf(turn: Turn, day: DayRevisions): readonly Removal[] {
   return oldFilesOf(day, committed, retentionOf(job), turn.wall);
 }
 
-export function retentionOf(job: JobSpec | undefined): RetentionSpec {
+function retentionOf(job: JobSpec | undefined): RetentionSpec {
   return (
     job?.retention ?? {
       revisions: limits.retentionRevisionsDefault,

@@ -57,7 +57,7 @@ export function place(state: CoordinatorState, executor: ExecutorState): void {
 }
 
 /** The executor is gone. */
-export function displace({ places }: CoordinatorState, id: string): void {
+function displace({ places }: CoordinatorState, id: string): void {
   const was = places.open.get(id);
   if (was === undefined) return;
   places.open.delete(id);

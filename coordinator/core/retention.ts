@@ -7,7 +7,7 @@ import type { Durable, Run } from "./durable.ts";
 import { ask, decide, type Turn } from "./turn.ts";
 
 /** Scopes of the job that are over their time; `used`: what the day's committed run stands on, if it did commit. */
-export function expiredScopes(
+function expiredScopes(
   durable: Durable,
   job: string,
   day: string,

@@ -11,7 +11,7 @@ import type { ExecutorHub } from "./grpc-hub.ts";
  * `append` to the journal; `dispatch` of a task; `link`, `rename` and `delete` on storage, of whatever; `manifest`: the
  * link that commits; `view`: the rename that shows a revision; `drop` of exchange streams; `purge` of one attempt.
  */
-export const stopPoints = [
+const stopPoints = [
   "append",
   "dispatch",
   "link",

@@ -37,7 +37,7 @@ function clean(fields: LogFields | undefined): Record<string, unknown> {
 }
 
 /** Removes credentials from URLs and from `password=…`-like texts. */
-export function scrub(text: string): string {
+function scrub(text: string): string {
   return text
     .replace(/(\w+:\/\/)[^/@\s]+@/g, "$1[redacted]@")
     .replace(

@@ -4,7 +4,7 @@
  */
 
 /** Thrown when the program contradicts itself. Never caught to carry on. */
-export class AssertionFailed extends Error {
+class AssertionFailed extends Error {
   override readonly name = "AssertionFailed";
 }
 

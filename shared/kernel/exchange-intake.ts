@@ -68,7 +68,7 @@ export function offerCompletion(intake: Intake, attemptId: string, text: string)
 }
 
 /** A completion record as published; undefined when the text is none. */
-export function parseCompletion(text: string): Completion | undefined {
+function parseCompletion(text: string): Completion | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);

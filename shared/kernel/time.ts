@@ -6,9 +6,6 @@
 /** Milliseconds on a monotonic clock of one process. Never compared between processes. */
 export type Instant = number;
 
-/** Milliseconds. */
-export type DurationMs = number;
-
 /** A data date, `YYYY-MM-DD`. */
 export type Day = string;
 

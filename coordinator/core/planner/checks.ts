@@ -17,7 +17,7 @@ import {
 } from "./tree.ts";
 
 export const pivotWay = "write one aggregate with FILTER (WHERE …) per output column";
-export const unpivotWay = "write one SELECT per column and UNION ALL them";
+const unpivotWay = "write one SELECT per column and UNION ALL them";
 
 /** Names of tables read in the tree that no CTE of it defines, in order of appearance, each once. */
 export interface Checked {
@@ -219,7 +219,7 @@ function checkTable(
 }
 
 /** Character offset of a node, if the engine noted one. */
-export function positionOf(tree: Tree): number | undefined {
+function positionOf(tree: Tree): number | undefined {
   const value = tree["query_location"];
   return typeof value === "number" && value < Number.MAX_SAFE_INTEGER ? value : undefined;
 }

@@ -140,7 +140,7 @@ function joinDemands(name: string, body: Body & { readonly kind: "join" }): read
 }
 
 /** The two relations that a cut join reads. */
-export function sidesOf(from: From): readonly [string, string] {
+function sidesOf(from: From): readonly [string, string] {
   const [left, right] = leavesOf(from);
   return [left?.relation ?? "", right?.relation ?? ""];
 }

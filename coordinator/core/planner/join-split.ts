@@ -198,7 +198,7 @@ export function freshItemName(name: string, taken: Set<string>): string {
 }
 
 /** Equalities of a condition with one side reading only the left input and the other only the right. */
-export function joinKeys(
+function joinKeys(
   condition: readonly Tree[],
   left: ReadonlySet<string>,
   right: ReadonlySet<string>,

@@ -99,7 +99,7 @@ function alignByName(inputs: readonly string[], reading: Reading): readonly stri
   });
 }
 
-export function nullConstant(): Tree {
+function nullConstant(): Tree {
   const type = { id: "NULL", type_info: null };
   return { class: "CONSTANT", type: "VALUE_CONSTANT", alias: "", value: { type, is_null: true } };
 }

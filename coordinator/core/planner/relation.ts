@@ -140,7 +140,7 @@ export function leavesOf(from: From): readonly (From & { readonly kind: "leaf" }
 }
 
 /** Every expression of a body, for dependency and column walks. */
-export function expressionsOf(body: Body): readonly Tree[] {
+function expressionsOf(body: Body): readonly Tree[] {
   switch (body.kind) {
     case "view":
       return [...conditionsOf(body.from), ...body.where, ...body.select.map((item) => item.expr)];

@@ -75,7 +75,7 @@ export interface KeyPair {
 }
 
 /** The equalities of the join that `demand` belongs to, from the side of its input. */
-export function facing(placement: Placement, demand: Demand): Facing | undefined {
+function facing(placement: Placement, demand: Demand): Facing | undefined {
   const [left, right] = placement.demands.of(demand.relation);
   if (left === undefined || right === undefined) return undefined;
   return demand.side === "left"
