@@ -217,7 +217,7 @@ const attempts: readonly Mutant[] = [
     name: "changed-rows-kept",
     what: "who read a producer's old rows is not run again when it gives others",
     file: "coordinator/core/fold-task.ts",
-    from: "if (changedOutputs(task, result)) restartConsumers(durable, run, stage);",
+    from: "if (changedOutputs(run, stage, task, result)) restartConsumers(durable, run, stage);",
     to: "",
     tests: ["test/core/rerun-producer.test.ts"],
   },

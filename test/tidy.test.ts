@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { mutants } from "../scripts/mutant-list.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
@@ -192,4 +193,23 @@ test("every file that ARCHITECTURE.md names exists", () => {
     .map((match) => match[1] ?? "")
     .filter((path) => !existsSync(join(root, path)));
   expect(named).toEqual([]);
+});
+
+test("every page that a page links to exists", () => {
+  const dead = tracked
+    .filter((path) => path.endsWith(".md"))
+    .flatMap((page) =>
+      [...text(page).matchAll(/\]\(([^)\s#:]+)(?:#[^)]*)?\)/g)].flatMap(([, link = ""]) =>
+        existsSync(join(root, dirname(page), link)) ? [] : [`${page}: ${link}`],
+      ),
+    );
+  expect(dead).toEqual([]);
+});
+
+test("every mutant's text stands once in its file, and its tests exist", () => {
+  const wrong = mutants.filter(
+    ({ file, from, tests }) =>
+      text(file).split(from).length !== 2 || !tests.every((path) => existsSync(join(root, path))),
+  );
+  expect(wrong.map(({ name }) => name)).toEqual([]);
 });
