@@ -28,6 +28,8 @@ export function schedule(turn: Turn): void {
   for (const run of turn.state.durable.runs.values()) {
     if (run.state !== "running" && run.state !== "checking") continue;
     if (run.ending !== undefined || turn.state.streamsChecking.has(run.id)) continue;
+    // Lost with a part of the journal: the run has a manifest and is about to end by it (takeover.ts).
+    if (jobOf(turn, run) === undefined) continue;
     reuseKept(turn, run, budget);
     // Most turns end here: nobody is free.
     if (turn.state.places.free === 0) continue;

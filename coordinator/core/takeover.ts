@@ -5,9 +5,9 @@
 import { failure } from "../../shared/kernel/failure.ts";
 import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import { adoptManifest } from "./commit.ts";
-import { dayKey, liveRuns } from "./durable.ts";
+import { dayKey, liveRuns, type Run } from "./durable.ts";
 import { awaitExecutor } from "./membership.ts";
-import { resumeRun } from "./run-flow.ts";
+import { endRun, jobOf, resumeRun } from "./run-flow.ts";
 import { lookForRest } from "./run-planning.ts";
 import type { Candidate } from "./state.ts";
 import { restore } from "./submissions.ts";
@@ -32,6 +32,7 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
   for (const run of liveRuns(state.durable)) {
     const manifest = manifests.get(run.id);
     if (manifest !== undefined) adoptManifest(turn, run, manifest);
+    else if (jobOf(turn, run) === undefined) endRun(turn, run, jobLost(run), false);
     else if (!state.journalLost || !lookForRest(turn, run)) resumeRun(turn, run);
   }
   restoreRuns(turn, candidate.requests);
@@ -39,14 +40,24 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
 }
 
 /**
- * Jobs on storage that the journal does not know in this form: it was lost, or it lost its tail. A job is written to
- * storage first, so what is there is never the older form.
+ * Jobs on storage that the journal does not know in this form: it was lost, or a part of it was. A job is written to
+ * storage first, so what is there is never the older form. That of a live run may be older: its request has it.
  */
 function learnJobs(turn: Turn, candidate: Candidate): void {
   const { durable } = turn.state;
+  for (const { run, spec, digest } of candidate.requests) {
+    const live = durable.runs.get(run);
+    const isMissing = live?.ended === undefined && live?.jobDigest === digest;
+    if (isMissing && !durable.jobs.has(digest)) decide(turn, { kind: "jobSaved", digest, spec });
+  }
   for (const { spec, digest } of candidate.jobs) {
     if (durable.names.get(spec.name) !== digest) decide(turn, { kind: "jobSaved", digest, spec });
   }
+}
+
+function jobLost({ id, job, day }: Run) {
+  const text = `the job that run ${id} was created from is lost with a part of the journal, and not on storage`;
+  return failure("unknownJob", `${text}; submit the day again`, { job, day });
 }
 
 function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {

@@ -217,3 +217,41 @@ describe("a restored run that can't be planned", () => {
     expect(errors).toHaveLength(1);
   });
 });
+
+describe("a live run whose form of the job was in the lost part of the journal", () => {
+  const second = `usage.${day}.r2`;
+
+  /** A rerun is live under the job's first form, which only the lost head of the journal holds; a newer one is known. */
+  function headless(): Bench {
+    const old = leader();
+    old.submit(sampleJob());
+    old.work();
+    const lost = old.memory.journalLast;
+    old.submit("usage", { rerun: true });
+    const newer = sampleJob({ backlogDays: 3 });
+    const about = { requestId: "newer", day: "2026-01-16", rerun: false };
+    old.post({ kind: "submit", reply: 1_000, job: newer, ...about });
+    expect(old.run(2)).toMatchObject({ runId: second, state: "running" });
+    old.memory.journal = old.memory.journal.filter(({ sequence }) => sequence > lost);
+    old.memory.snapshot = undefined;
+    return old;
+  }
+
+  test("gets it back from the request on storage; the newest form stays the job's", () => {
+    const next = successor(headless()).lead();
+    const { names, jobs } = next.state.durable;
+    expect(jobs.get(names.get("usage") ?? "")?.backlogDays).toBe(3);
+    next.attach(1, { incarnation: 2 });
+    next.work();
+    expect(next.run(2)).toMatchObject({ runId: second, state: "committed" });
+  });
+
+  test("fails and says so where nothing knows it any more", () => {
+    const old = headless();
+    old.memory.requests.delete(second);
+    const next = successor(old).lead();
+    next.attach(1, { incarnation: 2 });
+    next.work();
+    expect(next.run(2)).toMatchObject({ state: "failed", failure: { code: "unknownJob" } });
+  });
+});
