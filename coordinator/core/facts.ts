@@ -120,7 +120,13 @@ export type Fact =
       readonly exchange: string;
       readonly streams: readonly string[];
     }
-  | { readonly kind: "checksStarted"; readonly run: string; readonly wallMs: number }
+  | {
+      readonly kind: "checksStarted";
+      readonly run: string;
+      /** How many: the fact that brought the job may be lost. Old journals go by the job alone. */
+      readonly checks?: number;
+      readonly wallMs: number;
+    }
   | {
       readonly kind: "commitStarted";
       readonly run: string;

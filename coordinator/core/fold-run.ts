@@ -88,10 +88,10 @@ function keepFrom(durable: Durable, run: Run, source: string, scope: string): vo
   durable.kept.set(scope, { job: run.job, day: run.day, source, exchanges, outputs: new Map() });
 }
 
-export function foldChecksStarted(durable: Durable, run: Run, _wallMs: number): void {
+export function foldChecksStarted(durable: Durable, run: Run, fact: Of<"checksStarted">): void {
   run.state = "checking";
-  const checks = durable.jobs.get(run.jobDigest)?.checks ?? [];
-  run.stages.push(newStage("checks", "check", checks.length));
+  const checks = fact.checks ?? durable.jobs.get(run.jobDigest)?.checks.length ?? 0;
+  run.stages.push(newStage("checks", "check", checks));
 }
 
 function newStage(

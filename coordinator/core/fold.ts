@@ -105,7 +105,7 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       return;
     case "checksStarted":
       if (!mayEnd(run)) return;
-      foldChecksStarted(durable, run, fact.wallMs);
+      foldChecksStarted(durable, run, fact);
       return;
     case "commitStarted":
       // After a gap in the journal a run may lack results: it goes on where it is, and commits when it has them.

@@ -109,7 +109,8 @@ export function advanceRun(turn: Turn, run: Run): void {
     }
     if (!run.stages.every(isComplete)) return;
     if (job.checks.length > 0) {
-      decide(turn, { kind: "checksStarted", run: run.id, wallMs: turn.wall });
+      const checks = job.checks.length;
+      decide(turn, { kind: "checksStarted", run: run.id, checks, wallMs: turn.wall });
       changed(turn, run);
       return;
     }

@@ -6,7 +6,7 @@ import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { sampleJob } from "../sim/sample-job.ts";
+import { noNegative, sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
 const run = `usage.${day}.r1`;
@@ -253,5 +253,30 @@ describe("a live run whose form of the job was in the lost part of the journal",
     next.attach(1, { incarnation: 2 });
     next.work();
     expect(next.run(2)).toMatchObject({ state: "failed", failure: { code: "unknownJob" } });
+  });
+
+  test("is checked as the job wants it, when it had come to its checks", () => {
+    const old = leader();
+    old.submit(sampleJob({ checks: [noNegative] }));
+    old.work();
+    const lost = old.memory.journalLast;
+    const about = { requestId: "next day", day: "2026-01-16", rerun: false };
+    old.post({ kind: "submit", reply: 1_000, job: "usage", ...about });
+    const nextDay = "usage.2026-01-16.r1";
+    const state = (bench: Bench) => bench.ask({ kind: "run", run: nextDay });
+    for (let tasks = old.takeTasks(); tasks[0]?.work.kind !== "check"; tasks = old.takeTasks()) {
+      expect(tasks).not.toEqual([]);
+      for (const task of tasks) old.finish(task);
+    }
+    expect(state(old)).toMatchObject({ run: { state: "checking" } });
+    old.memory.journal = old.memory.journal.filter(({ sequence }) => sequence > lost);
+    old.memory.snapshot = undefined;
+    const next = successor(old).lead();
+    next.attach(1, { incarnation: 2 });
+    next.work();
+    expect(state(next)).toMatchObject({ run: { state: "committed" } });
+    expect(next.memory.manifests.get(nextDay)?.checks).toEqual([
+      expect.objectContaining({ value: "0", passed: true }),
+    ]);
   });
 });
