@@ -8,6 +8,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { Split } from "../../shared/kernel/work.ts";
 import type { Attempt, Run, Stage, Task } from "./durable.ts";
 import { pick } from "./places.ts";
+import { jobOf } from "./run-flow.ts";
 import { startTask } from "./scheduler.ts";
 import { isReady } from "./stage-graph.ts";
 import { log, publish, type Turn } from "./turn.ts";
@@ -103,6 +104,8 @@ interface Pace {
 /** Undefined while a stage has no attempts that may be judged. */
 function paceOf(turn: Turn, run: Run, index: number): Pace | undefined {
   const stage = must(run.stages[index], "the stage exists");
+  // Lost with a part of the journal: the run is about to end (takeover.ts).
+  if (jobOf(turn, run) === undefined) return undefined;
   // A check is one of a kind.
   if (run.state !== "running" || run.ending !== undefined || stage.kind === "check")
     return undefined;
