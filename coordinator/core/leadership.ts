@@ -144,7 +144,7 @@ export function candidacyAnswered(turn: Turn, answer: Answer): Candidate | undef
       stored(turn, role, answer);
       return undefined;
     case "records":
-      return records(turn, role, answer);
+      return recordsRead(turn, role, answer);
     case "appended":
       return lead(turn, role, answer.sequence);
     default:
@@ -187,18 +187,24 @@ function startFold(turn: Turn, role: Candidate, from: number): void {
 
 function readMore(turn: Turn, role: Candidate): void {
   role.phase = "journal";
-  const { from } = role;
+  const held = role.snapshot?.sequence ?? 0;
+  // Also the last record that the snapshot holds, where it is still there: is it of the same journal?
+  const isFirst = held > 0 && role.from === held + 1 && !role.lost;
+  const from = isFirst ? held : role.from;
   const recordsMax = limits.journalReadRecordsMax;
   askNow(turn, { kind: "readJournal", from, recordsMax }, { kind: "candidacy" });
 }
 
-function records(
+function recordsRead(
   turn: Turn,
   role: Candidate,
   answer: Extract<Answer, { kind: "records" }>,
 ): Candidate | undefined {
   const { durable } = turn.state;
-  if (answer.last < role.from - 1) {
+  const [held] = answer.records;
+  const isAnother =
+    held !== undefined && held.sequence < role.from && recordEpoch(held.text) > durable.epoch;
+  if (answer.last < role.from - 1 || isAnother) {
     // The journal is not the one that the snapshot was taken of: NATS lost it. What there is comes on top.
     log(turn, "warn", "the journal was lost; going on from snapshot and manifests");
     startFold(turn, role, 1);
@@ -206,7 +212,8 @@ function records(
     role.lost = true;
     return undefined;
   }
-  for (const record of answer.records) {
+  const records = answer.records.filter(({ sequence }) => sequence >= role.from);
+  for (const record of records) {
     if (record.sequence > role.from) missRecords(turn, role, record.sequence - 1);
     role.from = record.sequence + 1;
     role.folded++;
@@ -220,7 +227,7 @@ function records(
       return undefined;
     }
   }
-  if (role.from <= answer.last && answer.records.length === 0) {
+  if (role.from <= answer.last && records.length === 0) {
     missRecords(turn, role, answer.last);
   } else if (role.from <= answer.last) {
     readMore(turn, role);

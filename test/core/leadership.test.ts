@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { encodeFacts } from "../../coordinator/core/journal-text.ts";
 import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
+import { encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -283,6 +284,32 @@ describe("a lost journal", () => {
     const groups = next.work().flatMap((work) => (work.kind === "reduce" ? [work.group] : []));
     expect(groups.sort()).toEqual([0, 1]);
     expect(next.run(2)).toMatchObject({ state: "committed" });
+  });
+
+  test("one that has grown to the snapshot's end again is read from its beginning", () => {
+    const first = new Bench().lead();
+    const { memory } = first;
+    const snapshot = { sequence: 3, text: encodeSnapshot(first.state.durable) };
+    memory.journal = [];
+    memory.journalLast = 0;
+    memory.epochs.clear();
+    memory.snapshot = snapshot;
+    // Its own snapshot comes too late: it dies before.
+    const next = second(first);
+    next.hold = (ask) => ask.kind === "saveSnapshot";
+    next.lead();
+    const reply = next.submit();
+    expect(next.replyTo(reply)).toMatchObject({ created: true });
+    expect(memory.journalLast).toBeGreaterThanOrEqual(snapshot.sequence);
+    expect(memory.snapshot).toBe(snapshot);
+    memory.requests.clear();
+    const last = new Bench(memory, "c3");
+    last.at = next.at;
+    last.lead();
+    expect([...last.state.durable.runs.keys()]).toEqual([`usage.${day}.r1`]);
+    last.attach(1);
+    last.work();
+    expect(last.run().state).toBe("committed");
   });
 
   test("one that begins after the snapshot's end is told, too", () => {

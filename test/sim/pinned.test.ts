@@ -31,6 +31,10 @@ const pinned: readonly (readonly [seed: number, bug: string])[] = [
     9112,
     "a live run whose form of the job was in the lost head of the journal stopped every leader",
   ],
+  [
+    20202,
+    "a journal that was lost and grew to the old snapshot's end again passed for its continuation",
+  ],
 ];
 
 test.each(pinned)("seed %i: %s", { timeout: 120_000 }, async (seed) => {
