@@ -17,6 +17,7 @@ import type {
   StagedFile,
 } from "../../shared/kernel/work.ts";
 import type { PlannedExchange } from "./facts.ts";
+import type { KeptOutputs } from "./kept-outputs.ts";
 
 export interface Durable {
   /** Epoch of the last `led`. */
@@ -48,8 +49,8 @@ export interface DayRecord {
   committed: number;
   /** Datasets of the committed revision. */
   datasets: readonly string[];
-  /** Last way in which each source was cut: late files form new groups, old groups stay. */
-  readonly splits: Map<string, readonly Split[]>;
+  /** Last way in which each source was cut (`packSplits`): late files form new groups, old groups stay. */
+  readonly splits: Map<string, string>;
 }
 
 export interface Run {
@@ -167,7 +168,7 @@ export interface Kept {
   readonly source: string;
   readonly exchanges: readonly PlannedExchange[];
   /** By map key. */
-  readonly outputs: Map<string, TaskResult>;
+  readonly outputs: KeptOutputs;
 }
 
 export function emptyDurable(): Durable {
@@ -182,6 +183,11 @@ export function emptyDurable(): Durable {
     running: new Set(),
     kept: new Map(),
   };
+}
+
+/** Waiting, and nothing has happened to it. */
+export function newTask(): Task {
+  return { running: [], starts: 0, failures: 0, failedOn: [], lowMemory: false };
 }
 
 /** A file that goes with its run's staging folder, unless a commit gives it a final path. */

@@ -8,13 +8,15 @@ import {
   type DayRecord,
   type Durable,
   isStaged,
+  newTask,
   type Run,
   type Stage,
   type StageKind,
-  type Task,
   type TaskResult,
 } from "./durable.ts";
 import type { Fact } from "./facts.ts";
+import { KeptOutputs } from "./kept-outputs.ts";
+import { packSplits } from "./kept-splits.ts";
 import { runStatus } from "./views.ts";
 
 type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
@@ -70,7 +72,7 @@ export function foldRunPlanned(
     if (input.kind === "exchange") return newStage(plan.id, "reduce", groupsOf(run, input));
     const scan = fact.scans.find((one) => one.stage === plan.id);
     assert(scan !== undefined, "every scan stage was cut");
-    day.splits.set(input.source, scan.splits);
+    day.splits.set(input.source, packSplits(scan.splits));
     if (scan.scope !== undefined) keepFrom(durable, run, input.source, scan.scope);
     return newStage(plan.id, "scan", scan.splits.length, scan);
   });
@@ -85,7 +87,8 @@ function groupsOf(run: Run, input: { readonly exchanges: readonly string[] }): n
 function keepFrom(durable: Durable, run: Run, source: string, scope: string): void {
   if (durable.kept.has(scope)) return;
   const exchanges = [...run.exchanges.values()].filter((exchange) => exchange.scope === scope);
-  durable.kept.set(scope, { job: run.job, day: run.day, source, exchanges, outputs: new Map() });
+  const outputs = new KeptOutputs();
+  durable.kept.set(scope, { job: run.job, day: run.day, source, exchanges, outputs });
 }
 
 export function foldChecksStarted(durable: Durable, run: Run, fact: Of<"checksStarted">): void {
@@ -123,10 +126,6 @@ function newStage(
       rejects: 0,
     },
   };
-}
-
-function newTask(): Task {
-  return { running: [], starts: 0, failures: 0, failedOn: [], lowMemory: false };
 }
 
 export function foldRunCommitted(
@@ -169,8 +168,9 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
       if (!kept.outputs.has(result.mapKey)) continue;
       const settled = settle(result, finals);
       if (settled === undefined) kept.outputs.delete(result.mapKey);
-      else kept.outputs.set(result.mapKey, settled);
+      else if (settled !== result) kept.outputs.set(result.mapKey, settled);
     }
+    kept.outputs.close();
   }
 }
 

@@ -103,7 +103,7 @@ export function purgeUnkept(turn: Turn, writes: readonly KeptWrites[]): void {
     const kept = turn.state.durable.kept.get(scope);
     // Dropped with its streams.
     if (kept === undefined) continue;
-    const useful = new Set([...kept.outputs.values()].map((output) => output.attemptId));
+    const useful = new Set(kept.outputs.attemptIds());
     purgeFrom(
       turn,
       streams,

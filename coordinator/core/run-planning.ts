@@ -4,6 +4,7 @@
  */
 import { dayKey, type Kept, type Run } from "./durable.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
+import { unpackSplits } from "./kept-splits.ts";
 import { purgeFrom, spare } from "./losers.ts";
 import { planRun } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
@@ -77,9 +78,10 @@ export function recordsRead(turn: Turn, run: Run, answer: Completions): void {
 
 /** What nobody knows and nobody can use is a loser's: the leader that would have removed it is gone. */
 function purgeOthers(turn: Turn, { streams }: Completions, found: readonly FoundOutput[]): void {
-  const kept = [...turn.state.durable.kept.values()].flatMap((one) => [...one.outputs.values()]);
-  const results = [...kept, ...found.map((one) => one.result)];
-  const useful = new Set(results.map((result) => result.attemptId));
+  const useful = new Set(found.map((one) => one.result.attemptId));
+  for (const { outputs } of turn.state.durable.kept.values()) {
+    for (const id of outputs.attemptIds()) useful.add(id);
+  }
   const there = new Set(streams.flatMap((one) => one.complete));
   const others = [...there].filter((id) => !useful.has(id) && !turn.state.durable.attempts.has(id));
   purgeFrom(
@@ -124,7 +126,7 @@ function plan(
   const day = durable.days.get(dayKey(run.job, run.day));
   const splits = found.map((one) => one.split);
   const former = listed.sources.map((source) => {
-    const known = day?.splits.get(source.source) ?? [];
+    const known = unpackSplits(day?.splits.get(source.source) ?? "[]");
     return [source.source, formerSplits(source, known, splits)] as const;
   });
   const planned = planRun({

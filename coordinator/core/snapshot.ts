@@ -1,14 +1,26 @@
 /**
- * Durable state as one JSON text and back: what a new leader starts from instead of the whole journal.
- * Maps and sets are marked; everything else in durable state is plain JSON already. What a live run and the kept outputs
- * or the cut of its day have in common is written once and named in the other place. All of it is written out by hand:
- * a function that JSON calls for each value takes ten times as long, and the leader does nothing else meanwhile.
+ * Durable state as one text and back: what a new leader starts from instead of the whole journal.
+ * First a line of JSON in which maps and sets are marked; then sections, a line or more each, which the JSON names: what
+ * is text already in durable state (kept outputs, how a day was cut) goes there as it is, each text once. Days that are
+ * over cost a copy of their text and nothing else: the leader does nothing while it writes this.
  */
-import { assert } from "../../shared/kernel/assert.ts";
+import { assert, must } from "../../shared/kernel/assert.ts";
 import type { Split } from "../../shared/kernel/work.ts";
-import type { DayRecord, Durable, Kept, Run, TaskResult } from "./durable.ts";
+import {
+  type DayRecord,
+  type Durable,
+  type Kept,
+  newTask,
+  type Run,
+  type Stage,
+  type Task,
+} from "./durable.ts";
+import { KeptOutputs } from "./kept-outputs.ts";
+import { packSplits, unpackSplits } from "./kept-splits.ts";
+import { type EarlierDay, type EarlierKept, keptOf, splitsOf } from "./snapshot-earlier.ts";
 
-const snapshotVersion = 1;
+/** Version 1 was the JSON alone, with everything in it. It is read as well. */
+const snapshotVersion = 2;
 
 interface MarkedMap<Value> {
   readonly $map: readonly (readonly [string, Value])[];
@@ -16,51 +28,67 @@ interface MarkedMap<Value> {
 interface MarkedSet<Value> {
   readonly $set: readonly Value[];
 }
-/** Run id, stage, task: the result of a task of a live run. */
-interface TaskReference {
-  readonly $task: readonly [string, number, number];
+/** Number of a section. */
+interface Section {
+  readonly $section: number;
 }
-/** Run id, stage: the splits of a stage of a live run. */
-interface SplitsReference {
-  readonly $splits: readonly [string, number];
+interface OutputsSection extends Section {
+  readonly size: number;
 }
+/** A task that nothing has happened to yet: a backlog has hundreds of thousands. */
+type Untouched = 0;
 
 /** Durable state without a map or set left: the compiler points at one that was forgotten below. */
-type Marked<Value> = Value extends Split
-  ? Split
-  : Value extends TaskResult
-    ? TaskResult | TaskReference
-    : Value extends ReadonlyMap<string, infer Member>
-      ? MarkedMap<Marked<Member>>
-      : Value extends ReadonlySet<infer Member>
-        ? MarkedSet<Member>
-        : Value extends readonly (infer Member)[]
-          ? readonly Marked<Member>[] | (Member extends Split ? SplitsReference : never)
-          : Value extends object
-            ? { [Key in keyof Value]: Marked<Value[Key]> }
-            : Value;
+type Marked<Value> = Value extends KeptOutputs
+  ? OutputsSection
+  : Value extends ReadonlyMap<string, infer Member>
+    ? MarkedMap<Marked<Member>>
+    : Value extends ReadonlySet<infer Member>
+      ? MarkedSet<Member>
+      : Value extends readonly Split[]
+        ? Section
+        : Value extends readonly Task[]
+          ? readonly (Task | Untouched)[]
+          : Value extends readonly (infer Member)[]
+            ? readonly Marked<Member>[]
+            : Value extends object
+              ? { [Key in keyof Value]: Marked<Value[Key]> }
+              : Value;
+
+type MarkedDay = Omit<DayRecord, "splits"> & { readonly splits: MarkedMap<Section> };
+type Plain = Omit<Marked<Durable>, "days"> & { readonly days: MarkedMap<MarkedDay> };
 
 export function encodeSnapshot(durable: Durable): string {
-  const shared: Shared = { results: new Map(), splits: new Map() };
-  // Runs first: the others name what they hold.
-  const runs = marked(durable.runs, (run) => encodeRun(run, shared));
-  const plain: Marked<Durable> = {
-    ...durable,
-    jobs: marked(durable.jobs, same) as Marked<Durable["jobs"]>,
+  const sections = new Sections();
+  // Member by member: their order must not tell how the state was come by.
+  const plain: Plain = {
+    epoch: durable.epoch,
+    jobs: marked(durable.jobs, same) as Plain["jobs"],
     names: marked(durable.names, same),
-    days: marked(durable.days, (day) => encodeDay(day, shared)),
-    runs,
+    days: marked(durable.days, (day) => encodeDay(day, sections)),
+    runs: marked(durable.runs, (run) => encodeRun(run, sections)),
     requests: marked(durable.requests, same),
     attempts: marked(durable.attempts, same),
     running: { $set: [...durable.running] },
-    kept: marked(durable.kept, (kept) => encodeKept(kept, shared)),
+    kept: marked(durable.kept, (kept) => encodeKept(kept, sections)),
   };
-  return JSON.stringify({ version: snapshotVersion, durable: plain });
+  const { texts } = sections;
+  const lengths = texts.map((text) => text.length);
+  const head = JSON.stringify({ version: snapshotVersion, sections: lengths, durable: plain });
+  return [head, ...texts].join("\n");
 }
 
-interface Shared {
-  readonly results: Map<TaskResult, TaskReference>;
-  readonly splits: Map<readonly Split[], SplitsReference>;
+/** Each text is there once, whoever has it: a live run's splits are those of its day. */
+class Sections {
+  readonly texts: string[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  add(text: string): Section {
+    const known = this.#numbers.get(text);
+    if (known !== undefined) return { $section: known };
+    this.#numbers.set(text, this.texts.length);
+    return { $section: this.texts.push(text) - 1 };
+  }
 }
 
 function same<Value>(value: Value): Value {
@@ -74,54 +102,100 @@ function marked<Value, Plain>(
   return { $map: Array.from(map, ([key, value]) => [key, encode(value)] as const) };
 }
 
-function encodeRun(run: Run, shared: Shared): Marked<Run> {
-  const stages = run.stages.map((stage, index) => {
-    shared.splits.set(stage.splits, { $splits: [run.id, index] });
-    if (stage.scope !== undefined) {
-      stage.tasks.forEach(({ result }, task) => {
-        if (result !== undefined) shared.results.set(result, { $task: [run.id, index, task] });
-      });
-    }
-    return { ...stage, waiting: { $set: [...stage.waiting] } };
-  });
+function encodeRun(run: Run, sections: Sections): Marked<Run> {
   const plain = {
     ...run,
-    stages,
+    stages: run.stages.map((stage) => encodeStage(stage, sections)),
     dimensions: marked(run.dimensions, same),
     exchanges: marked(run.exchanges, same),
   };
   return plain as Marked<Run>;
 }
 
-function encodeDay(day: DayRecord, { splits }: Shared): Marked<DayRecord> {
-  return { ...day, splits: marked(day.splits, (list) => splits.get(list) ?? list) };
-}
-
-function encodeKept(kept: Kept, { results }: Shared): Marked<Kept> {
-  return { ...kept, outputs: marked(kept.outputs, (result) => results.get(result) ?? result) };
-}
-
-/** The exact inverse. A snapshot of another version is a programmer error: versions are upgraded here. */
-export function decodeSnapshot(text: string): Durable {
-  const { version, durable: plain } = JSON.parse(text) as {
-    readonly version: number;
-    readonly durable: Marked<Durable>;
+function encodeStage(stage: Stage, sections: Sections): Marked<Stage> {
+  return {
+    ...stage,
+    splits: sections.add(packSplits(stage.splits)),
+    tasks: stage.tasks.map((task) => (isUntouched(task) ? 0 : task)),
+    waiting: { $set: [...stage.waiting] },
   };
-  assert(version === snapshotVersion, `snapshot version ${version} is known`);
-  const runs = unmarked(plain.runs, decodeRun);
+}
+
+function isUntouched(task: Task): boolean {
+  const { starts, failures, lowMemory, running, failedOn } = task;
+  if (starts > 0 || failures > 0 || lowMemory) return false;
+  if (running.length > 0 || failedOn.length > 0) return false;
+  return Object.keys(task).length === untouchedMembers;
+}
+
+const untouchedMembers = Object.keys(newTask()).length;
+
+function encodeDay(day: DayRecord, sections: Sections): MarkedDay {
+  return { ...day, splits: marked(day.splits, (text) => sections.add(text)) };
+}
+
+function encodeKept(kept: Kept, sections: Sections): Marked<Kept> {
+  const outputs = { ...sections.add(kept.outputs.text()), size: kept.outputs.size };
+  return { ...kept, outputs } as Marked<Kept>;
+}
+
+/** The exact inverse. A snapshot of an unknown version is a programmer error: versions are upgraded here. */
+export function decodeSnapshot(text: string): Durable {
+  const end = text.indexOf("\n");
+  const {
+    version,
+    sections: lengths = [],
+    durable: plain,
+  } = JSON.parse(end === -1 ? text : text.slice(0, end)) as {
+    readonly version: number;
+    readonly sections?: readonly number[];
+    readonly durable: Plain;
+  };
+  assert(version === 1 || version === snapshotVersion, `snapshot version ${version} is known`);
+  const sections = new Cut(text, end + 1, lengths);
+  const runs = unmarked(plain.runs, (run) => decodeRun(run, sections));
   const attempts = unmarked(plain.attempts, same) as Durable["attempts"];
   return {
     ...plain,
     jobs: unmarked(plain.jobs, same) as Durable["jobs"],
     names: unmarked(plain.names, same),
-    days: unmarked(plain.days, (day) => decodeDay(day, runs)),
+    days: unmarked(plain.days, (day) => decodeDay(day, runs, sections)),
     runs,
     requests: unmarked(plain.requests, same),
     attempts,
     // Snapshots of earlier versions don't list them.
     running: plain.running === undefined ? runningOf(attempts) : new Set(plain.running.$set),
-    kept: unmarked(plain.kept, (kept) => decodeKept(kept, runs)),
+    kept: unmarked(plain.kept, (kept) => decodeKept(kept, runs, sections)),
   };
+}
+
+/** The sections of a snapshot that is read. */
+class Cut {
+  readonly #texts: readonly string[];
+  readonly #splits = new Map<number, readonly Split[]>();
+
+  constructor(text: string, from: number, lengths: readonly number[]) {
+    let at = from;
+    this.#texts = lengths.map((length) => {
+      const part = text.slice(at, at + length);
+      at += length + 1;
+      return part;
+    });
+    const isWhole = lengths.length === 0 || at - 1 === text.length;
+    assert(isWhole, "a snapshot has the sections that its first line names");
+  }
+
+  text({ $section }: Section): string {
+    return must(this.#texts[$section], "a section that is named is there");
+  }
+
+  splits(section: Section): readonly Split[] {
+    const known = this.#splits.get(section.$section);
+    if (known !== undefined) return known;
+    const splits = unpackSplits(this.text(section));
+    this.#splits.set(section.$section, splits);
+    return splits;
+  }
 }
 
 function unmarked<Plain, Value>(
@@ -131,36 +205,50 @@ function unmarked<Plain, Value>(
   return new Map(map.$map.map(([key, plain]) => [key, decode(plain)]));
 }
 
-function decodeRun(plain: Marked<Run>): Run {
-  const stages = plain.stages as readonly (Omit<Run["stages"][number], "waiting"> & {
-    readonly waiting: MarkedSet<number>;
-  })[];
+function decodeRun(plain: Marked<Run>, sections: Cut): Run {
   return {
     ...(plain as unknown as Run),
-    stages: stages.map((stage) => ({ ...stage, waiting: new Set(stage.waiting.$set) })),
+    stages: plain.stages.map((stage) => decodeStage(stage, sections)),
     dimensions: unmarked(plain.dimensions, same),
     exchanges: unmarked(plain.exchanges, same) as Run["exchanges"],
   };
 }
 
-function decodeDay(plain: Marked<DayRecord>, runs: ReadonlyMap<string, Run>): DayRecord {
-  const splits = unmarked(plain.splits, (list) => {
-    if (!("$splits" in list)) return list as readonly Split[];
-    const [run, stage] = list.$splits;
-    return runs.get(run)?.stages[stage]?.splits ?? [];
-  });
-  return { ...(plain as unknown as DayRecord), splits };
+function decodeStage(plain: Marked<Stage>, sections: Cut): Stage {
+  const splits: Section | readonly Split[] = plain.splits;
+  return {
+    ...(plain as unknown as Stage),
+    splits: "$section" in splits ? sections.splits(splits) : splits,
+    tasks: plain.tasks.map((task) => (task === 0 ? newTask() : task)),
+    waiting: new Set(plain.waiting.$set),
+  };
 }
 
-function decodeKept(plain: Marked<Kept>, runs: ReadonlyMap<string, Run>): Kept {
-  const outputs = unmarked(plain.outputs, (result) => {
-    if (!("$task" in result)) return result;
-    const [run, stage, task] = result.$task;
-    const found = runs.get(run)?.stages[stage]?.tasks[task]?.result;
-    assert(found !== undefined, "a result that is named is in the same snapshot");
-    return found;
-  });
-  return { ...(plain as unknown as Kept), outputs };
+function decodeDay(
+  plain: MarkedDay | EarlierDay,
+  runs: ReadonlyMap<string, Run>,
+  sections: Cut,
+): DayRecord {
+  const splits = new Map<string, string>();
+  for (const [source, cut] of plain.splits.$map) {
+    splits.set(source, "$section" in cut ? sections.text(cut) : packSplits(splitsOf(cut, runs)));
+  }
+  return { ...plain, splits };
+}
+
+function decodeKept(
+  plain: Marked<Kept> | EarlierKept,
+  runs: ReadonlyMap<string, Run>,
+  sections: Cut,
+): Kept {
+  const { outputs } = plain;
+  return {
+    ...(plain as unknown as Kept),
+    outputs:
+      "$section" in outputs
+        ? new KeptOutputs(sections.text(outputs), outputs.size)
+        : keptOf(outputs, runs),
+  };
 }
 
 function runningOf(attempts: Durable["attempts"]): Set<string> {
