@@ -164,19 +164,22 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
     const kept = stage.scope === undefined ? undefined : durable.kept.get(stage.scope);
     if (kept === undefined) continue;
     for (const { result } of stage.tasks) {
-      if (result?.mapKey === undefined) continue;
+      if (result?.mapKey === undefined || !hasSideFiles(result)) continue;
       if (!kept.outputs.has(result.mapKey)) continue;
       const settled = settle(result, finals);
       if (settled === undefined) kept.outputs.delete(result.mapKey);
-      else if (settled !== result) kept.outputs.set(result.mapKey, settled);
+      else kept.outputs.set(result.mapKey, settled);
     }
     kept.outputs.close();
   }
 }
 
+function hasSideFiles({ rejectsFile, lateFile }: TaskResult): boolean {
+  return rejectsFile !== undefined || lateFile !== undefined;
+}
+
 function settle(result: TaskResult, finals: ReadonlyMap<string, string>): TaskResult | undefined {
   const { rejectsFile, lateFile, ...rest } = result;
-  if (rejectsFile === undefined && lateFile === undefined) return result;
   // The output of an earlier run has final paths already.
   const final = (path = "") => finals.get(path) ?? (isStaged(path) ? undefined : path);
   const rejects = rejectsFile === undefined ? undefined : final(rejectsFile);
