@@ -71,7 +71,7 @@ async function orphans(world: World, admin: ExchangeAdmin): Promise<readonly str
   const { durable } = world.view;
   const winners = new Map<string, ReadonlySet<string>>();
   for (const { exchanges, outputs } of durable.kept.values()) {
-    const ids = new Set([...outputs.values()].map(({ attemptId }) => attemptId));
+    const ids = new Set(outputs.attemptIds());
     for (const { streams } of exchanges) for (const stream of streams) winners.set(stream, ids);
   }
   const live = new Set(

@@ -309,7 +309,7 @@ function winnersOf(durable: Durable): ReadonlySet<string> {
     }
   }
   for (const { outputs } of durable.kept.values()) {
-    for (const { attemptId } of outputs.values()) won.add(attemptId);
+    for (const attemptId of outputs.attemptIds()) won.add(attemptId);
   }
   return won;
 }
