@@ -3,11 +3,11 @@
  * form that its last run used. Decided when a run ends; nothing else in the exchange outlives a run.
  */
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { Durable, Run } from "./durable.ts";
+import { type Durable, liveRuns, type Run } from "./durable.ts";
 import { ask, decide, type Turn } from "./turn.ts";
 
 /** Scopes of the job that are over their time; `used`: what the day's committed run stands on, if it did commit. */
-function expiredScopes(
+export function expiredScopes(
   durable: Durable,
   job: string,
   day: string,
@@ -21,8 +21,13 @@ function expiredScopes(
   for (const run of durable.runs.values()) {
     if (run.job === job && run.ended === undefined) alive.add(run.day);
   }
+  // Two runs of a day are live where a damaged journal shows one of them that has its manifest: the other goes on.
+  const inUse = new Set(
+    liveRuns(durable).flatMap((run) => [...run.exchanges.values()].map((one) => one.scope)),
+  );
   const isPast = (scope: string) => used !== undefined && !used.has(scope);
   return ours
+    .filter(([scope]) => !inUse.has(scope))
     .filter(([scope, kept]) => !alive.has(kept.day) || (kept.day === day && isPast(scope)))
     .map(([scope]) => scope);
 }

@@ -9,7 +9,10 @@ import { planJobs } from "../../scripts/simulation/jobs.ts";
 const pinned: readonly (readonly [seed: number, bug: string])[] = [
   [39, "a promised run was not restored while an old snapshot showed its day's former run as live"],
   [42, "the sweep of staging took the folder of a run that was just being restored"],
-  [254, "the end of a lost executor's connection was forgotten when the leader stepped down"],
+  [
+    249,
+    "a run that was found committed took away the kept outputs that another live run of its day stood on",
+  ],
   [
     273,
     "rows that were read under a part of the journal that is lost stood beside their producer's new ones",

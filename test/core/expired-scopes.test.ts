@@ -1,0 +1,46 @@
+/** Which kept outputs are over their time when a run ends, by values. */
+import { expect, test } from "vitest";
+import { emptyDurable, type Run } from "../../coordinator/core/durable.ts";
+import { KeptOutputs } from "../../coordinator/core/kept-outputs.ts";
+import { expiredScopes } from "../../coordinator/core/retention.ts";
+
+/** `scope: day` of kept outputs, and live runs as `[day, scopes that they stand on]`. */
+function durableWith(
+  kept: Readonly<Record<string, string>>,
+  live: readonly (readonly [day: string, scopes: readonly string[]])[] = [],
+) {
+  const durable = emptyDurable();
+  for (const [scope, day] of Object.entries(kept)) {
+    const outputs = new KeptOutputs();
+    durable.kept.set(scope, { job: "usage", day, source: "ipdr", exchanges: [], outputs });
+  }
+  live.forEach(([day, scopes], number) => {
+    const id = `usage.${day}.r${number}`;
+    const exchanges = new Map(
+      scopes.map((scope, x) => [`x${x}`, { exchange: `x${x}`, streams: [], scope }]),
+    );
+    durable.runs.set(id, { id, job: "usage", day, exchanges } as unknown as Run);
+  });
+  return durable;
+}
+
+test("of the day that committed only what its run stands on stays", () => {
+  const durable = durableWith({ old: "2026-01-15", now: "2026-01-15", other: "2026-01-14" });
+  const expired = expiredScopes(durable, "usage", "2026-01-15", new Set(["now"]), 7);
+  expect(expired).toEqual(["old"]);
+});
+
+test("days beyond the newest ones go, unless a run of them is live", () => {
+  const kept = { a: "2026-01-13", b: "2026-01-14", c: "2026-01-15" };
+  const expired = (durable: ReturnType<typeof durableWith>) =>
+    expiredScopes(durable, "usage", "2026-01-15", new Set(["c"]), 1);
+  expect(expired(durableWith(kept))).toEqual(["a", "b"]);
+  expect(expired(durableWith(kept, [["2026-01-13", ["a"]]]))).toEqual(["b"]);
+});
+
+test("what another live run of the day stands on stays, whatever its older run stood on", () => {
+  const kept = { older: "2026-01-15", newer: "2026-01-15", past: "2026-01-15" };
+  const durable = durableWith(kept, [["2026-01-15", ["newer"]]]);
+  const expired = expiredScopes(durable, "usage", "2026-01-15", new Set(["older"]), 7);
+  expect(expired).toEqual(["past"]);
+});
