@@ -241,9 +241,14 @@ function heartbeat(turn: Turn, executor: ExecutorState, message: Of<"heartbeat">
   executor.peakMemoryBytes = message.peakMemoryBytes;
   for (const { attemptId, rows, bytes } of message.running) {
     const known = executor.busy.get(attemptId);
-    const named = { namedAt: turn.at, rows, bytes };
-    if (known !== undefined) Object.assign(known, named);
-    else occupy(turn.state, executor, attemptId, { since: sinceOf(turn, attemptId), ...named });
+    if (known === undefined) {
+      const since = sinceOf(turn, attemptId);
+      occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows, bytes });
+    } else {
+      known.namedAt = turn.at;
+      known.rows = rows;
+      known.bytes = bytes;
+    }
     if (!isWanted(turn, attemptId)) cancel(turn, executor, attemptId);
   }
   for (const [attemptId, { namedAt }] of executor.busy) {
