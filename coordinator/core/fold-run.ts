@@ -168,7 +168,7 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
       if (!kept.outputs.has(result.mapKey)) continue;
       const settled = settle(result, finals);
       if (settled === undefined) kept.outputs.delete(result.mapKey);
-      else if (settled !== result) kept.outputs.set(result.mapKey, settled);
+      else kept.outputs.set(result.mapKey, settled);
     }
     kept.outputs.close();
   }
