@@ -92,6 +92,30 @@ test("a number that only fits when rounded is a reject; one that fits exactly is
   ]);
 });
 
+test("a time that only fits when cut is a reject; one that fits exactly is a row", async () => {
+  const file = await parquet(
+    "raw/t.parquet",
+    `SELECT * FROM (VALUES
+       (1, TIMESTAMP '2026-01-15 00:00:00', TIMESTAMP_NS '2026-01-15 10:00:00.123456'),
+       (2, TIMESTAMP '2026-01-15 08:30:00', TIMESTAMP_NS '2026-01-15 10:00:00'),
+       (3, TIMESTAMP '2026-01-15 00:00:00', TIMESTAMP_NS '2026-01-15 10:00:00.123456789'),
+       (4, NULL, NULL)) t(id, d, t)`,
+  );
+  const cut = source({ columns: columns("id INTEGER, d DATE, t TIMESTAMP"), format: "parquet" });
+  const done = await runWork(copyWork(cut, [file]), delivery(), context(root));
+  expect(done.accounts[0]).toMatchObject({ lines: 4, rows: 2, rejects: 2 });
+  const staged = join(root.path, done.files[0]?.path ?? "");
+  expect(await query(`SELECT id, d, t FROM '${staged}' ORDER BY id`)).toEqual([
+    ["1", "2026-01-15", "2026-01-15 10:00:00.123456"],
+    ["4", null, null],
+  ]);
+  const rejects = join(root.path, done.rejectsFile ?? "");
+  expect(await query(`SELECT line, reason FROM '${rejects}' ORDER BY line`)).toEqual([
+    ["2", "value does not fit column d"],
+    ["3", "value does not fit column t"],
+  ]);
+});
+
 test("a missing column, fewer rows than planned and a cut file are named", async () => {
   const run = (work: Parameters<typeof runWork>[0]) => runWork(work, delivery(), context(root));
   const other = await parquet("raw/o.parquet", "SELECT 1::BIGINT AS a");
