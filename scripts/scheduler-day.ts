@@ -2,8 +2,10 @@
  * The day that `bench-scheduler` runs: a job of the size of a real one (20 columns, a few kilobytes of SQL), two
  * exchanges of which one is wide, and a file per map task. Values only.
  */
+
 import type { ListedSource } from "../coordinator/core/protocol.ts";
 import type { JobSpec } from "../shared/kernel/job.ts";
+import { plainCsv } from "../shared/kernel/job.ts";
 import type { JobPlan } from "../shared/kernel/plan.ts";
 import type { AttemptSuccess, Delivery, Work } from "../shared/kernel/work.ts";
 
@@ -11,16 +13,6 @@ const columns = Array.from({ length: 20 }, (_, index) => ({
   name: `column_${index}`,
   type: index % 4 === 0 ? "VARCHAR" : "BIGINT",
 }));
-const csv = {
-  delimiter: ",",
-  quote: "",
-  escape: "",
-  header: false,
-  nullString: "",
-  timestampFormat: "",
-  dateFormat: "",
-  decimalSeparator: ".",
-};
 
 /** Some 150 bytes of SQL for each column of a SELECT. */
 function selectOf(table: string, from: number, to: number): string {
@@ -97,7 +89,7 @@ export function jobOf({ partitions, groups }: Shape): JobSpec {
         path: "raw/ipdr/day={day}/*.csv.gz",
         format: "csv.gz",
         columns,
-        csv,
+        csv: plainCsv,
         rejectsMaxShare: 0.01,
         allowEmptyFiles: false,
       },

@@ -3,25 +3,16 @@
  * process, before any virtual time passes. Between them their plans have what plans have: a shared exchange, sums in
  * two steps, a model over a model, a join of two sources, checks.
  */
+
 import { planWithBinder } from "../../coordinator/shell/plan.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
 import { must } from "../../shared/kernel/assert.ts";
-import type { CsvOptions, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 
 /** Days that are worked on; each job runs for each. */
 export const simDays = ["2026-01-15", "2026-01-16"] as const;
-
-const csv: CsvOptions = {
-  delimiter: ",",
-  quote: "",
-  escape: "",
-  header: false,
-  nullString: "",
-  timestampFormat: "",
-  dateFormat: "",
-  decimalSeparator: ".",
-};
 
 function source(name: string, columns: readonly string[]): SourceSpec {
   return {
@@ -29,7 +20,7 @@ function source(name: string, columns: readonly string[]): SourceSpec {
     path: `raw/${name}/day={day}/*.csv`,
     format: "csv",
     columns: columns.map((column) => ({ name: column, type: "BIGINT" })),
-    csv,
+    csv: plainCsv,
     rejectsMaxShare: 0.1,
     allowEmptyFiles: false,
   };

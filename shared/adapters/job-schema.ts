@@ -8,6 +8,7 @@ import {
   isDelimited,
   type JobSpec,
   type ModelSpec,
+  plainCsv,
   type RetentionSpec,
   type SourceFormat,
 } from "../kernel/job.ts";
@@ -30,13 +31,13 @@ const format = z.enum(["csv", "csv.gz", "parquet", "arrow"], {
 });
 
 const csv = object({
-  delimiter: z.string().min(1).max(4).default(","),
-  quote: z.string().max(1, "quote is one character, or empty for none").default(""),
+  delimiter: z.string().min(1).max(4).default(plainCsv.delimiter),
+  quote: z.string().max(1, "quote is one character, or empty for none").default(plainCsv.quote),
   escape: z.string().max(1, "escape is one character, or empty for none").optional(),
-  header: z.boolean().default(false),
-  null: z.string().default(""),
-  timestamp_format: z.string().default(""),
-  date_format: z.string().default(""),
+  header: z.boolean().default(plainCsv.header),
+  null: z.string().default(plainCsv.nullString),
+  timestamp_format: z.string().default(plainCsv.timestampFormat),
+  date_format: z.string().default(plainCsv.dateFormat),
   decimal_separator: z.enum([".", ","]).default("."),
 });
 

@@ -24,6 +24,18 @@ export interface CsvOptions {
   readonly decimalSeparator: string;
 }
 
+/** What a job file means that says nothing about it. */
+export const plainCsv: CsvOptions = {
+  delimiter: ",",
+  quote: "",
+  escape: "",
+  header: false,
+  nullString: "",
+  timestampFormat: "",
+  dateFormat: "",
+  decimalSeparator: ".",
+};
+
 export type SourceFormat = "csv" | "csv.gz" | "parquet" | "arrow";
 
 /** Lines of text, whose types only the declared columns say? */

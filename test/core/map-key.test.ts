@@ -1,11 +1,13 @@
 /** The name of a map output changes with everything that its bytes depend on, and with nothing else. */
+
 import { describe, expect, test } from "vitest";
 import type { Run } from "../../coordinator/core/durable.ts";
 import { buildWork, dayAfter, scanScope } from "../../coordinator/core/work-builder.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import { type FileFingerprint, mapKey, mapKeys } from "../../shared/kernel/work.ts";
-import { csv, sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
+import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
 const appsFile: FileFingerprint = {
   path: "dims/apps.csv",
@@ -20,7 +22,7 @@ const apps: DimensionSpec = {
   path: "dims/apps.csv",
   format: "csv",
   columns: [{ name: "app_id", type: "SMALLINT" }],
-  csv,
+  csv: plainCsv,
 };
 
 const job = sampleJob({ dimensions: [apps] });
@@ -101,9 +103,9 @@ const usesTime = withScanSql("SELECT getvariable('logical_time') AS t FROM ipdr"
 describe("another key", () => {
   const changes: Record<string, Setting> = {
     "dimension contents": { ...setting, apps: { ...appsFile, mtimeNs: "2" } },
-    delimiter: withSource({ csv: { ...csv, delimiter: ";" } }),
-    "null string": withSource({ csv: { ...csv, nullString: "\\N" } }),
-    quote: withSource({ csv: { ...csv, quote: '"' } }),
+    delimiter: withSource({ csv: { ...plainCsv, delimiter: ";" } }),
+    "null string": withSource({ csv: { ...plainCsv, nullString: "\\N" } }),
+    quote: withSource({ csv: { ...plainCsv, quote: '"' } }),
     "time zone": { ...setting, job: { ...job, timezone: "Asia/Kolkata" } },
     "partition count": withExchange({ partitions: 8 }),
     "group count": withExchange({ groups: 4 }),

@@ -2,11 +2,13 @@
  * Map and reduce through the executor program: two files are mapped by two worker processes, their rows cross the real
  * exchange, two reduces write Parquet. Memory that runs out costs a worker process and nothing else.
  */
+
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
 import type { SourceSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
 import type {
   AttemptOutcome,
@@ -30,22 +32,12 @@ const columns = [
   { name: "k", type: "BIGINT" },
   { name: "v", type: "BIGINT" },
 ];
-const csv = {
-  delimiter: ",",
-  quote: "",
-  escape: "",
-  header: false,
-  nullString: "",
-  timestampFormat: "",
-  dateFormat: "",
-  decimalSeparator: "",
-};
 const source: SourceSpec = {
   name: "src",
   path: "raw/*.csv",
   format: "csv",
   columns,
-  csv,
+  csv: plainCsv,
   rejectsMaxShare: 0,
   allowEmptyFiles: false,
 };

@@ -1,10 +1,12 @@
 /** Which files a pattern names, and what it must never reach. */
+
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openInputs } from "../../shared/adapters/inputs.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import { query } from "../worker/query.ts";
-import { columns, makeRoot, plainCsv, type Root, source } from "../worker/setup.ts";
+import { columns, makeRoot, type Root, source } from "../worker/setup.ts";
 
 let root: Root;
 beforeAll(() => {

@@ -1,4 +1,5 @@
 /** The pass before the scan: whole files only, exact counts whatever the chunks, damage named. */
+
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +10,8 @@ import { inspect } from "../../shared/adapters/integrity.ts";
 import { LineReader } from "../../shared/adapters/integrity-lines.ts";
 import { assertUnchanged, openInput } from "../../shared/adapters/integrity-open.ts";
 import type { CsvOptions } from "../../shared/kernel/job.ts";
-import { makeRoot, plainCsv, type Root } from "../worker/setup.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
+import { makeRoot, type Root } from "../worker/setup.ts";
 
 let root: Root;
 beforeAll(() => {

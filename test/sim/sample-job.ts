@@ -2,20 +2,11 @@
  * A small job: one scan, one exchange of two groups, one reduce that writes the
  * dataset, optionally a check. Real plans come from the planner; the coordinator's tests need only their shape.
  */
-import type { CheckSpec, CsvOptions, JobSpec } from "../../shared/kernel/job.ts";
+
+import type { CheckSpec, JobSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
-
-export const csv: CsvOptions = {
-  delimiter: ",",
-  quote: "",
-  escape: "",
-  header: false,
-  nullString: "",
-  timestampFormat: "",
-  dateFormat: "",
-  decimalSeparator: ".",
-};
 
 /** Days that the simulation runs. */
 export const simDays = ["2026-01-15", "2026-01-16"] as const;
@@ -33,7 +24,7 @@ export function sampleJob(changes: Partial<JobSpec> = {}): JobSpec {
           { name: "msisdn", type: "BIGINT" },
           { name: "bytes", type: "BIGINT" },
         ],
-        csv,
+        csv: plainCsv,
         rejectsMaxShare: 0.1,
         allowEmptyFiles: false,
       },

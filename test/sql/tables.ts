@@ -2,18 +2,9 @@
  * Small synthetic tables for planner tests: NULLs, duplicates, negatives, skew, sums beyond 2^63, a key that only one
  * side has. The same job describes them to the planner and the same SQL fills them for the reference.
  */
-import type { Column, CsvOptions, JobSpec, ModelSpec } from "../../shared/kernel/job.ts";
 
-const csv: CsvOptions = {
-  delimiter: ",",
-  quote: "",
-  escape: "",
-  header: false,
-  nullString: "",
-  timestampFormat: "",
-  dateFormat: "",
-  decimalSeparator: ".",
-};
+import type { Column, JobSpec, ModelSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 
 function columns(text: string): readonly Column[] {
   return text.split("|").map((entry) => {
@@ -44,7 +35,7 @@ export function jobOf(models: readonly { name: string; sql: string }[], partitio
       path: `raw/${name}/{day}/*.csv`,
       format: "csv",
       columns: list,
-      csv,
+      csv: plainCsv,
       rejectsMaxShare: 0,
       allowEmptyFiles: false,
     })),
@@ -53,7 +44,7 @@ export function jobOf(models: readonly { name: string; sql: string }[], partitio
       path: `dims/${name}.csv`,
       format: "csv",
       columns: list,
-      csv,
+      csv: plainCsv,
     })),
     models: models.map(
       (model): ModelSpec => ({

@@ -1,7 +1,8 @@
 /** Which first lines are the declared header: names that need their quotes. */
+
 import { expect, test } from "vitest";
 import { assertHeader } from "../../executor/shell/worker/csv-header.ts";
-import { plainCsv } from "./setup.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 
 test("a delimiter or a quote in a quoted header belongs to the name", () => {
   const csv = { ...plainCsv, quote: '"', escape: '"' };

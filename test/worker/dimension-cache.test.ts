@@ -1,4 +1,5 @@
 /** Dimensions kept for later attempts of an executor: read once, never stale, never trusted when damaged. */
+
 import { createHash } from "node:crypto";
 import {
   mkdirSync,
@@ -17,20 +18,12 @@ import { findEntry, keepEntry } from "../../executor/shell/worker/dimension-cach
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { WorkerPool } from "../../executor/shell/worker-pool.ts";
 import type { Column, CsvOptions } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import { wireTypes } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint, MapWork } from "../../shared/kernel/work.ts";
 import type { Log } from "../../shared/ports.ts";
 import { query } from "./query.ts";
-import {
-  columns,
-  context,
-  delivery,
-  makeRoot,
-  mapWork,
-  plainCsv,
-  type Root,
-  source,
-} from "./setup.ts";
+import { columns, context, delivery, makeRoot, mapWork, type Root, source } from "./setup.ts";
 
 let root: Root;
 /** What attempts said about their dimensions, in order. */

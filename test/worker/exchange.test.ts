@@ -2,12 +2,14 @@
  * Map tasks, a real exchange on a real nats-server, reduce tasks: the datasets equal what plain DuckDB says about the
  * same files, in one stage and in two.
  */
+
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { type ExchangeIo, openExchange } from "../../shared/adapters/exchange.ts";
 import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import { parseMapAccount } from "../../shared/kernel/map-account.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
 import {
@@ -26,7 +28,6 @@ import {
   delivery,
   makeRoot,
   mapWork,
-  plainCsv,
   type Root,
   reduceWork,
   source,

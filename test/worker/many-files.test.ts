@@ -2,25 +2,18 @@
  * Small files are scanned many at a time; each still has an account, rejects and event times of its own, whatever lies
  * before and after it in the same scan.
  */
+
 import { appendFileSync, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { CsvOptions, SourceSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptSuccess } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
-import {
-  columns,
-  context,
-  copyWork,
-  delivery,
-  makeRoot,
-  plainCsv,
-  type Root,
-  source,
-} from "./setup.ts";
+import { columns, context, copyWork, delivery, makeRoot, type Root, source } from "./setup.ts";
 
 let root: Root;
 beforeEach(() => {

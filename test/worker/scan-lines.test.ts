@@ -2,22 +2,15 @@
  * Every line of a hostile file is a row, a reject or blank: nothing is lost, nothing counted twice, and what was
  * rejected is the line that stands in the file.
  */
+
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { CsvOptions } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import { query } from "./query.ts";
-import {
-  columns,
-  context,
-  copyWork,
-  delivery,
-  makeRoot,
-  plainCsv,
-  type Root,
-  source,
-} from "./setup.ts";
+import { columns, context, copyWork, delivery, makeRoot, type Root, source } from "./setup.ts";
 
 let root: Root;
 beforeAll(() => {

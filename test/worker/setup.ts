@@ -2,12 +2,14 @@
  * A storage root in a temporary folder, specs with defaults, and work that copies a source to a dataset.
  * Engine, files and (in exchange.test.ts) NATS are real.
  */
+
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { WorkerContext } from "../../executor/shell/worker/run-work.ts";
 import type { ExchangeIo } from "../../shared/adapters/exchange.ts";
-import type { Column, CsvOptions, SourceSpec } from "../../shared/kernel/job.ts";
+import type { Column, SourceSpec } from "../../shared/kernel/job.ts";
+import { plainCsv } from "../../shared/kernel/job.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
 import type { Delivery, FileFingerprint, MapWork, ReduceWork } from "../../shared/kernel/work.ts";
 import type { Log } from "../../shared/ports.ts";
@@ -51,17 +53,6 @@ export function fingerprint(root: string, path: string): FileFingerprint {
     inode: String(stats.ino),
   };
 }
-
-export const plainCsv: CsvOptions = {
-  delimiter: ",",
-  quote: "",
-  escape: "",
-  header: false,
-  nullString: "",
-  timestampFormat: "",
-  dateFormat: "",
-  decimalSeparator: "",
-};
 
 export function source(overrides: Partial<SourceSpec> & Pick<SourceSpec, "columns">): SourceSpec {
   return {
