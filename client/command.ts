@@ -116,10 +116,10 @@ export function checkDay(given: string | undefined): string {
   throw fail("badRequest", `--day ${day} is not a date: write it as YYYY-MM-DD`);
 }
 
-/** A whole number from the command line; `badRequest` names the option and the bounds. */
+/** A whole number from the command line, digits in groups or not; `badRequest` names the option and the bounds. */
 export function wholeNumber(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  const value = Number(text.replace(/[_,]/g, ""));
+  if (/^\d+([_,]\d{3})*$/.test(text) && value >= least && value <= most) return value;
   throw fail(
     "badRequest",
     `${option} ${text}: a whole number from ${least} to ${most} is expected`,

@@ -1,8 +1,10 @@
 /**
  * Options of scripts/demo: texts from the command line in, checked values out.
  */
+
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../client/command.ts";
 import { parseBytes } from "../shared/adapters/config.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { fail } from "../shared/kernel/failure.ts";
@@ -67,20 +69,20 @@ export function demoOptions(argv: readonly string[]): DemoOptions | "help" {
     );
   }
   return {
-    rows: whole("--rows", values.rows, 1_000, 10_000_000_000),
+    rows: wholeNumber("--rows", values.rows, 1_000, 10_000_000_000),
     day: values.day,
-    executors: whole("--executors", values.executors, 1, 64),
-    slots: whole("--slots", values.slots, 1, limits.slotsPerExecutorMax),
+    executors: wholeNumber("--executors", values.executors, 1, 64),
+    slots: wholeNumber("--slots", values.slots, 1, limits.slotsPerExecutorMax),
     memoryBytes,
     threads:
-      values.threads === undefined ? undefined : whole("--threads", values.threads, 1, 1_024),
+      values.threads === undefined ? undefined : wholeNumber("--threads", values.threads, 1, 1_024),
     work: values.work === undefined ? join(projectRoot(), ".cache/demo") : resolve(values.work),
     keep: values.keep === true,
     json: values.json === true,
     gzip: values.gzip === true,
     skew,
     malformedShare,
-    seed: whole("--seed", values.seed, 0, 2 ** 31),
+    seed: wholeNumber("--seed", values.seed, 0, 2 ** 31),
   };
 }
 
@@ -109,13 +111,4 @@ function parsed(argv: readonly string[]) {
     const reason = error instanceof Error ? error.message : String(error);
     throw fail("badRequest", `${reason}; see scripts/demo --help`);
   }
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  const value = Number(text.replaceAll("_", "").replaceAll(",", ""));
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw fail(
-    "badRequest",
-    `${option} ${text}: a whole number from ${least} to ${most} is expected`,
-  );
 }

@@ -16,6 +16,7 @@ import { type DemoOptions, demoOptions, demoUsage } from "./demo-options.ts";
 import { summarise, summaryLines } from "./demo-summary.ts";
 import { demoJob, prepareWork } from "./demo-work.ts";
 import { type GenerateSummary, generate } from "./generate/generate.ts";
+import { interruptible } from "./terminal.ts";
 
 /** What is shown of the results: dataset, order, rows. */
 const shown = [
@@ -24,7 +25,7 @@ const shown = [
   { title: "Segments", dataset: "segments", orderBy: "subscribers DESC", limit: 12 },
 ] as const;
 
-const interrupt = new AbortController();
+const interrupt = interruptible();
 
 async function main(): Promise<number> {
   const options = demoOptions(process.argv.slice(2));
@@ -42,7 +43,7 @@ async function main(): Promise<number> {
     executors: options.executors,
     slots: options.slots,
     memoryBytes: options.memoryBytes,
-    signal: interrupt.signal,
+    signal: interrupt,
     ...(threads === undefined ? {} : { threads }),
   });
   let keep = false;
@@ -78,7 +79,7 @@ async function day(
     const { planJson } = await client.explain({ bundle }, options.day);
     const { runId } = await client.submit({ bundle }, options.day);
     say(`\nsubmitted ${runId} to ${leader.address}`);
-    const run = await showRun(client, runId, process.stderr, interrupt.signal);
+    const run = await showRun(client, runId, process.stderr, interrupt);
     stopIfInterrupted();
     sampler.sample();
     if (run.state === "committed") await showResults(client, options.day, say);
@@ -159,16 +160,8 @@ function leaveRunning(
 }
 
 function stopIfInterrupted(): void {
-  if (interrupt.signal.aborted) throw fail("cancelled", "interrupted; everything is stopped");
+  if (interrupt.aborted) throw fail("cancelled", "interrupted; everything is stopped");
 }
-
-const interrupted = () => interrupt.abort();
-process.once("SIGINT", interrupted);
-process.once("SIGTERM", interrupted);
-// `scripts/demo | head` is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
 
 try {
   process.exitCode = await main();

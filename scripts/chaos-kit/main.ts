@@ -5,6 +5,7 @@
 import { errorLines, exitCodeOf, exitCodes } from "../../client/exit-codes.ts";
 import { formatTable } from "../../client/format.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
+import { interruptible } from "../terminal.ts";
 import { byName, scenarios } from "./catalogue.ts";
 import { type ChaosOptions, chaosOptions, usage } from "./options.ts";
 import { type Outcome, outcomeLines, summaryTable } from "./report.ts";
@@ -12,7 +13,7 @@ import { runScenario } from "./run-scenario.ts";
 import type { Scenario } from "./scenario.ts";
 import { randomScenario } from "./scenario-random.ts";
 
-const interrupt = new AbortController();
+const interrupt = interruptible();
 /** Of the trials that have ended. */
 const outcomes: Outcome[] = [];
 
@@ -60,7 +61,7 @@ async function one(
   say: (line: string) => void,
 ): Promise<void> {
   say(`${scenario.name}: ${scenario.proves}`);
-  const { signal } = interrupt;
+  const signal = interrupt;
   const outcome = await runScenario(scenario, { rows, seed, keepFailed, signal, say });
   outcomes.push(outcome);
   for (const line of outcomeLines(outcome)) say(line);
@@ -79,14 +80,6 @@ function report({ json }: Pick<ChaosOptions, "json">, say: (line: string) => voi
   if (json) process.stdout.write(`${JSON.stringify({ passed, failed, skipped, outcomes })}\n`);
   return failed === 0 ? exitCodes.ok : exitCodes.runFailed;
 }
-
-const interrupted = () => interrupt.abort();
-process.on("SIGINT", interrupted);
-process.on("SIGTERM", interrupted);
-// `scripts/chaos list | head` is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
 
 try {
   process.exitCode = await main();

@@ -1,7 +1,9 @@
 /**
  * The command line of scripts/chaos: texts in, checked values out.
  */
+
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../../client/command.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -49,9 +51,9 @@ export function chaosOptions(
   return {
     command: command === "run" && random ? "random" : command,
     scenarios: word === "all" ? all : names.map((name) => named(name, byName)),
-    rows: whole("--rows", values.rows, 12_000, 1_000_000_000),
-    seed: whole("--seed", values.seed, 0, 2 ** 31),
-    minutes: whole("--minutes", values.minutes, 1, 10_000),
+    rows: wholeNumber("--rows", values.rows, 12_000, 1_000_000_000),
+    seed: wholeNumber("--seed", values.seed, 0, 2 ** 31),
+    minutes: wholeNumber("--minutes", values.minutes, 1, 10_000),
     keepFailed: values["keep-failed"] === true,
     json: values.json === true,
   };
@@ -83,13 +85,4 @@ function parsed(argv: readonly string[]) {
     const reason = error instanceof Error ? error.message : String(error);
     throw fail("badRequest", `${reason}; see scripts/chaos --help`);
   }
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  const value = Number(text.replaceAll("_", "").replaceAll(",", ""));
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw fail(
-    "badRequest",
-    `${option} ${text}: a whole number from ${least} to ${most} is expected`,
-  );
 }
