@@ -87,6 +87,14 @@ describe("a wrong command line is 2, with help", () => {
   });
 });
 
+test("what was built runs as a program, as npx runs it", async () => {
+  const built = join(projectRoot(), "dist/client/main.js");
+  const out = await new Promise((resolve) =>
+    execFile(built, ["--version"], (error, text) => resolve(error ?? text.trim())),
+  );
+  expect(out).toMatch(/^\d+\.\d+\.\d+$/);
+});
+
 test("nothing answers: 69, naming the address and the way out", async () => {
   const { code, err } = await daymill("runs", "--nats", "nats://127.0.0.1:1");
   expect(code).toBe(69);
