@@ -120,7 +120,10 @@ async function regularFile(
 async function assertInside(root: string, realRoot: string, path: string): Promise<string> {
   const real = await realpath(join(root, path));
   if (real !== realRoot && !real.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep)) {
-    throw fail("pathForbidden", `file ${path}: its link leads out of the storage root`);
+    throw fail(
+      "pathForbidden",
+      `file ${path}: its link leads out of the storage root; deliver the file itself, or link to a place below the root`,
+    );
   }
   return real;
 }

@@ -53,7 +53,8 @@ export function pathProblem(path: string): string | undefined {
   if (path.startsWith("/") || /^[a-zA-Z]:/.test(path) || path.includes("://")) {
     return "the path must be relative to its root";
   }
-  if (path.split(/[/\\]/).includes("..")) return "the path leaves its root with ..";
+  if (path.split(/[/\\]/).includes(".."))
+    return "the path leaves its root with ..: it has to lie below the root";
   if (path.includes("\\") || path.includes("\0")) return "the path holds a backslash or NUL";
   return undefined;
 }

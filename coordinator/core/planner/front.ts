@@ -150,10 +150,14 @@ function inOrder(parsed: readonly Parsed[]): readonly Parsed[] {
     const { name } = entry.model;
     if (path.includes(name)) {
       const cycle = [...path.slice(path.indexOf(name)), name].join(" → ");
-      throw new Refusal("cycle", `models read each other: ${cycle}`, {
-        code: "jobInvalid",
-        model: name,
-      });
+      throw new Refusal(
+        "cycle",
+        `models read each other: ${cycle}; one of them has to do without another`,
+        {
+          code: "jobInvalid",
+          model: name,
+        },
+      );
     }
     for (const read of entry.reads) {
       const below = byName.get(read);
