@@ -5,7 +5,7 @@
 import { open } from "node:fs/promises";
 import { fileError } from "./inputs.ts";
 import type { DefectiveLine } from "./integrity-lines.ts";
-import { cutRecord, type Quoting } from "./integrity-records.ts";
+import { cutRecord, delimitersIn, type Quoting } from "./integrity-records.ts";
 
 const lineFeed = 10;
 
@@ -21,7 +21,6 @@ interface BlockOptions {
   readonly quoting: Quoting | undefined;
   readonly lineBytesMax: number;
   readonly blockBytes: number;
-  readonly recordsMax: number;
 }
 
 /** Blocks of a file (as the scan reads it), in order. Errors: `storage…`. */
@@ -54,8 +53,12 @@ export async function* fileBlocks(
   }
 }
 
-/** Smaller blocks of a block; a record longer than `blockBytes` has a block of its own. */
+/** A block in smaller ones; a record longer than `blockBytes` has a block of its own. */
 export function* smallerBlocks(block: Block, options: BlockOptions): Generator<Block> {
+  if (block.bytes.length <= options.blockBytes) {
+    yield block;
+    return;
+  }
   let { before } = block;
   let rest = block.bytes;
   while (rest.length > 0) {
@@ -71,7 +74,7 @@ export function* smallerBlocks(block: Block, options: BlockOptions): Generator<B
 
 function takeBlock(bytes: Buffer, before: number, options: BlockOptions, final: boolean): Block {
   let [at, records, blank] = [0, 0, 0];
-  while (at < bytes.length && records < options.recordsMax) {
+  while (at < bytes.length) {
     const end = recordEnd(bytes, at, options, final);
     if (end === undefined) break;
     records++;
@@ -123,7 +126,8 @@ export function takeShortLines(
     const feed = bytes.indexOf(lineFeed, at);
     const end = feed < 0 ? bytes.length : feed;
     number++;
-    if (end === at || (skip && at === 0) || hasDelimiters(bytes, at, end, line)) {
+    const isWhole = () => delimitersIn(bytes, at, end, line.delimiter) >= line.columns - 1;
+    if (end === at || (skip && at === 0) || isWhole()) {
       length += bytes.copy(out, length, at, end);
     } else {
       const raw = bytes.subarray(at, Math.min(end, at + line.rawBytesKept)).toString("utf8");
@@ -133,20 +137,4 @@ export function takeShortLines(
     at = end + 1;
   }
   return { bytes: out.subarray(0, length), lines };
-}
-
-function hasDelimiters(
-  bytes: Buffer,
-  from: number,
-  end: number,
-  line: { readonly delimiter: Buffer; readonly columns: number },
-): boolean {
-  const { delimiter } = line;
-  let at = from;
-  for (let missing = line.columns - 1; missing > 0; missing--) {
-    const found = bytes.indexOf(delimiter, at);
-    if (found < 0 || found >= end) return false;
-    at = found + delimiter.length;
-  }
-  return true;
 }

@@ -94,7 +94,7 @@ function endsWith(bytes: Buffer, from: number, end: number, tail: Buffer): boole
 }
 
 /** Byte by byte: columns are short, so that a search for each would cost more. */
-function delimitersIn(bytes: Buffer, from: number, end: number, delimiter: Buffer): number {
+export function delimitersIn(bytes: Buffer, from: number, end: number, delimiter: Buffer): number {
   const first = delimiter[0];
   const { length } = delimiter;
   let count = 0;

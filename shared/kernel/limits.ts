@@ -173,9 +173,7 @@ export const limits = {
   rejectLinesKeptPerFile: 100_000,
   /** Bytes of a file that are looked into at a time for rejected lines. */
   rejectBlockBytes: 8 * MiB,
-  /** The same where most lines are bad: the engine spends about 1 KB outside its memory limit on each wrong field. */
-  rejectDenseBlockBytes: 256 * KiB,
-  /** More bad lines than this in a block make it a dense one. */
+  /** Bad lines noted at a time: the engine spends about 1 KB outside its memory limit on each wrong field. */
   rejectLinesPerBlockMax: 2_000,
   /** What one gzip file may unpack to; a larger one would fill the worker's disk. */
   plainFileBytesMax: 64 * 1024 * MiB,

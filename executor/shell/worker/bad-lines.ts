@@ -1,6 +1,6 @@
 /**
  * Finds the lines that the scan left out, and why. The engine keeps about 1 KB outside its memory limit for each wrong
- * field, so it looks at a block at a time, at smaller ones where most lines are bad, and only at a bounded number.
+ * field, so it looks at a block at a time, at parts of it where many lines are bad, and only at a bounded number.
  */
 import { unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,43 +31,71 @@ export interface BadLinesRequest {
   readonly columns: readonly Column[];
   /** Lines that the integrity pass took out: known already. */
   readonly defectsPath: string | undefined;
+  /** Bytes of all its lines. */
+  readonly plainBytes: number;
   /** How many lines the scan left out. */
   readonly expected: number;
 }
 
 /** Adds the bad lines to the rejects. Errors: `internal` when they are not as many as the scan left out. */
 export async function findBadLines(request: BadLinesRequest): Promise<void> {
-  const options = {
-    quoting: quotingOf(request.csv),
-    lineBytesMax: limits.lineBytesMax,
-    blockBytes: limits.rejectBlockBytes,
-    recordsMax: limits.rejectBlockBytes,
-  };
-  const dense = {
-    ...options,
-    blockBytes: limits.rejectDenseBlockBytes,
-    recordsMax: limits.rejectLinesPerBlockMax,
-  };
+  const { scanPath, plainBytes, expected } = request;
+  const evenly = evenBytes(plainBytes, expected);
   let found = 0;
-  for await (const block of fileBlocks(request.scanPath, options)) {
-    const bad = await countBad(request, block);
-    if (bad > limits.rejectLinesPerBlockMax) {
-      for (const part of smallerBlocks(block, dense)) {
-        found += await noteBad(request, part);
-        if (found >= limits.rejectLinesKeptPerFile) break;
-      }
-    } else if (bad > 0) found += await noteBad(request, block);
+  for await (const block of fileBlocks(scanPath, cuts(request, limits.rejectBlockBytes))) {
+    found += await noteParts(request, block, evenly, found);
     if (found >= limits.rejectLinesKeptPerFile) break;
   }
-  if (found === request.expected) return;
+  if (found === expected) return;
   if (found < limits.rejectLinesKeptPerFile) {
     throw fail(
       "internal",
-      `file ${request.file}: the scan left out ${request.expected} lines, ${found} of them were found; nothing of it is used`,
-      { file: request.file, expected: request.expected, found },
+      `file ${request.file}: the scan left out ${expected} lines, ${found} of them were found; nothing of it is used`,
+      { file: request.file, expected, found },
     );
   }
-  await noteRest(request, request.expected - found);
+  await noteRest(request, expected - found);
+}
+
+/** Bytes that have half as many bad lines as are noted at a time, where those lie evenly. */
+function evenBytes(bytes: number, bad: number): number {
+  return Math.ceil((bytes * limits.rejectLinesPerBlockMax) / (2 * bad));
+}
+
+function cuts({ csv }: BadLinesRequest, blockBytes: number) {
+  return { quoting: quotingOf(csv), lineBytesMax: limits.lineBytesMax, blockBytes };
+}
+
+/** Gives the number of lines that were added to the rejects; `found`: those before. */
+async function noteParts(
+  request: BadLinesRequest,
+  block: Block,
+  partBytes: number,
+  found: number,
+): Promise<number> {
+  let added = 0;
+  for (const part of smallerBlocks(block, cuts(request, partBytes))) {
+    added += await noteBlock(request, part, found + added);
+    if (found + added >= limits.rejectLinesKeptPerFile) break;
+  }
+  return added;
+}
+
+/** In parts where the bad lines are too many. */
+async function noteBlock(request: BadLinesRequest, block: Block, found: number): Promise<number> {
+  if (isSparse(request, block, request.expected - found)) return await noteBad(request, block);
+  const bad = await countBad(request, block);
+  if (bad === 0) return 0;
+  if (bad <= limits.rejectLinesPerBlockMax) return await noteBad(request, block);
+  return await noteParts(request, block, evenBytes(block.bytes.length, bad), found);
+}
+
+/** Can it have no more bad lines than are noted at a time, but some? Then counting them first would be a reading more. */
+function isSparse({ columns, defectsPath }: BadLinesRequest, block: Block, left: number): boolean {
+  // Marker lines of one-column files are bad lines, and not among those that are left.
+  const isMarked = columns.length === 1 && defectsPath !== undefined;
+  const bound = isMarked ? block.records : Math.min(block.records, left);
+  return left > 0 && bound <= limits.rejectLinesPerBlockMax;
 }
 
 /** Bad lines of a block, cheaply. Marker lines of one-column files count as bad here. */

@@ -219,7 +219,8 @@ async function takeRejects(
   const expected = missing - found.defective;
   if (expected > 0) {
     const { engine, folder, csv, columns } = scan;
-    const { scanPath } = found;
-    await findBadLines({ engine, folder, file, scanPath, csv, columns, defectsPath, expected });
+    const { scanPath, plainBytes } = found;
+    const lines = { file, scanPath, plainBytes, defectsPath, expected };
+    await findBadLines({ engine, folder, csv, columns, ...lines });
   }
 }
