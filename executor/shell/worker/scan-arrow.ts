@@ -10,7 +10,6 @@ import {
 } from "../../../shared/adapters/arrow-columns.ts";
 import { type ArrowFile, malformed, openArrowFile } from "../../../shared/adapters/arrow-file.ts";
 import type { ArrowField } from "../../../shared/adapters/arrow-metadata.ts";
-import { type Engine, sqlName } from "../../../shared/adapters/duckdb.ts";
 import { type Loader, openLoader } from "../../../shared/adapters/duckdb-arrow-load.ts";
 import { translateDuckDb } from "../../../shared/adapters/duckdb-errors.ts";
 import {
@@ -21,74 +20,49 @@ import {
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { Column } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import type { FileAccount, FileFingerprint } from "../../../shared/kernel/work.ts";
-import { castList, isBad, misfits, rejectRows, type StoredColumn } from "./typed-rows.ts";
-
-export interface ArrowScan {
-  readonly engine: Engine;
-  readonly root: string;
-  readonly file: FileFingerprint;
-  readonly columns: readonly Column[];
-  readonly table: string;
-  /** Expressions over the declared columns, one per column of the table. */
-  readonly select: readonly string[];
-  readonly signal: AbortSignal;
-}
+import type { FileAccount } from "../../../shared/kernel/work.ts";
+import {
+  type StoredColumn,
+  type TypedScan,
+  type TypedSums,
+  takeRows,
+  typedAccount,
+} from "./typed-rows.ts";
 
 /** Holds rows as the file has them, until a statement has checked and cast them. */
 const loadTable = "__arrow";
 
-interface Totals {
-  lines: number;
-  rows: number;
-  rejects: number;
-}
-
 /** Appends the rows. `outsideDay` is left 0. Errors: `input…`, `limitExceeded`, `storage…`, `cancelled`. */
-export async function scanArrow(scan: ArrowScan): Promise<FileAccount> {
+export async function scanArrow(scan: TypedScan): Promise<FileAccount> {
   const { file, signal } = scan;
   const input = await openInput(scan.root, file);
   try {
     const arrow = await openArrowFile(input, signal);
     const columns = scan.columns.map((column) => place(input, arrow.fields, column));
-    const totals: Totals = { lines: 0, rows: 0, rejects: 0 };
-    await readAll(scan, input, arrow, columns, totals);
+    const sums = await readAll(scan, input, arrow, columns);
     await assertUnchanged(input);
-    const { lines, rows, rejects } = totals;
-    if (rows + rejects !== lines) {
-      throw fail("internal", `file ${file.path}: ${lines} rows, but ${rows} + ${rejects} rejects`);
-    }
-    return {
-      file,
-      contentSha256: arrow.contentSha256(),
-      plainBytes: file.size,
-      lines,
-      rows,
-      rejects,
-      blank: 0,
-      outsideDay: 0,
-      lastLineUnterminated: false,
-    };
+    const contentSha256 = arrow.contentSha256();
+    return typedAccount(file, sums, { contentSha256, plainBytes: file.size });
   } finally {
     await input.handle.close();
   }
 }
 
 async function readAll(
-  scan: ArrowScan,
+  scan: TypedScan,
   input: OpenInput,
   arrow: ArrowFile,
   columns: readonly LoadedColumn[],
-  totals: Totals,
-): Promise<void> {
+): Promise<TypedSums> {
   const stored = columns.map((column, index) => storedColumn(scan, column, index));
   const reader = createColumnReader(input.fingerprint.path, arrow.fields, columns);
+  let sums: TypedSums = { lines: 0, rows: 0, rejects: 0 };
   let loaded = { rows: 0, bytes: 0 };
   let loader: Loader | undefined;
   const flush = async (): Promise<void> => {
     loader?.finish();
     loader = undefined;
-    if (loaded.rows > 0) await takeLoaded(scan, stored, loaded.rows, totals);
+    if (loaded.rows > 0) sums = await takeLoaded(scan, stored, loaded.rows, sums);
     loaded = { rows: 0, bytes: 0 };
   };
   try {
@@ -107,13 +81,14 @@ async function readAll(
       if (loaded.bytes >= limits.arrowLoadBytesMax) await flush();
     }
     await flush();
+    return sums;
   } finally {
     // Also after a failure: an appender that stays open keeps its rows in memory.
     loader?.finish();
   }
 }
 
-async function startLoading(scan: ArrowScan, columns: readonly LoadedColumn[]): Promise<Loader> {
+async function startLoading(scan: TypedScan, columns: readonly LoadedColumn[]): Promise<Loader> {
   const list = columns.map(({ type }, index) => `c${index} ${type}`).join(", ");
   const what = `file ${scan.file.path}`;
   await scan.engine.run(`CREATE OR REPLACE TABLE ${loadTable} (${list})`, what);
@@ -125,25 +100,21 @@ async function startLoading(scan: ArrowScan, columns: readonly LoadedColumn[]): 
   }
 }
 
-/** Rows that were loaded since the last time → the scan's table, or rejects. */
+/** Rows that were loaded since the last time → the scan's table, or rejects. Gives all sums so far. */
 async function takeLoaded(
-  scan: ArrowScan,
+  scan: TypedScan,
   columns: readonly StoredColumn[],
-  loaded: number,
-  totals: Totals,
-): Promise<void> {
-  const { engine, file, table, select } = scan;
-  const number = `${totals.lines} + rowid + 1`;
-  const rejects = await rejectRows(engine, { file: file.path, source: loadTable, number }, columns);
-  const rows = await engine.run(
-    `INSERT INTO ${sqlName(table)} SELECT ${select.join(", ")}
-     FROM (SELECT ${castList(columns)} FROM ${loadTable} WHERE NOT ${isBad(misfits(columns))})`,
-    `file ${file.path}`,
-  );
-  await engine.run(`DROP TABLE ${loadTable}`, `file ${file.path}`);
-  totals.lines += loaded;
-  totals.rows += rows;
-  totals.rejects += rejects;
+  lines: number,
+  before: TypedSums,
+): Promise<TypedSums> {
+  const number = `${before.lines} + rowid + 1`;
+  const taken = await takeRows(scan, { source: loadTable, number, lines }, columns);
+  await scan.engine.run(`DROP TABLE ${loadTable}`, `file ${scan.file.path}`);
+  return {
+    lines: before.lines + lines,
+    rows: before.rows + taken.rows,
+    rejects: before.rejects + taken.rejects,
+  };
 }
 
 /** What the bytes of a batch do not allow is a damaged file; an engine's trouble is its own. */
@@ -208,7 +179,7 @@ function kindOf(type: string): "number" | "moment" | "time" | "bytes" | "text" |
 }
 
 /** A moment with a zone is one of UTC, in whatever unit; one without is a local time, as in other formats. */
-function storedColumn(scan: ArrowScan, { field, type }: LoadedColumn, index: number): StoredColumn {
+function storedColumn(scan: TypedScan, { field, type }: LoadedColumn, index: number): StoredColumn {
   const declared = scan.columns[index];
   if (declared === undefined) throw fail("internal", `no declared column ${index}`);
   const raw = `c${index}`;

@@ -3,7 +3,7 @@
  * a row with a value that does not fit, or only when rounded, is a reject, as a line of a CSV file would be.
  */
 import { createHash } from "node:crypto";
-import { type Engine, sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
 import { parquetError } from "../../../shared/adapters/duckdb-parquet.ts";
 import {
   assertUnchanged,
@@ -12,21 +12,12 @@ import {
   storedBytes,
 } from "../../../shared/adapters/integrity-open.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
-import type { Column } from "../../../shared/kernel/job.ts";
-import type { FileAccount, FileFingerprint } from "../../../shared/kernel/work.ts";
-import { castList, isBad, misfits, rejectRows, type StoredColumn } from "./typed-rows.ts";
+import type { FileAccount } from "../../../shared/kernel/work.ts";
+import { type StoredColumn, type TypedScan, takeRows, typedAccount } from "./typed-rows.ts";
 
-export interface ParquetScan {
-  readonly engine: Engine;
-  readonly root: string;
-  readonly file: FileFingerprint;
+export interface ParquetScan extends TypedScan {
   /** Rows [from, to); all when absent. */
   readonly rows?: { readonly from: number; readonly to: number };
-  readonly columns: readonly Column[];
-  readonly table: string;
-  /** Expressions over the declared columns, one per column of the table. */
-  readonly select: readonly string[];
-  readonly signal: AbortSignal;
 }
 
 /** Appends the rows. `outsideDay` is left 0; `contentSha256` is empty for a range. Errors: `input…`, `storage…`. */
@@ -42,34 +33,16 @@ export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
       });
     }
     const columns = await storedColumns(scan, input.path);
-    const source = rangeOf(scan, input.path);
-    const rejects = await reading(scan, () =>
-      rejectRows(scan.engine, { file: file.path, source, number: "file_row_number + 1" }, columns),
-    );
-    const rows = await reading(scan, () =>
-      scan.engine.run(
-        `INSERT INTO ${sqlName(scan.table)} SELECT ${scan.select.join(", ")}
-         FROM (SELECT ${castList(columns)} FROM ${source} WHERE NOT ${isBad(misfits(columns))})`,
-        `file ${file.path}`,
-      ),
-    );
+    const rows = {
+      source: rangeOf(scan, input.path),
+      number: "file_row_number + 1",
+      lines: range.to - range.from,
+    };
+    const sums = await reading(scan, () => takeRows(scan, rows, columns));
     const contentSha256 = scan.rows === undefined ? await contentHash(scan, input) : "";
     await assertUnchanged(input);
-    const lines = range.to - range.from;
-    if (rows + rejects !== lines) {
-      throw fail("internal", `file ${file.path}: ${lines} rows, but ${rows} + ${rejects} rejects`);
-    }
-    return {
-      file,
-      contentSha256,
-      plainBytes: total === 0 ? file.size : Math.round((file.size * lines) / total),
-      lines,
-      rows,
-      rejects,
-      blank: 0,
-      outsideDay: 0,
-      lastLineUnterminated: false,
-    };
+    const plainBytes = total === 0 ? file.size : Math.round((file.size * rows.lines) / total);
+    return typedAccount(file, sums, { contentSha256, plainBytes });
   } finally {
     await input.handle.close();
   }

@@ -3,9 +3,24 @@
  * that don't become rejects, as a line of a CSV file would. SQL texts but for the one statement that keeps rejects.
  */
 import { type Engine, sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { fail } from "../../../shared/kernel/failure.ts";
 import type { Column } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
+import type { FileAccount, FileFingerprint } from "../../../shared/kernel/work.ts";
 import { rejectsTable } from "./rejects.ts";
+
+export interface TypedScan {
+  readonly engine: Engine;
+  readonly root: string;
+  readonly file: FileFingerprint;
+  /** All declared columns. */
+  readonly columns: readonly Column[];
+  /** Table to append to. */
+  readonly table: string;
+  /** Expressions over the declared columns, one per column of the table. */
+  readonly select: readonly string[];
+  readonly signal: AbortSignal;
+}
 
 /** A declared column as it lies in the file. */
 export interface StoredColumn extends Column {
@@ -18,23 +33,23 @@ export interface StoredColumn extends Column {
 }
 
 /** The columns whose values may not fit. */
-export function misfits(columns: readonly StoredColumn[]): readonly StoredColumn[] {
+function misfits(columns: readonly StoredColumn[]): readonly StoredColumn[] {
   return columns.filter(({ raw, value, stored, type }) => stored !== type || raw !== value);
 }
 
 /** Select list of the declared columns. */
-export function castList(columns: readonly StoredColumn[]): string {
+function castList(columns: readonly StoredColumn[]): string {
   return columns
     .map(({ name, type, value }) => `TRY_CAST(${value} AS ${type}) AS ${sqlName(name)}`)
     .join(", ");
 }
 
-/** True for a row that is a reject, else false or NULL. `bad`: see `misfits`. */
-export function isBad(bad: readonly StoredColumn[]): string {
+/** True for a row that is a reject, else false, never NULL. `bad`: see `misfits`. */
+function isBad(bad: readonly StoredColumn[]): string {
   return bad.length === 0 ? "false" : `(${bad.map(unfit).join(" OR ")})`;
 }
 
-/** True, false or NULL for a row; a number or a time that is another one when cast back was rounded. */
+/** True or false for a row; a number or a time that is another one when cast back was rounded. */
 function unfit({ raw, value, type, stored }: StoredColumn): string {
   const cast = `TRY_CAST(${value} AS ${type})`;
   const rounded = rounds(stored, type)
@@ -53,33 +68,73 @@ function rounds(stored: string, declared: string): boolean {
   return isNumber(stored) && isNumber(declared) && !(isFraction(stored) && isFraction(declared));
 }
 
-/** Where rows come from. */
+/** Rows of a file, or of a part of it. */
 export interface TypedRows {
-  /** Path for people. */
-  readonly file: string;
   /** SQL of a relation. */
   readonly source: string;
   /** SQL of a row's number in the file, from 1. */
   readonly number: string;
+  /** How many there are. */
+  readonly lines: number;
 }
 
-/** Keeps the bad rows as text; gives how many there are. */
-export async function rejectRows(
-  engine: Engine,
-  { file, source, number }: TypedRows,
+export interface TypedSums {
+  readonly lines: number;
+  readonly rows: number;
+  readonly rejects: number;
+}
+
+/**
+ * Appends the rows that fit and keeps the others as text. Those are looked for only where some are missing, so that a
+ * clean file is read once. Whether the sum closes: see `typedAccount`.
+ */
+export async function takeRows(
+  scan: TypedScan,
+  from: TypedRows,
   columns: readonly StoredColumn[],
-): Promise<number> {
+): Promise<TypedSums> {
   const bad = misfits(columns);
-  if (bad.length === 0) return 0;
+  const rows = await scan.engine.run(
+    `INSERT INTO ${sqlName(scan.table)} SELECT ${scan.select.join(", ")}
+     FROM (SELECT ${castList(columns)} FROM ${from.source} WHERE NOT ${isBad(bad)})`,
+    `file ${scan.file.path}`,
+  );
+  const { lines } = from;
+  const isClean = rows === lines || bad.length === 0;
+  return { lines, rows, rejects: isClean ? 0 : await keepRejects(scan, from, columns, bad) };
+}
+
+async function keepRejects(
+  { engine, file }: TypedScan,
+  { source, number }: TypedRows,
+  columns: readonly StoredColumn[],
+  bad: readonly StoredColumn[],
+): Promise<number> {
   const reasons = bad.map(
     (column) => `WHEN ${unfit(column)} THEN ${sqlText(`value does not fit column ${column.name}`)}`,
   );
   const packed = columns.map(({ name, raw }) => `${sqlName(name)} := ${raw}`).join(", ");
   return await engine.run(
     `INSERT INTO ${rejectsTable}
-     SELECT ${sqlText(file)}, ${number}, CASE ${reasons.join(" ")} END,
+     SELECT ${sqlText(file.path)}, ${number}, CASE ${reasons.join(" ")} END,
        left(CAST(struct_pack(${packed}) AS VARCHAR), ${limits.rejectLineBytesKept})
      FROM ${source} WHERE ${isBad(bad)}`,
-    `file ${file}`,
+    `file ${file.path}`,
   );
+}
+
+/**
+ * The account of a file that is known to be unchanged. `contentSha256`: empty where only a part of it was read.
+ * `outsideDay` is left 0. Errors: `internal` when the sum does not close.
+ */
+export function typedAccount(
+  file: FileFingerprint,
+  sums: TypedSums,
+  found: Pick<FileAccount, "contentSha256" | "plainBytes">,
+): FileAccount {
+  const { lines, rows, rejects } = sums;
+  if (rows + rejects !== lines) {
+    throw fail("internal", `file ${file.path}: ${lines} rows, but ${rows} + ${rejects} rejects`);
+  }
+  return { file, ...found, ...sums, blank: 0, outsideDay: 0, lastLineUnterminated: false };
 }
