@@ -145,6 +145,23 @@ test("dates and timestamps of every unit, local and with a zone", async () => {
   ]);
 });
 
+test("a moment of a zone whose last digits would be lost is a reject", async () => {
+  const at = 1_768_456_800_000_000_000n;
+  const zns = storedAs([at + 123_456_000n, at + 123_456_789n], new TimestampNanosecond("UTC"));
+  const file = root.write("raw/a.arrow", ipc("file", new Table({ zns })));
+  const done = await run(file, columns("zns TIMESTAMP WITH TIME ZONE"));
+  expect(await rowsOf(root, done)).toEqual([["2026-01-15 06:00:00.123456+00"]]);
+  expect((await rejectsOf(done)).map(([line, reason]) => [line, reason])).toEqual([
+    ["2", "value does not fit column zns"],
+  ]);
+});
+
+/** The integers themselves, whatever the library takes for a value of the type. */
+function storedAs(values: readonly bigint[], type: DataType): Vector {
+  const [data] = vectorFromArray(values, new Int64()).data;
+  return new Vector([data?.clone(type) as Data]);
+}
+
 function makeMoments(seconds: number): Table {
   const whole = BigInt(seconds);
   const plain = {
@@ -160,9 +177,7 @@ function makeMoments(seconds: number): Table {
   } as const;
   const made = Object.entries(plain).map(([name, [type, value]]) => {
     if (typeof value !== "bigint") return [name, vectorFromArray([value], new DateDay())] as const;
-    // The stored integers themselves, whatever the library takes for a value of the type.
-    const [data] = vectorFromArray([value], new Int64()).data;
-    return [name, new Vector([data?.clone(type as DataType) as Data])] as const;
+    return [name, storedAs([value], type)] as const;
   });
   return new Table(Object.fromEntries(made));
 }

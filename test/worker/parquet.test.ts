@@ -116,6 +116,32 @@ test("a time that only fits when cut is a reject; one that fits exactly is a row
   ]);
 });
 
+test("a moment of a zone keeps its hour and digits too, and none is a time of day", async () => {
+  const file = await parquet(
+    "raw/z.parquet",
+    `SELECT * FROM (VALUES
+       (1, TIMESTAMP '2026-01-15 00:00:00' AT TIME ZONE 'UTC', TIMESTAMP_NS '2026-01-15 10:00:00.123456'),
+       (2, TIMESTAMP '2026-01-15 08:30:00' AT TIME ZONE 'UTC', TIMESTAMP_NS '2026-01-15 10:00:00'),
+       (3, NULL, TIMESTAMP_NS '2026-01-15 10:00:00.123456789')) t(id, d, t)`,
+  );
+  const read = async (types: string) => {
+    const cut = source({ columns: columns(types), format: "parquet" });
+    const done = await runWork(copyWork(cut, [file]), delivery(), context(root));
+    const rejects = join(root.path, done.rejectsFile ?? "");
+    return await query(`SELECT line, reason FROM '${rejects}' ORDER BY line`);
+  };
+  expect(await read("id INTEGER, d DATE, t TIMESTAMP WITH TIME ZONE")).toEqual([
+    ["2", "value does not fit column d"],
+    ["3", "value does not fit column t"],
+  ]);
+  expect(await read("id INTEGER, t TIME")).toEqual(
+    ["1", "2", "3"].map((line) => [line, "value does not fit column t"]),
+  );
+  expect(await read("id TINYINT, d TIMESTAMP, t TIMESTAMP")).toEqual([
+    ["3", "value does not fit column t"],
+  ]);
+});
+
 test("a missing column, fewer rows than planned and a cut file are named", async () => {
   const run = (work: Parameters<typeof runWork>[0]) => runWork(work, delivery(), context(root));
   const other = await parquet("raw/o.parquet", "SELECT 1::BIGINT AS a");

@@ -186,6 +186,9 @@ function storedColumn(scan: TypedScan, { field, type }: LoadedColumn, index: num
   if (field.type.kind !== "timestamp" || !field.type.zoned) {
     return { ...declared, raw, value: raw, stored: type };
   }
-  const value = `(TRY_CAST(${raw} AS TIMESTAMP) AT TIME ZONE 'UTC')`;
+  const moment = `TRY_CAST(${raw} AS TIMESTAMP)`;
+  // NULL, and so a reject, where digits of nanoseconds would be lost.
+  const whole = `CASE WHEN TRY_CAST(${moment} AS ${type}) = ${raw} THEN ${moment} END`;
+  const value = `((${whole}) AT TIME ZONE 'UTC')`;
   return { ...declared, raw, value, stored: "TIMESTAMP WITH TIME ZONE" };
 }

@@ -52,20 +52,36 @@ function isBad(bad: readonly StoredColumn[]): string {
 /** True or false for a row; a number or a time that is another one when cast back was rounded. */
 function unfit({ raw, value, type, stored }: StoredColumn): string {
   const cast = `TRY_CAST(${value} AS ${type})`;
-  const rounded = rounds(stored, type)
-    ? ` OR TRY_CAST(${cast} AS ${stored}) IS DISTINCT FROM ${value}`
-    : "";
+  const there = judgedAs(stored, type);
+  const rounded =
+    there === undefined
+      ? ""
+      : ` OR TRY_CAST(TRY_CAST(${value} AS ${there}) AS ${stored}) IS DISTINCT FROM ${value}`;
   return `(${raw} IS NOT NULL AND (${cast} IS NULL${rounded}))`;
 }
 
-/** Between binary fractions of different length, the nearest one is what the declared type asks for. */
-function rounds(stored: string, declared: string): boolean {
-  const isFraction = (type: string) => /^(FLOAT|DOUBLE)$/.test(type);
-  const isNumber = (type: string) => isFraction(type) || /INT(EGER)?$|^DECIMAL\b/.test(type);
-  // A TIMESTAMP declared as DATE would lose its hour, one of nanoseconds the last three digits.
-  const isTime = (type: string) => /^(DATE|TIMESTAMP(_\w+)?)$/.test(type);
-  if (isTime(stored) && isTime(declared)) return true;
-  return isNumber(stored) && isNumber(declared) && !(isFraction(stored) && isFraction(declared));
+const isFraction = (type: string) => /^(FLOAT|DOUBLE)$/.test(type);
+const isNumber = (type: string) => isFraction(type) || /INT(EGER)?$|^DECIMAL\b/.test(type);
+
+/** Type that a value must come back from unchanged; undefined: nothing can be lost that the declared type does not ask for. */
+function judgedAs(stored: string, declared: string): string | undefined {
+  if (isNumber(stored) && isNumber(declared)) {
+    // Between binary fractions of different length, the nearest one is what the declared type asks for.
+    return isFraction(stored) && isFraction(declared) ? undefined : declared;
+  }
+  if (!/^(DATE|TIMESTAMP\b|TIMESTAMP_)/.test(stored)) return undefined;
+  switch (declared) {
+    // A moment would lose its hour, or its day.
+    case "DATE":
+    case "TIME":
+      return declared;
+    // The way into a zone and back is not always the same one, when clocks change; digits are lost before.
+    case "TIMESTAMP":
+    case "TIMESTAMP WITH TIME ZONE":
+      return stored.endsWith(" ZONE") ? undefined : "TIMESTAMP";
+    default:
+      return undefined;
+  }
 }
 
 /** Rows of a file, or of a part of it. */
