@@ -32,20 +32,30 @@ export function parseMapAccount(text: string): MapAccount | undefined {
 }
 
 function isMapAccount(value: unknown): value is MapAccount {
-  if (typeof value !== "object" || value === null) return false;
+  if (!isObject(value)) return false;
   const { version, attemptId, mapKey, split, success } = value as Partial<MapAccount>;
   if (version !== 1 || typeof attemptId !== "string" || typeof mapKey !== "string") return false;
-  if (!Array.isArray(split?.files) || split.files.length === 0) return false;
+  if (!isList(split?.files) || split.files.length === 0) return false;
   return success?.kind === "done" && isWhole(split, success);
 }
 
 /** Every file of the split is accounted for, and every line of it. */
 function isWhole({ files }: Split, success: Partial<AttemptSuccess>): boolean {
-  const { outputs, accounts, counters } = success;
-  if (!Array.isArray(outputs) || !Array.isArray(accounts) || counters === undefined) return false;
-  if (!Array.isArray(success.files) || success.files.length > 0) return false;
+  const { outputs, accounts, counters, rejectsFile = "", lateFile = "" } = success;
+  if (!isList(outputs) || !isList(accounts) || !isObject(counters)) return false;
+  if (typeof rejectsFile !== "string" || typeof lateFile !== "string") return false;
+  if (!isList(success.files) || success.files.length > 0) return false;
   if (accounts.length !== files.length) return false;
   return accounts.every(({ file, lines, rows, rejects, blank }, index) => {
     return file?.path === files[index]?.path && rows + rejects + blank === lines;
   });
+}
+
+/** An array of objects, as all of an account are. */
+function isList<Entry>(value: readonly Entry[] | undefined): value is readonly Entry[] {
+  return Array.isArray(value) && value.every(isObject);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }

@@ -122,6 +122,31 @@ describe("an account", () => {
     expect(parsed({ ...gave, accounts: [two, one] })).toBeUndefined();
     expect(parsed({ ...gave, files: [staged] })).toBeUndefined();
   });
+
+  test("of which any part is no object or no text is none, and never an exception", () => {
+    const whole = JSON.parse(accountOf("a1", "k1", ["x0"]));
+    const parsed = (part: string, wrong: unknown, of: "account" | "success") => {
+      const { success: gave } = whole;
+      const changed =
+        of === "account"
+          ? { ...whole, [part]: wrong }
+          : { ...whole, success: { ...gave, [part]: wrong } };
+      return parseMapAccount(JSON.stringify(changed));
+    };
+    for (const wrong of [null, 7, [null]]) {
+      for (const part of Object.keys(whole)) {
+        expect(parsed(part, wrong, "account"), `${part} ${wrong}`).toBeUndefined();
+      }
+      for (const part of ["kind", "outputs", "accounts", "files", "rejectsFile", "lateFile"]) {
+        expect(parsed(part, wrong, "success"), `${part} ${wrong}`).toBeUndefined();
+      }
+    }
+    expect(parsed("split", { files: [null] }, "account")).toBeUndefined();
+    expect(parsed("counters", null, "success")).toBeUndefined();
+    for (const text of ["null", "7", "[]", "{}", "not JSON"]) {
+      expect(parseMapAccount(text), text).toBeUndefined();
+    }
+  });
 });
 
 describe("the cut of a day that is planned anew", () => {
