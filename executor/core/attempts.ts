@@ -91,8 +91,10 @@ function isKnown(turn: Turn, attemptId: string): boolean {
   return settled.includes(attemptId);
 }
 
-/** A slot whose worker is ready, else one whose worker soon will be. */
-/** Work that needs a fresh process goes where one is, or will be soon, rather than where one has to be replaced. */
+/**
+ * A slot whose worker is ready, else one whose worker soon will be. Work that needs a fresh process goes where one is,
+ * or will be soon, rather than where one has to be replaced.
+ */
 function freeSlot(state: ExecutorState, fresh: boolean): number | undefined {
   const free = [...state.slots.entries()].filter(([, { attempt }]) => attempt === undefined);
   if (fresh) {

@@ -11,7 +11,6 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { createColumnReader, loadedType } from "../../shared/adapters/arrow-columns.ts";
 import { openArrowFile } from "../../shared/adapters/arrow-file.ts";
 import { parseMessage } from "../../shared/adapters/arrow-metadata.ts";
@@ -20,8 +19,8 @@ import { openInput } from "../../shared/adapters/integrity-open.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { Column } from "../../shared/kernel/job.ts";
 import { type FileFingerprint, mapKey } from "../../shared/kernel/work.ts";
-import { forms, ipc, rowsOf, sample } from "./arrow-files.ts";
-import { columns, context, copyWork, delivery, makeRoot, type Root, source } from "./setup.ts";
+import { copied, forms, ipc, rowsOf, sample } from "./arrow-files.ts";
+import { columns, copyWork, failsWith, makeRoot, type Root, source } from "./setup.ts";
 
 let root: Root;
 beforeEach(() => {
@@ -29,16 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => root.remove());
 
-const run = (file: FileFingerprint, declared: readonly Column[]) =>
-  runWork(
-    copyWork(source({ columns: declared, format: "arrow" }), [file]),
-    delivery(),
-    context(root),
-  );
-
-const failsWith = (code: string, text: string) => ({
-  failure: { code, message: expect.stringContaining(text) },
-});
+const run = (file: FileFingerprint, declared: readonly Column[]) => copied(root, file, declared);
 
 const sampleColumns = columns("a INTEGER, t VARCHAR, w VARCHAR");
 

@@ -12,11 +12,13 @@ import {
   type Vector,
   vectorFromArray,
 } from "apache-arrow";
+import { runWork } from "../../executor/shell/worker/run-work.ts";
 // Teaches the library LZ4.
 import "../../shared/adapters/arrow.ts";
-import type { AttemptSuccess } from "../../shared/kernel/work.ts";
+import type { Column } from "../../shared/kernel/job.ts";
+import type { AttemptSuccess, FileFingerprint } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
-import type { Root } from "./setup.ts";
+import { context, copyWork, delivery, type Root, source } from "./setup.ts";
 
 export type Form = "file" | "stream";
 export const forms: readonly Form[] = ["file", "stream"];
@@ -57,6 +59,17 @@ export function sample(): Table {
   });
   return new Table([0, 50, 100].flatMap((from) => whole.slice(from, from + 50).batches));
 }
+
+/** An attempt that copies the declared columns of an Arrow file to a dataset. */
+export async function copied(
+  root: Root,
+  file: FileFingerprint,
+  declared: readonly Column[],
+): Promise<AttemptSuccess> {
+  const work = copyWork(source({ columns: declared, format: "arrow" }), [file]);
+  return await runWork(work, delivery(), context(root));
+}
+
 /** Rows of the dataset that an attempt staged, as texts. */
 export async function rowsOf(
   root: Root,

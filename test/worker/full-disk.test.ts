@@ -6,15 +6,29 @@ import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { ExchangeIo } from "../../shared/adapters/exchange.ts";
 import { classOf, type DaymillError } from "../../shared/kernel/failure.ts";
 import { canMount, type SmallDisk, smallDisk } from "../commit/small-disk.ts";
-import { columns, context, delivery, noExchange, reduceWork } from "./setup.ts";
+import {
+  columns,
+  context,
+  delivery,
+  makeRoot,
+  noExchange,
+  type Root,
+  reduceWork,
+} from "./setup.ts";
 
 describe.skipIf(!canMount("a worker that fills the disk"))("on a small disk", () => {
   let disk: SmallDisk;
+  /** Work folders are on a disk with room. */
+  let roomy: Root;
   beforeEach(() => {
+    roomy = makeRoot();
     disk = smallDisk("1m");
     mkdirSync(join(disk.path, "root"));
   });
-  afterEach(() => disk.unmount());
+  afterEach(() => {
+    disk.unmount();
+    roomy.remove();
+  });
 
   /** What a group of the exchange holds: rows that no compression makes smaller. */
   const exchange: ExchangeIo = {
@@ -55,8 +69,7 @@ describe.skipIf(!canMount("a worker that fills the disk"))("on a small disk", ()
 
   async function attempt() {
     const given = delivery({ inputs: [route] });
-    const temp = join("/tmp", `daymill-full-${process.pid}`);
-    const root = { path: join(disk.path, "root"), temp } as never;
+    const root = { ...roomy, path: join(disk.path, "root") };
     const outcome = await runWork(work, given, context(root, { exchange })).then(
       (done) => ({ done, failure: undefined }),
       (error: DaymillError) => ({ done: undefined, failure: error.failure }),

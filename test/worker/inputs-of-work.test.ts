@@ -6,7 +6,16 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
-import { columns, context, copyWork, delivery, makeRoot, type Root, source } from "./setup.ts";
+import {
+  columns,
+  context,
+  copyWork,
+  delivery,
+  failsWith,
+  makeRoot,
+  type Root,
+  source,
+} from "./setup.ts";
 
 let root: Root;
 beforeEach(() => {
@@ -20,10 +29,6 @@ afterEach(() => {
 const abc = columns("a BIGINT, b VARCHAR, c BIGINT");
 const run = (file: FileFingerprint, format: "csv" | "csv.gz" = "csv") =>
   runWork(copyWork(source({ columns: abc, format }), [file]), delivery(), context(root));
-const failsWith = (code: string, text: string) => ({
-  failure: { code, message: expect.stringContaining(text) },
-});
-
 describe("input of a map task", () => {
   test("gzip cut anywhere is inputTruncated, never fewer rows", async () => {
     const zipped = gzipSync("1,x,2\n".repeat(50_000));

@@ -6,6 +6,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { expect } from "vitest";
 import type { WorkerContext } from "../../executor/shell/worker/run-work.ts";
 import type { ExchangeIo } from "../../shared/adapters/exchange.ts";
 import type { Column, SourceSpec } from "../../shared/kernel/job.ts";
@@ -80,6 +81,11 @@ const silent: Log = {
   error: () => {},
   child: () => silent,
 };
+
+/** What a rejected attempt looks like; `text` stands somewhere in the message. */
+export const failsWith = (code: string, text: string) => ({
+  failure: { code, message: expect.stringContaining(text) },
+});
 
 /** For work without an exchange: any use of it is a failure of the test. */
 export const noExchange: ExchangeIo = {
