@@ -75,22 +75,19 @@ export function workerOutcome(turn: Turn, message: Of<"workerOutcome">): void {
   addReport(turn, attempt.attemptId, attempt.epoch, ended);
   if (worker.kind !== "ready") return;
   const attemptsDone = worker.attemptsDone + 1;
-  if (spoiled || attemptsDone >= limits.attemptsPerWorkerMax) {
-    turn.effects.push({ kind: "quitWorker", slot: message.slot, worker: worker.worker });
-    setSlot(turn, message.slot, { worker: leaving(turn, worker.worker) });
-  } else {
-    setSlot(turn, message.slot, { worker: { ...worker, attemptsDone } });
-  }
+  setSlot(turn, message.slot, { worker: { ...worker, attemptsDone } });
+  if (spoiled || attemptsDone >= limits.attemptsPerWorkerMax) replaceUsed(turn, message.slot);
 }
 
-export function isUsed(worker: Worker): boolean {
+/** Has the process run something already? */
+export function isUsed(worker: Worker): worker is Extract<Worker, { kind: "ready" }> {
   return worker.kind === "ready" && worker.attemptsDone > 0;
 }
 
 /** A process that has run something makes room for a fresh one. */
 export function replaceUsed(turn: Turn, index: number): void {
   const { worker } = slotAt(turn, index);
-  if (worker.kind !== "ready" || worker.attemptsDone === 0) return;
+  if (!isUsed(worker)) return;
   turn.effects.push({ kind: "quitWorker", slot: index, worker: worker.worker });
   setSlot(turn, index, { worker: leaving(turn, worker.worker) });
 }
