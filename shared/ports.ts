@@ -190,6 +190,8 @@ export interface ExchangeAdmin {
   /** Removes what one attempt wrote, its completion record too. A stream that is gone is fine; so is doing it twice. */
   purge(streams: readonly string[], attemptId: string): Promise<void>;
   usage(): Promise<readonly ExchangeUsage[]>;
+  /** Attempts of which anything is in the stream, in order, without a look at rows; undefined: no such stream. */
+  writers(stream: string): Promise<readonly string[] | undefined>;
   /** What re-indexes a lost journal, without a look at rows; undefined when there is no such stream. */
   completions(stream: string): Promise<ExchangeRecords | undefined>;
 }

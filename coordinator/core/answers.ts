@@ -89,7 +89,7 @@ export function publishAnswered(
   retryLater(turn, answered);
 }
 
-/** Housekeeping is tried a few times, then left to the next leader. */
+/** Housekeeping is tried a few times, then left to the next look (leftovers.ts) or the next leader. */
 export function backgroundAnswered(turn: Turn, answered: Answered): void {
   if (answered.answer.kind !== "failed") return;
   warn(turn, answered, answered.answer.failure, "");

@@ -14,7 +14,7 @@ import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { checkResults } from "./checks.ts";
 import { dayKey, isStaged, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
-import { keptWrites, purgeUnkept } from "./losers.ts";
+import { lookForLeftovers } from "./leftovers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
 import { dropExpired } from "./retention.ts";
@@ -224,7 +224,6 @@ function conclude(
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
   turn.state.outages.delete(run.id);
   waitsNoMore(turn.state, run.id);
-  const writes = keptWrites(turn.state.durable, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;
   ask(turn, { kind: "dropRequest", epoch: epochOf(turn), run: run.id }, background);
@@ -233,8 +232,8 @@ function conclude(
   if (job !== undefined) {
     dropExpired(turn, run, job, fact.kind === "runCommitted" ? scopes : undefined);
   }
-  purgeUnkept(turn, writes);
   // Its attempts may still write for a moment: what they leave behind is found afterwards.
+  lookForLeftovers(turn, scopes);
   lookWithin(turn, limits.purgeAfterMs);
   lookForOldFiles(turn, run);
 }

@@ -17,6 +17,7 @@ import {
   type CoordinatorState,
   emptyJournal,
   emptySpace,
+  noLeftovers,
   noOldFiles,
   type Renewal,
 } from "./state.ts";
@@ -327,6 +328,7 @@ function toStandby(turn: Turn): void {
   state.retries = [];
   state.space = emptySpace();
   state.oldFiles = noOldFiles();
+  state.leftovers = noLeftovers();
   for (const to of waiting) refuseNotLeader(turn, to);
   tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
 }

@@ -1,10 +1,11 @@
 /**
- * Attempts that lost, and what they left in the exchange: it is removed, for nobody will ever read it. Readers pass over
- * it anyway, so this saves space and nothing else: it may be late, done twice, or not at all.
+ * Attempts that lose while their run goes on, and what they left in the exchange: it is removed, for nobody will ever
+ * read it. Readers pass over it anyway, so this saves space and nothing else: it may be late, done twice, or not at all.
+ * What it misses is found after the run (leftovers.ts).
  * A winner is never removed here while a run or a kept output stands on it.
  */
 import { limits } from "../../shared/kernel/limits.ts";
-import type { Durable, Run } from "./durable.ts";
+import type { Run } from "./durable.ts";
 import { outputsOf } from "./stage-graph.ts";
 import { ask, askLater, type Turn } from "./turn.ts";
 
@@ -23,7 +24,11 @@ export function purgeNow(turn: Turn, run: Run, stage: number, attempts: readonly
 export function purgeSoon(turn: Turn, run: Run, stage: number, attempts: readonly string[]): void {
   // Nearly every success has no losers.
   if (attempts.length === 0) return;
-  purgeFrom(turn, streamsOf(run, stage), withoutWinners(turn, attempts));
+  const streams = streamsOf(run, stage);
+  const losing = withoutWinners(turn, attempts);
+  if (streams.length === 0 || losing.length === 0) return;
+  const body = { kind: "purgeStreams", streams, attempts: losing } as const;
+  askLater(turn, body, background, limits.purgeAfterMs);
 }
 
 /** These were found in the exchange and stand for a task from now on: removals that wait for their time leave them out. */
@@ -49,65 +54,8 @@ function withoutWinners(turn: Turn, attempts: readonly string[]): readonly strin
   });
 }
 
-/** For attempts that no run knows; whoever wrote them may not know yet that nobody wants them. */
-export function purgeFrom(
-  turn: Turn,
-  streams: readonly string[],
-  attempts: readonly string[],
-): void {
-  if (streams.length === 0 || attempts.length === 0) return;
-  askLater(turn, { kind: "purgeStreams", streams, attempts }, background, limits.purgeAfterMs);
-}
-
 function streamsOf(run: Run, stage: number): readonly string[] {
   const plan = run.plan.stages[stage];
   const written = plan === undefined ? [] : outputsOf(plan);
   return written.flatMap((exchange) => run.exchanges.get(exchange)?.streams ?? []);
-}
-
-/** What a run wrote into streams that outlive it. */
-export interface KeptWrites {
-  readonly scope: string;
-  readonly streams: readonly string[];
-  /** Every attempt, won or not. */
-  readonly attempts: readonly string[];
-  readonly winners: ReadonlySet<string>;
-}
-
-export function keptWrites(durable: Durable, run: Run): readonly KeptWrites[] {
-  return run.stages.flatMap(({ scope, tasks }, stage) => {
-    if (scope === undefined) return [];
-    const winners = new Set(tasks.flatMap(({ result }) => result?.attemptId ?? []));
-    const attempts = new Set(winners);
-    for (const [id, attempt] of durable.attempts) {
-      if (attempt.run === run.id && attempt.stage === stage) attempts.add(id);
-    }
-    return [{ scope, streams: streamsOf(run, stage), attempts: [...attempts], winners }];
-  });
-}
-
-/** A run is about to end early: whoever has not won by now never will. */
-export function purgeUnfinished(turn: Turn, writes: readonly KeptWrites[]): void {
-  for (const { streams, attempts, winners } of writes) {
-    purgeFrom(
-      turn,
-      streams,
-      attempts.filter((id) => !winners.has(id)),
-    );
-  }
-}
-
-/** A run has ended: of what it wrote, only kept outputs are still of use. */
-export function purgeUnkept(turn: Turn, writes: readonly KeptWrites[]): void {
-  for (const { scope, streams, attempts } of writes) {
-    const kept = turn.state.durable.kept.get(scope);
-    // Dropped with its streams.
-    if (kept === undefined) continue;
-    const useful = new Set(kept.outputs.attemptIds());
-    purgeFrom(
-      turn,
-      streams,
-      attempts.filter((id) => !useful.has(id)),
-    );
-  }
 }

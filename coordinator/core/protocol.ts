@@ -165,6 +165,8 @@ export type Ask =
       readonly run: string;
       readonly streams: readonly string[];
     }
+  /** ExchangeAdmin.writers of each stream → `writers`. */
+  | { readonly kind: "listWriters"; readonly id: AskId; readonly streams: readonly string[] }
   /** ExchangeAdmin.purge of each attempt → `ok`. */
   | {
       readonly kind: "purgeStreams";
@@ -215,6 +217,14 @@ export type Answer =
       readonly streams: readonly StreamRecords[];
       /** Files in the run's staging folder. */
       readonly staged: readonly string[];
+    }
+  | {
+      readonly kind: "writers";
+      /** Without those that are gone. */
+      readonly streams: readonly {
+        readonly stream: string;
+        readonly attempts: readonly string[];
+      }[];
     }
   | { readonly kind: "staging"; readonly runs: readonly string[] }
   | {

@@ -9,7 +9,6 @@ import { failedChecks } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
 import type { Run } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
-import { keptWrites, purgeUnfinished } from "./losers.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
@@ -140,8 +139,6 @@ export function endRun(turn: Turn, run: Run, why: Failure, cancelled: boolean): 
     cancelAttempt(turn, attempt.executor, attemptId, `run ${run.id} ends`);
   }
   const { wall } = turn;
-  // Read before the fact is folded: attempts of an ending run are forgotten.
-  purgeUnfinished(turn, keptWrites(turn.state.durable, run));
   waitsNoMore(turn.state, run.id);
   decide(turn, { kind: "runEnding", run: run.id, cancelled, failure: why, wallMs: wall });
   changed(turn, run);

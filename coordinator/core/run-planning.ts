@@ -5,7 +5,7 @@
 import { dayKey, type Kept, type Run } from "./durable.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
 import { unpackSplits } from "./kept-splits.ts";
-import { purgeFrom, spare } from "./losers.ts";
+import { spare } from "./losers.ts";
 import { planRun } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { exchangesThere, type FoundOutput, findOutputs, formerSplits } from "./reindex.ts";
@@ -71,24 +71,8 @@ function readRecords(
 export function recordsRead(turn: Turn, run: Run, answer: Completions): void {
   const { exchanges } = turn.state.reindexing.get(run.id) ?? { exchanges: [] };
   const found = findOutputs(run.id, exchanges, answer);
-  purgeOthers(turn, answer, found);
   if (found.length > 0) spare(turn, new Set(found.map((one) => one.result.attemptId)));
   goOnWith(turn, run, found);
-}
-
-/** What nobody knows and nobody can use is a loser's: the leader that would have removed it is gone. */
-function purgeOthers(turn: Turn, { streams }: Completions, found: readonly FoundOutput[]): void {
-  const useful = new Set(found.map((one) => one.result.attemptId));
-  for (const { outputs } of turn.state.durable.kept.values()) {
-    for (const id of outputs.attemptIds()) useful.add(id);
-  }
-  const there = new Set(streams.flatMap((one) => one.complete));
-  const others = [...there].filter((id) => !useful.has(id) && !turn.state.durable.attempts.has(id));
-  purgeFrom(
-    turn,
-    streams.map((one) => one.stream),
-    others,
-  );
 }
 
 /** The look is over: with what it found, or with nothing when it could not be made. */

@@ -7,7 +7,7 @@ import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { type Durable, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
 import type { Answer } from "./protocol.ts";
-import type { Answered } from "./state.ts";
+import type { Answered, CoordinatorState } from "./state.ts";
 import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
 
 const look = { kind: "space" } as const;
@@ -75,13 +75,14 @@ function weighed(turn: Turn, usage: Usage): void {
     if (wanted.has(one.stream)) bytes.set(one.stream, one.bytes);
     else unknown.push(one.stream);
   }
-  // Streams of a run that is being planned, or restored later, have no name yet: they might be among these.
-  const { submissions, unrestored } = turn.state;
-  const isPlanning =
-    submissions.size + unrestored.length > 0 ||
-    liveRuns(durable).some((run) => run.state === "planning");
-  if (unknown.length > 0 && !isPlanning) dropStreams(turn, [], unknown);
+  if (unknown.length > 0 && !isPlanning(turn.state)) dropStreams(turn, [], unknown);
   makeRoom(turn, bytes);
+}
+
+/** Streams of a run that is being planned, or restored later, have no name yet: they might be among those of nobody. */
+export function isPlanning({ durable, submissions, unrestored }: CoordinatorState): boolean {
+  if (submissions.size + unrestored.length > 0) return true;
+  return liveRuns(durable).some((run) => run.state === "planning");
 }
 
 /** Streams that a live run or a kept output stands on. */

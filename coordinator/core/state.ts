@@ -73,6 +73,7 @@ export interface CoordinatorState {
   readonly delays: Map<string, Instant>;
   space: Space;
   oldFiles: OldFiles;
+  leftovers: Leftovers;
   nextAsk: AskId;
   /** Numbers the attempts of this leadership. */
   nextAttempt: number;
@@ -224,6 +225,15 @@ export interface OldFiles {
   from: DayOfJob | undefined;
 }
 
+/** Where the search for rows that are nobody's in kept streams is. */
+export interface Leftovers {
+  /** When all kept streams are taken up again. */
+  nextRoundAt: Instant;
+  nextLookAt: Instant;
+  /** Stream → from when on it can be looked at. */
+  readonly unread: Map<string, Instant>;
+}
+
 /** What an unanswered question is for. */
 export type Purpose =
   | { readonly kind: "firstLook" }
@@ -239,6 +249,8 @@ export type Purpose =
   | { readonly kind: "space" }
   /** A look at what revisions lie on storage: of one day, or as a part of the round over all. */
   | { readonly kind: "oldFiles"; readonly isRound: boolean }
+  /** A look at who has written to kept streams. */
+  | { readonly kind: "leftovers" }
   /** Housekeeping: nothing waits for it. */
   | { readonly kind: "background" };
 
@@ -285,6 +297,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     delays: new Map(),
     space: emptySpace(),
     oldFiles: noOldFiles(),
+    leftovers: noLeftovers(),
     nextAsk: 1,
     nextAttempt: 1,
     proceeding: false,
@@ -297,6 +310,10 @@ export function emptySpace(): Space {
 
 export function noOldFiles(): OldFiles {
   return { nextLookAt: 0, from: undefined };
+}
+
+export function noLeftovers(): Leftovers {
+  return { nextRoundAt: 0, nextLookAt: 0, unread: new Map() };
 }
 
 export function emptyJournal(): JournalState {

@@ -19,6 +19,7 @@ import {
   renewalAnswered,
   stepDown,
 } from "./leadership.ts";
+import { leftoversAnswered, leftoversTick } from "./leftovers.ts";
 import { attached, executorSaid, membershipTick, refuseExecutor } from "./membership.ts";
 import { oldFilesAnswered, oldFilesTick } from "./old-revisions.ts";
 import type { Effect, Message } from "./protocol.ts";
@@ -90,6 +91,7 @@ function tick(turn: Turn): void {
   exclusionTick(turn);
   spaceTick(turn);
   oldFilesTick(turn);
+  leftoversTick(turn);
   if (turn.state.unrestored.length > 0) restoreRuns(turn, turn.state.unrestored);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
@@ -170,6 +172,9 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
       return;
     case "oldFiles":
       oldFilesAnswered(turn, purpose.isRound, all);
+      return;
+    case "leftovers":
+      leftoversAnswered(turn, all);
       return;
     case "background":
       backgroundAnswered(turn, all);

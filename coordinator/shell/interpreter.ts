@@ -216,6 +216,14 @@ function workCarriers({ inputs, exchange, store, planJob }: CoordinatorPorts) {
       return { kind: "completions", streams: found, staged: await store.listStaged(run) };
     },
     readUsage: async () => ({ kind: "usage", streams: await exchange.usage() }),
+    listWriters: async ({ streams }) => {
+      const found: { stream: string; attempts: readonly string[] }[] = [];
+      for (const stream of streams) {
+        const attempts = await exchange.writers(stream);
+        if (attempts !== undefined) found.push({ stream, attempts });
+      }
+      return { kind: "writers", streams: found };
+    },
     purgeStreams: async ({ streams, attempts }) => {
       for (const attemptId of attempts) await exchange.purge(streams, attemptId);
       return ok;

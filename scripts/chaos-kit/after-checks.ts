@@ -29,7 +29,7 @@ export interface Settled {
   readonly exchangeBytes: number;
 }
 
-/** Attempts that lost are purged 5 s after their run, everything else is found by a look every 15 s. */
+/** Attempts that lost are purged 5 s after their run or a takeover, everything else is found by a look every 15 s. */
 const settleWithinMs = 3 * limits.spaceLookEveryMs;
 
 export async function afterChecks(world: World): Promise<Settled> {
@@ -84,7 +84,7 @@ async function orphans(world: World, admin: ExchangeAdmin): Promise<readonly str
       if (!live.has(stream)) problems.push(`stream ${stream} belongs to no run and no kept output`);
       continue;
     }
-    for (const attemptId of (await admin.completions(stream))?.complete ?? []) {
+    for (const attemptId of (await admin.writers(stream)) ?? []) {
       if (!kept.has(attemptId)) problems.push(`${stream} holds rows of loser ${attemptId}`);
     }
   }

@@ -35,6 +35,7 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   readUsage: nats,
   readCompletions: nats,
   listStaging: storage,
+  listWriters: nats,
   purgeStreams: nats,
   arrange: storage,
   commit: storage,

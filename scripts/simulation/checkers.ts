@@ -286,16 +286,23 @@ export class Checkers {
     assert(named === newest, `the leader names r${named} of ${job} ${day}, not r${newest}`);
   }
 
-  /** Every run has ended: what is left is kept outputs, and nothing in staging. */
+  /** Every run has ended: what is left is kept outputs and their rows, and nothing in staging. */
   #nothingIsLeftBehind(leader: SimCoordinator): void {
     const staged = this.#memory.stagedRuns();
     const requests = [...this.#memory.requests.keys()];
     assert(requests.length === 0, `requests are still there: ${requests.join(", ")}`);
     assert(staged.length === 0, `staging still holds ${staged.join(", ")}`);
-    const kept = [...leader.state.durable.kept.values()].flatMap((one) => one.exchanges);
-    const wanted = new Set(kept.flatMap((exchange) => exchange.streams));
-    for (const stream of this.#memory.streams.keys()) {
-      assert(wanted.has(stream), `stream ${stream} is nobody's`);
+    const wanted = new Map<string, ReadonlySet<string>>();
+    for (const { exchanges, outputs } of leader.state.durable.kept.values()) {
+      const winners = new Set(outputs.attemptIds());
+      for (const { streams } of exchanges)
+        for (const stream of streams) wanted.set(stream, winners);
+    }
+    for (const [stream, attempts] of this.#memory.streams) {
+      const winners = wanted.get(stream);
+      assert(winners !== undefined, `stream ${stream} is nobody's`);
+      const loser = [...attempts.keys()].find((attempt) => !winners.has(attempt));
+      assert(loser === undefined, `stream ${stream} holds rows of ${loser}, which has lost`);
     }
   }
 }

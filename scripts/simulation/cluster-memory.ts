@@ -91,6 +91,8 @@ export class ClusterMemory {
           streams: ask.streams.flatMap((stream) => this.#records(stream)),
           staged: [...this.files.keys()].filter((path) => path.startsWith(`staging/${ask.run}/`)),
         };
+      case "listWriters":
+        return { kind: "writers", streams: ask.streams.flatMap((stream) => this.#writers(stream)) };
       case "listStaging":
         return { kind: "staging", runs: this.stagedRuns() };
       case "listRevisions":
@@ -127,6 +129,11 @@ export class ClusterMemory {
       return account?.stream === stream ? [account.text] : [];
     });
     return [{ stream, complete, accounts }];
+  }
+
+  #writers(stream: string) {
+    const attempts = this.streams.get(stream);
+    return attempts === undefined ? [] : [{ stream, attempts: [...attempts.keys()].sort() }];
   }
 
   highestEpoch(): number {

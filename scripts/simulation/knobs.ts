@@ -7,7 +7,7 @@ import { World } from "./world.ts";
 
 type Knob = keyof typeof limits;
 
-/** For each knob the values that a seed picks from; the first is the real one. */
+/** For each knob the values that a seed picks from; the first is the real one where a seed lasts long enough for it. */
 const knobs = {
   snapshotEveryRecords: [limits.snapshotEveryRecords, 40, 150],
   journalReadRecordsMax: [limits.journalReadRecordsMax, 20],
@@ -20,6 +20,8 @@ const knobs = {
   exclusionMsMin: [limits.exclusionMsMin, 10_000],
   retentionRevisionsDefault: [limits.retentionRevisionsDefault, 1],
   retentionRoundEveryMs: [limits.retentionRoundEveryMs, 30_000],
+  leftoversRoundEveryMs: [40_000, 20_000],
+  leftoversStreamsPerLookMax: [limits.leftoversStreamsPerLookMax, 4],
   lostExecutorShownMs: [limits.lostExecutorShownMs, 15_000],
 } satisfies Partial<Record<Knob, readonly number[]>>;
 

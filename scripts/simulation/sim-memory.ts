@@ -52,7 +52,7 @@ export class SimMemory extends ClusterMemory {
   #carriedOut(ask: Ask, from: From): Answer {
     if (ask.kind === "planJob") return { kind: "planned", plan: this.planOf(ask.job.name) };
     if (ask.kind === "listInputs") return this.#list(ask);
-    if (ask.kind === "ensureStreams" || ask.kind === "dropStreams" || ask.kind === "purgeStreams") {
+    if ("streams" in ask) {
       const gone = ask.streams.find((stream) => !this.isReachable(stream));
       if (gone !== undefined) return unreachable(gone);
     }
@@ -64,8 +64,6 @@ export class SimMemory extends ClusterMemory {
 
   /** What attempts left in the streams beside their rows. */
   #completions({ streams, run }: Extract<Ask, { kind: "readCompletions" }>): Answer {
-    const gone = streams.find((stream) => !this.isReachable(stream));
-    if (gone !== undefined) return unreachable(gone);
     return {
       kind: "completions",
       streams: streams.flatMap((stream) => {

@@ -45,6 +45,7 @@ export async function openExchangeAdmin(
       await eachOf(streams, (stream) => purgeAttempt(manager, stream, attemptId));
     },
     usage: () => usageOf(manager),
+    writers: (stream) => writersOf(manager, stream),
     completions: (stream) => completionsOf(manager, stream),
   };
 }
@@ -97,9 +98,7 @@ async function completionsOf(
   stream: string,
 ): Promise<ExchangeRecords | undefined> {
   try {
-    const filter = { subjects_filter: recordSubjects(stream) };
-    const { state } = await manager.streams.info(stream, filter);
-    const found = Object.keys(state.subjects ?? {}).map((subject) => subject.split("."));
+    const found = await subjectsOf(manager, stream, recordSubjects(stream));
     const attempts = (suffix: string) =>
       found.flatMap(([, , attemptId = "", last]) => (last === suffix ? [attemptId] : [])).sort();
     const texts = await eachOf(attempts("account"), async (attemptId) => {
@@ -112,6 +111,32 @@ async function completionsOf(
     if (isStreamGone(error)) return undefined;
     throw natsFailure(error, `look for records in the exchange stream ${stream}`, { stream });
   }
+}
+
+/** By subject, so an attempt that was cut off before its records is among them. Undefined when the stream is gone. */
+async function writersOf(
+  manager: JetStreamManager,
+  stream: string,
+): Promise<readonly string[] | undefined> {
+  try {
+    const found = await subjectsOf(manager, stream, allSubjects(stream));
+    return [...new Set(found.map(([, , attemptId = ""]) => attemptId))].sort();
+  } catch (error) {
+    if (isStreamGone(error)) return undefined;
+    throw natsFailure(error, `look for writers to the exchange stream ${stream}`, { stream });
+  }
+}
+
+/** Subjects with messages, in tokens. nats-server 2.9.10 dies when it lists those of a stream that is being made. */
+async function subjectsOf(
+  manager: JetStreamManager,
+  stream: string,
+  filter: string,
+): Promise<readonly (readonly string[])[]> {
+  const { state: plain } = await manager.streams.info(stream);
+  if (plain.messages === 0) return [];
+  const { state } = await manager.streams.info(stream, { subjects_filter: filter });
+  return Object.keys(state.subjects ?? {}).map((subject) => subject.split("."));
 }
 
 /** Records first: an attempt that is half removed must not look complete. */

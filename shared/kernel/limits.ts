@@ -112,6 +112,12 @@ export const limits = {
   spaceLookEveryMs: 15_000,
   /** The same after a task found the exchange full. */
   spaceLookWhenFullMs: 1_000,
+  /** All kept streams are looked through for rows that are nobody's this often, a few at a time with a pause between. */
+  leftoversRoundEveryMs: 600_000,
+  leftoversLookEveryMs: 5_000,
+  leftoversStreamsPerLookMax: 16,
+  /** Attempts removed from one stream after one look; the next look finds the rest. */
+  leftoversRemovedMax: 100,
   /** Staging folders removed after one look; the next look finds the rest. */
   stagingSweptMax: 100,
   // --- old files on storage

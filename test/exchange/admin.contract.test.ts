@@ -19,6 +19,8 @@ interface Opened {
   readonly admin: ExchangeAdmin;
   /** Two data messages and a completion record of one attempt, in each stream. */
   write(streams: readonly string[], attemptId: string): Promise<void>;
+  /** One data message of an attempt that is cut off after it. */
+  begin(stream: string, attemptId: string): Promise<void>;
   /** The account of one attempt. */
   account(stream: string, attemptId: string): Promise<void>;
 }
@@ -46,6 +48,7 @@ const forms: Record<string, () => Promise<Opened>> = {
           await publish(completionSubject(stream, attemptId), `${attemptId} done`);
         }
       },
+      begin: (stream, attemptId) => publish(dataSubject(stream, attemptId), `${attemptId} one`),
       account: (stream, attemptId) =>
         publish(accountSubject(stream, attemptId), `${attemptId} account`),
     };
@@ -61,6 +64,9 @@ const forms: Record<string, () => Promise<Opened>> = {
             put(stream, { attemptId, text: `${attemptId} ${what}`, kind });
           }
         }
+      },
+      async begin(stream, attemptId) {
+        put(stream, { attemptId, text: `${attemptId} one`, kind: "data" });
       },
       async account(stream, attemptId) {
         put(stream, { attemptId, text: `${attemptId} account`, kind: "account" });
@@ -108,6 +114,23 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(await admin.completions(second)).toEqual({ complete: ["b1"], accounts: [] });
     await admin.purge(streams, "b1");
     expect(await admin.completions(first)).toEqual({ complete: ["a1"], accounts: [] });
+  });
+
+  test("writers are all of whom anything is in a stream, whole or cut off", async () => {
+    const { admin, write, begin, account } = await open();
+    const [first = "", second = ""] = streams;
+    expect(await admin.writers(first)).toBeUndefined();
+    await admin.ensure(streams);
+    expect(await admin.writers(first)).toEqual([]);
+    await write(streams, "b1");
+    await account(first, "b1");
+    await begin(first, "a1");
+    expect(await admin.writers(first)).toEqual(["a1", "b1"]);
+    expect(await admin.writers(second)).toEqual(["b1"]);
+    expect(await admin.completions(first)).toMatchObject({ complete: ["b1"] });
+    await admin.purge(streams, "b1");
+    expect(await admin.writers(first)).toEqual(["a1"]);
+    expect(await admin.writers(second)).toEqual([]);
   });
 
   test("usage says how much each stream holds, also after a purge", async () => {

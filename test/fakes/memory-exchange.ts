@@ -49,6 +49,10 @@ export function memoryExchange(): MemoryExchange {
           messages: messages.length,
         }));
       },
+      async writers(stream) {
+        const messages = streams.get(stream);
+        return messages && [...new Set(messages.map(({ attemptId }) => attemptId))].sort();
+      },
       async completions(stream) {
         const messages = streams.get(stream);
         if (messages === undefined) return undefined;

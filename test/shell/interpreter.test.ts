@@ -219,6 +219,13 @@ describe("asks", () => {
       streams: [{ stream: "x1", complete: ["a2"], accounts: ["account"] }],
       staged: [`staging/${run}/t0-a2/rejects.parquet`],
     });
+    expect(await ask({ kind: "listWriters", streams: ["x0", "x1", "never"] })).toEqual({
+      kind: "writers",
+      streams: [
+        { stream: "x0", attempts: [] },
+        { stream: "x1", attempts: ["a2"] },
+      ],
+    });
     const usage = await ask({ kind: "readUsage" });
     expect(usage).toMatchObject({ kind: "usage", streams: [{ stream: "x0" }, { bytes: 9 }] });
     expect(await ask({ kind: "dropStreams", streams: ["x0"] })).toEqual({ kind: "ok" });

@@ -1,0 +1,97 @@
+/**
+ * What lies in kept streams and is no kept output's: rows of attempts that lost, of outputs that can't be kept, of
+ * whoever did not hear that its run was over. The leader reads who has written to a stream and has everybody else
+ * removed. It goes by what is there and never by what somebody meant to remove, so nothing is forgotten with a leader
+ * that was replaced. Streams are looked at after each run that may have written to them, and all of them every so often.
+ */
+import { limits } from "../../shared/kernel/limits.ts";
+import { type Durable, type Kept, liveRun } from "./durable.ts";
+import { isPlanning } from "./space.ts";
+import type { Answered } from "./state.ts";
+import { ask, log, type Turn } from "./turn.ts";
+
+/** One look at the clock of a leader. The first tick of a leadership begins a round over all kept streams. */
+export function leftoversTick(turn: Turn): void {
+  const { durable, leftovers } = turn.state;
+  if (turn.at >= leftovers.nextRoundAt) {
+    leftovers.nextRoundAt = turn.at + limits.leftoversRoundEveryMs;
+    lookForLeftovers(turn, durable.kept.keys());
+  }
+  const { unread } = leftovers;
+  if (turn.at < leftovers.nextLookAt || unread.size === 0 || isPlanning(turn.state)) return;
+  const resting = restingStreams(durable);
+  const streams: string[] = [];
+  for (const [stream, dueAt] of unread) {
+    if (dueAt > turn.at) continue;
+    if (streams.length === limits.leftoversStreamsPerLookMax) break;
+    unread.delete(stream);
+    if (resting.has(stream)) streams.push(stream);
+  }
+  if (streams.length === 0) return;
+  leftovers.nextLookAt = turn.at + limits.leftoversLookEveryMs;
+  ask(turn, { kind: "listWriters", streams }, { kind: "leftovers" });
+}
+
+/** Nobody writes to these scopes on purpose any more; who has not heard of it yet is given a moment. */
+export function lookForLeftovers(turn: Turn, scopes: Iterable<string>): void {
+  const { durable } = turn.state;
+  for (const scope of scopes) {
+    const exchanges = durable.kept.get(scope)?.exchanges ?? [];
+    lookAt(
+      turn,
+      exchanges.flatMap(({ streams }) => streams),
+      limits.purgeAfterMs,
+    );
+  }
+}
+
+function lookAt(turn: Turn, streams: readonly string[], waitMs: number): void {
+  const { unread } = turn.state.leftovers;
+  for (const stream of streams) unread.set(stream, turn.at + waitMs);
+}
+
+export function leftoversAnswered(turn: Turn, { ask: question, answer }: Answered): void {
+  if (question.kind !== "listWriters") return;
+  if (answer.kind === "failed") {
+    const { code, message } = answer.failure;
+    log(turn, "warn", `leftovers can't be looked for, it is tried again: ${message}`, { code });
+  }
+  // A run that comes under a lost journal looks for outputs that nobody knows yet.
+  if (answer.kind !== "writers" || isPlanning(turn.state)) {
+    lookAt(turn, question.streams, limits.leftoversLookEveryMs);
+    return;
+  }
+  const resting = restingStreams(turn.state.durable);
+  const useful = new Map<Kept, ReadonlySet<string>>();
+  for (const { stream, attempts } of answer.streams) {
+    const kept = resting.get(stream);
+    // Dropped meanwhile, or a run works on it: that one's end brings the stream up again.
+    if (kept === undefined) continue;
+    const winners = useful.get(kept) ?? new Set(kept.outputs.attemptIds());
+    useful.set(kept, winners);
+    remove(
+      turn,
+      stream,
+      attempts.filter((id) => !winners.has(id)),
+    );
+  }
+}
+
+function remove(turn: Turn, stream: string, losers: readonly string[]): void {
+  if (losers.length === 0) return;
+  const attempts = losers.slice(0, limits.leftoversRemovedMax);
+  if (attempts.length < losers.length) lookAt(turn, [stream], 0);
+  ask(turn, { kind: "purgeStreams", streams: [stream], attempts }, { kind: "background" });
+}
+
+/** Kept streams that no live run can stand on. */
+function restingStreams(durable: Durable): ReadonlyMap<string, Kept> {
+  const resting = [...durable.kept.values()].filter(
+    ({ job, day }) => liveRun(durable, job, day) === undefined,
+  );
+  return new Map(
+    resting.flatMap((kept) =>
+      kept.exchanges.flatMap(({ streams }) => streams.map((stream) => [stream, kept] as const)),
+    ),
+  );
+}
