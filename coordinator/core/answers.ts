@@ -52,6 +52,7 @@ function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): v
   const { ask, tries } = answered;
   warn(turn, answered, why, run.id);
   if (ask.kind === "ensureStreams" && hasReadAll(run)) {
+    goesOn(turn, run, ask.kind);
     streamsEnsured(turn, run, []);
     return;
   }
@@ -64,9 +65,13 @@ function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): v
     retryLater(turn, answered);
     return;
   }
+  if (ask.kind !== "readUsage" && ask.kind !== "readCompletions") {
+    endRun(turn, run, why, false);
+    return;
+  }
   // Without a look into the exchange nothing is found there, and everything is read again.
-  if (ask.kind === "readUsage" || ask.kind === "readCompletions") goOnWith(turn, run, []);
-  else endRun(turn, run, why, false);
+  goesOn(turn, run, ask.kind);
+  goOnWith(turn, run, []);
 }
 
 export function publishAnswered(

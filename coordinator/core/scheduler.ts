@@ -16,6 +16,7 @@ import { waitsForRoom } from "./space.ts";
 import { isComplete, isReady } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
 import { decide, epochOf, publish, type Turn, tell, tellNow } from "./turn.ts";
+import { goesOn } from "./waiting.ts";
 import { buildDelivery, buildWork, keyOf } from "./work-builder.ts";
 
 interface Budget {
@@ -164,6 +165,7 @@ function reuse(turn: Turn, run: Run, index: number, task: number, key: string): 
   const at = { run: run.id, stage: index, task };
   const lost = must(stage.tasks[task], "the task exists").lost ?? [];
   decide(turn, { kind: "taskReused", ...at, mapKey: key, wallMs: turn.wall });
+  goesOn(turn, run, taskKey(run.id, stage.id, task));
   purgeSoon(turn, run, index, lost);
   changed(turn, run);
   if (isComplete(stage)) {

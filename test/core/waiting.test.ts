@@ -3,10 +3,12 @@ import { describe, expect, test } from "vitest";
 import { failed } from "../../scripts/simulation/cluster-memory.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { noNegative, sampleJob } from "../sim/sample-job.ts";
 import { Bench } from "./bench.ts";
 
 const refusals = ["storageFull", "storageReadOnly", "storageDenied"] as const;
 const text = (code: FailureCode) => `could not write x: ${code}; free some space`;
+const full = text("storageFull");
 const long = 600_000;
 
 function leader(): Bench {
@@ -108,11 +110,59 @@ test("a run that waits for two things goes on when it has both", () => {
   expect(bench.run()).toMatchObject({ state: "committed", warnings: [] });
 });
 
+describe("what was waited for and is not needed any more is not shown", () => {
+  test("a task whose output is found among the kept ones", () => {
+    const bench = leader();
+    bench.submit();
+    const [first, ...others] = bench.takeTasks();
+    if (first === undefined) throw new Error("four tasks were sent");
+    bench.fail(first, failure("exchangeFull", full));
+    expect(bench.run().warnings).toHaveLength(1);
+    for (const task of others) bench.finish(task);
+    const [kept] = bench.state.durable.kept.values();
+    const [other] = kept?.outputs.values() ?? [];
+    const mapKey = bench.state.durable.attempts.get(first.attemptId)?.mapKey ?? "";
+    if (other === undefined) throw new Error("three outputs are kept");
+    kept?.outputs.set(mapKey, { ...other, attemptId: first.attemptId, mapKey });
+    bench.pass(limits.retryBackoffMsMax, [1]);
+    expect(bench.run()).toMatchObject({ state: "running", warnings: [] });
+    expect(bench.run().stages[0]).toMatchObject({ done: 4, reused: 1 });
+    expect(bench.events()).toContain("run.resumed");
+  });
+
+  test("streams that everybody has read by now", () => {
+    const old = leader();
+    old.submit(sampleJob({ checks: [noNegative] }));
+    for (const task of old.takeTasks()) old.finish(task);
+    const reduces = old.takeTasks();
+    const bench = new Bench(old.memory, "c2");
+    bench.at = old.at;
+    bench.override = (ask) =>
+      ask.kind === "ensureStreams" ? failed("exchangeFull", full) : undefined;
+    bench.lead();
+    bench.attach(1, { slots: 8, runningAttempts: reduces.map(({ attemptId }) => attemptId) });
+    expect(bench.run()).toMatchObject({ state: "running", warnings: [`waiting: ${full}`] });
+    for (const task of reduces) bench.finish(task);
+    bench.pass(limits.retryBackoffMsMax, [1]);
+    expect(bench.run()).toMatchObject({ state: "checking", warnings: [] });
+    expect(bench.takeTasks().map(({ work }) => work.kind)).toEqual(["check"]);
+  });
+
+  test("a look into the exchange that can't be made", () => {
+    const bench = leader();
+    bench.override = (ask) =>
+      ask.kind === "readUsage" ? failed("storageFailed", full) : undefined;
+    bench.submit();
+    expect(bench.run().warnings).toHaveLength(1);
+    for (let n = 0; n < limits.attemptsPerTaskMax; n++) bench.pass(limits.retryBackoffMsMax, [1]);
+    expect(bench.run()).toMatchObject({ state: "running", warnings: [] });
+  });
+});
+
 test("a run that is cancelled while it waits ends, and waits for nothing any more", () => {
   const bench = leader();
   bench.submit();
-  for (const task of bench.takeTasks())
-    bench.fail(task, failure("storageFull", text("storageFull")));
+  for (const task of bench.takeTasks()) bench.fail(task, failure("storageFull", full));
   bench.cancel(bench.run().runId);
   expect(bench.run()).toMatchObject({ state: "cancelled", warnings: [] });
   expect(bench.state.waiting.size).toBe(0);
