@@ -17,7 +17,7 @@ import type { Fact } from "./facts.ts";
 import { lookForLeftovers } from "./leftovers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
-import { dropExpired } from "./retention.ts";
+import { dropExpired, dropSuperseded } from "./retention.ts";
 import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
@@ -224,6 +224,7 @@ function conclude(
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
   turn.state.outages.delete(run.id);
   waitsNoMore(turn.state, run.id);
+  if (fact.kind === "runCommitted") dropSuperseded(turn, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;
   ask(turn, { kind: "dropRequest", epoch: epochOf(turn), run: run.id }, background);

@@ -161,5 +161,11 @@ export type Fact =
   | { readonly kind: "keptFound"; readonly scope: string; readonly outputs: readonly TaskResult[] }
   /** Kept outputs that are over their time, or belong to another form of the job. */
   | { readonly kind: "keptDropped"; readonly scopes: readonly string[] }
+  /** Kept outputs that no task of the day's newest committed run stands on: what they were made from has changed. */
+  | {
+      readonly kind: "keptSuperseded";
+      readonly scope: string;
+      readonly mapKeys: readonly string[];
+    }
   /** How old days were cut is not needed any more: nothing of them is kept. */
   | { readonly kind: "splitsDropped"; readonly job: string; readonly days: readonly Day[] };

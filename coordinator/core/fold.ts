@@ -44,6 +44,9 @@ export function fold(durable: Durable, fact: Fact): void {
     case "keptDropped":
       for (const scope of fact.scopes) durable.kept.delete(scope);
       return;
+    case "keptSuperseded":
+      for (const key of fact.mapKeys) durable.kept.get(fact.scope)?.outputs.delete(key);
+      return;
     case "keptFound":
       foldKeptFound(durable, fact);
       return;
@@ -74,6 +77,7 @@ type RunFact = Exclude<
       | "revisionFound"
       | "requestAnswered"
       | "keptDropped"
+      | "keptSuperseded"
       | "keptFound"
       | "splitsDropped"
       | "attemptDone"

@@ -55,6 +55,10 @@ export class KeptOutputs {
     this.#size = 0;
   }
 
+  mapKeys(): readonly string[] {
+    return this.#all().map(keyOf);
+  }
+
   /** Their attempts: cheap, and that is what most who look at all of them want. */
   attemptIds(): readonly string[] {
     return this.#all().map(attemptOf);

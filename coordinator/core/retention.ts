@@ -1,6 +1,7 @@
 /**
  * How long map outputs are kept for re-runs: those of the job's newest `backlogDays` days, and of each day only the
- * form that its last run used. Decided when a run ends; nothing else in the exchange outlives a run.
+ * form that its last run used and what that run stands on. Decided when a run ends; nothing else in the exchange
+ * outlives a run.
  */
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { type Durable, liveRuns, type Run } from "./durable.ts";
@@ -44,6 +45,24 @@ export function dropExpired(
   if (scopes.length > 0) dropKept(turn, scopes);
   const days = daysToForget(durable, run.job, job.backlogDays);
   if (days.length > 0) decide(turn, { kind: "splitsDropped", job: run.job, days });
+}
+
+/**
+ * A run commits: outputs in its scopes that none of its tasks stands on were made from files or dimensions that have
+ * changed since. Nobody will ask for them, and every reader of their streams has to pass over them.
+ */
+export function dropSuperseded(turn: Turn, run: Run): void {
+  const { durable } = turn.state;
+  const isShared = liveRuns(durable).some(
+    (other) => other !== run && other.job === run.job && other.day === run.day,
+  );
+  if (isShared) return;
+  for (const { scope = "", tasks } of run.stages) {
+    const kept = durable.kept.get(scope)?.outputs.mapKeys() ?? [];
+    const used = new Set(tasks.map(({ result }) => result?.mapKey));
+    const mapKeys = kept.filter((key) => !used.has(key));
+    if (mapKeys.length > 0) decide(turn, { kind: "keptSuperseded", scope, mapKeys });
+  }
 }
 
 /** Old days of the job whose cut is remembered although no output is: a re-run may cut them anew. */

@@ -14,6 +14,12 @@ function afterOneRun(job: JobSpec = sampleJob()): Bench {
   return bench;
 }
 
+/** Attempts that have messages in any stream. */
+function written(bench: Bench): string[] {
+  const all = [...bench.memory.streams.values()].flatMap((stream) => [...stream.keys()]);
+  return [...new Set(all)].sort();
+}
+
 function kinds(bench: Bench): string[] {
   return bench.work().map((work) => work.kind);
 }
@@ -54,6 +60,30 @@ describe("a re-run", () => {
     expect(kinds(bench)).toEqual(["map", "reduce", "reduce"]);
     expect(committed(bench, 2)).toContain(`raw/day=${day}/part-2.csv@2#0`);
     expect(committed(bench, 2)).not.toContain(`raw/day=${day}/part-2.csv@1#0`);
+  });
+
+  test("that commits lets go of outputs that it does not stand on; one that fails does not", () => {
+    const bench = afterOneRun();
+    const before = written(bench);
+    expect(before).toHaveLength(4);
+    bench.memory.inputs = bench.memory.inputs.map((file, index) =>
+      index === 2 ? { ...file, mtimeNs: "2" } : file,
+    );
+    bench.submit("usage", { rerun: true, requestId: "cancelled" });
+    for (const task of bench.takeTasks()) bench.finish(task);
+    bench.cancel(`usage.${day}.r2`);
+    for (const task of bench.takeTasks()) bench.fail(task, failure("cancelled", "the run ends"));
+    bench.pass(limits.purgeAfterMs + limits.tickEveryMs, [1]);
+    const [added = "none", ...rest] = written(bench).filter((id) => !before.includes(id));
+    expect([written(bench).length, rest]).toEqual([5, []]);
+    bench.submit("usage", { rerun: true, requestId: "committed" });
+    expect(kinds(bench)).toEqual(["reduce", "reduce"]);
+    bench.pass(limits.purgeAfterMs + limits.tickEveryMs, [1]);
+    expect(written(bench)).toHaveLength(4);
+    expect(written(bench)).toContain(added);
+    bench.submit("usage", { rerun: true, requestId: "again" });
+    expect(kinds(bench)).toEqual(["reduce", "reduce"]);
+    expect(committed(bench, 4)).toEqual(committed(bench, 3));
   });
 
   test("without a file that is gone leaves its rows out", () => {
