@@ -9,6 +9,7 @@ import { fold } from "../../coordinator/core/fold.ts";
 import { type FactReader, readFacts } from "../../coordinator/core/journal-text.ts";
 import type { Answer, Ask, Effect } from "../../coordinator/core/protocol.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
+import { restoredRuns } from "../../coordinator/core/submissions.ts";
 import type { Effect as ExecutorEffect, Message } from "../../executor/core/protocol.ts";
 import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
@@ -81,8 +82,9 @@ export class Checkers {
     for (const effect of effects) {
       if (effect.kind === "reply" && effect.result.kind === "submitted") {
         const { run } = effect.result;
-        // One that has ended may be known by its manifest only.
-        const isKnown = shadow.runs.has(run) || this.#memory.manifests.has(run);
+        // One that has ended may be known by its manifest only, one that a journal has lost by its request on storage.
+        const isRestored = this.#memory.requests.has(run) && restoredRuns(state).has(run);
+        const isKnown = shadow.runs.has(run) || this.#memory.manifests.has(run) || isRestored;
         assert(isKnown, `${name} promises ${run}, which is not saved`);
       } else if (effect.kind === "toExecutor" && effect.command.kind === "runTask") {
         const { attemptId, delivery } = effect.command;

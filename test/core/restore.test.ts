@@ -31,6 +31,17 @@ function successor(old: Bench): Bench {
   return next;
 }
 
+/** The day's first revision is live in the snapshot and committed since; the second is live. */
+function withOldSnapshot(): Bench {
+  const old = leader();
+  old.submit(sampleJob(), { requestId: "first" });
+  const text = encodeSnapshot(old.state.durable);
+  old.memory.snapshot = { sequence: old.state.journal.sequence, text };
+  old.work();
+  old.submit("usage", { requestId: "second", rerun: true });
+  return old;
+}
+
 describe("a live run whose journal is lost", () => {
   test("is started again as the same run, and its request is answered with it", () => {
     const old = leader();
@@ -44,6 +55,25 @@ describe("a live run whose journal is lost", () => {
     next.work();
     expect(next.run()).toMatchObject({ runId: run, state: "committed", revision: 1 });
     expect(next.memory.requests.size).toBe(0);
+  });
+
+  test("is what a request gets that the rest of the journal knows, before it is created again", () => {
+    const old = leader();
+    old.submit(sampleJob(), { requestId: "mine" });
+    const created = old.memory.journalLast;
+    old.submit("usage", { requestId: "other" });
+    old.memory.journal = old.memory.journal.filter(({ sequence }) => sequence > created);
+    const next = successor(old);
+    next.hold = (ask) => ask.kind === "planJob";
+    next.lead();
+    expect([...next.state.durable.runs.keys()]).toEqual([]);
+    const again = next.submit("usage", { requestId: "other" });
+    expect(next.replyTo(again)).toEqual({ kind: "submitted", run, created: false });
+    const early = next.ask({ kind: "run", run });
+    expect(early).toMatchObject({ kind: "failed", failure: { code: "unavailable" } });
+    next.hold = () => false;
+    next.release();
+    expect([...next.state.durable.runs.keys()]).toEqual([run]);
   });
 
   test("is not started again once it has ended, however it did", () => {
@@ -62,12 +92,7 @@ describe("a live run whose journal is lost", () => {
   });
 
   test("is started again after the earlier revision of its day, live in the snapshot, is closed", () => {
-    const old = leader();
-    old.submit(sampleJob(), { requestId: "first" });
-    const text = encodeSnapshot(old.state.durable);
-    old.memory.snapshot = { sequence: old.state.journal.sequence, text };
-    old.work();
-    old.submit("usage", { requestId: "second", rerun: true });
+    const old = withOldSnapshot();
     loseNats(old.memory);
     const next = successor(old);
     next.hold = (ask) => ask.kind === "publish";
@@ -103,12 +128,7 @@ describe("a live run whose journal is lost", () => {
   });
 
   test("has its staging folder and its streams to itself also while an earlier revision is in its way", () => {
-    const old = leader();
-    old.submit(sampleJob(), { requestId: "first" });
-    const text = encodeSnapshot(old.state.durable);
-    old.memory.snapshot = { sequence: old.state.journal.sequence, text };
-    old.work();
-    old.submit("usage", { requestId: "second", rerun: true });
+    const old = withOldSnapshot();
     const second = `usage.${day}.r2`;
     loseNats(old.memory);
     old.memory.files.set(`staging/${second}/s0-0-old/rejects`, ["may be used again"]);
