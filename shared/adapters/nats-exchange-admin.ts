@@ -45,8 +45,8 @@ export async function openExchangeAdmin(
       await eachOf(streams, (stream) => purgeAttempt(manager, stream, attemptId));
     },
     usage: () => usageOf(manager),
-    writers: (stream) => writersOf(manager, stream),
-    completions: (stream) => completionsOf(manager, stream),
+    writers: (stream) => ifThere(writersOf(manager, stream), "attempts", stream),
+    completions: (stream) => ifThere(completionsOf(manager, stream), "records", stream),
   };
 }
 
@@ -89,41 +89,32 @@ async function dropStream(manager: JetStreamManager, stream: string): Promise<vo
   }
 }
 
-/**
- * Found by the stream's list of subjects and fetched one by one: no consumer has to be placed, and no row is read.
- * Undefined when the stream is gone.
- */
-async function completionsOf(
-  manager: JetStreamManager,
-  stream: string,
-): Promise<ExchangeRecords | undefined> {
-  try {
-    const found = await subjectsOf(manager, stream, recordSubjects(stream));
-    const attempts = (suffix: string) =>
-      found.flatMap(([, , attemptId = "", last]) => (last === suffix ? [attemptId] : [])).sort();
-    const texts = await eachOf(attempts("account"), async (attemptId) => {
-      const last = { last_by_subj: accountSubject(stream, attemptId) };
-      const message = await manager.streams.getMessage(stream, last);
-      return message === null ? [] : [new TextDecoder().decode(message.data)];
-    });
-    return { complete: attempts("done"), accounts: texts.flat() };
-  } catch (error) {
-    if (isStreamGone(error)) return undefined;
-    throw natsFailure(error, `look for records in the exchange stream ${stream}`, { stream });
-  }
+/** Found by the stream's list of subjects and fetched one by one: no consumer has to be placed, and no row is read. */
+async function completionsOf(manager: JetStreamManager, stream: string): Promise<ExchangeRecords> {
+  const found = await subjectsOf(manager, stream, recordSubjects(stream));
+  const attempts = (suffix: string) =>
+    found.flatMap(([, , attemptId = "", last]) => (last === suffix ? [attemptId] : [])).sort();
+  const texts = await eachOf(attempts("account"), async (attemptId) => {
+    const last = { last_by_subj: accountSubject(stream, attemptId) };
+    const message = await manager.streams.getMessage(stream, last);
+    return message === null ? [] : [new TextDecoder().decode(message.data)];
+  });
+  return { complete: attempts("done"), accounts: texts.flat() };
 }
 
-/** By subject, so an attempt that was cut off before its records is among them. Undefined when the stream is gone. */
-async function writersOf(
-  manager: JetStreamManager,
-  stream: string,
-): Promise<readonly string[] | undefined> {
+/** By subject, so an attempt that was cut off before its records is among them. */
+async function writersOf(manager: JetStreamManager, stream: string): Promise<readonly string[]> {
+  const found = await subjectsOf(manager, stream, allSubjects(stream));
+  return [...new Set(found.map(([, , attemptId = ""]) => attemptId))].sort();
+}
+
+/** A look for something in a stream; undefined when the stream is gone. */
+async function ifThere<T>(look: Promise<T>, what: string, stream: string): Promise<T | undefined> {
   try {
-    const found = await subjectsOf(manager, stream, allSubjects(stream));
-    return [...new Set(found.map(([, , attemptId = ""]) => attemptId))].sort();
+    return await look;
   } catch (error) {
     if (isStreamGone(error)) return undefined;
-    throw natsFailure(error, `look for writers to the exchange stream ${stream}`, { stream });
+    throw natsFailure(error, `look for ${what} in the exchange stream ${stream}`, { stream });
   }
 }
 
