@@ -3,7 +3,13 @@
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
-import type { DayOfJob, DayRevisions, RunManifest, RunRequest } from "./kernel/manifest.ts";
+import type {
+  DayOfJob,
+  DayRevisions,
+  RevisionOfDay,
+  RunManifest,
+  RunRequest,
+} from "./kernel/manifest.ts";
 import type { SqlAnswer, SqlQuestion } from "./kernel/sql-question.ts";
 import type { Instant } from "./kernel/time.ts";
 import type { FileFingerprint } from "./kernel/work.ts";
@@ -115,7 +121,7 @@ export interface Store {
    */
   arrange(
     epoch: number,
-    run: { job: string; day: string; revision: number },
+    run: RevisionOfDay,
     files: readonly { dataset: string; staged: string }[],
   ): Promise<readonly string[]>;
   /** Exclusive creation of the manifest's name: the commit. Gives what is there afterwards, ours or another's. */
@@ -143,7 +149,7 @@ export interface Store {
    */
   dropRevision(
     epoch: number,
-    run: { job: string; day: string; revision: number },
+    run: RevisionOfDay,
     arrangedBy: number,
     datasets: readonly string[] | "all",
   ): Promise<void>;

@@ -3,7 +3,12 @@
  * leadership that asks; a fenced one gets the failure `storageFenced`.
  */
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type {
+  DayOfJob,
+  RevisionOfDay,
+  RunManifest,
+  RunRequest,
+} from "../../shared/kernel/manifest.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AskId } from "./protocol.ts";
 
@@ -58,7 +63,7 @@ export type StorageAsk =
       readonly kind: "arrange";
       readonly id: AskId;
       readonly epoch: number;
-      readonly run: { readonly job: string; readonly day: Day; readonly revision: number };
+      readonly run: RevisionOfDay;
       /** `dataset` is `_rejects` for reject files: arranged like the others, never published. */
       readonly files: readonly { readonly dataset: string; readonly staged: string }[];
     }
@@ -97,7 +102,7 @@ export type StorageAsk =
       readonly kind: "dropRevision";
       readonly id: AskId;
       readonly epoch: number;
-      readonly run: { readonly job: string; readonly day: Day; readonly revision: number };
+      readonly run: RevisionOfDay;
       readonly arrangedBy: number;
       readonly datasets: readonly string[] | "all";
     };

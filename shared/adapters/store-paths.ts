@@ -5,14 +5,8 @@
 import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
-import { type RunManifest, rejectsDataset } from "../kernel/manifest.ts";
+import { type RevisionOfDay, type RunManifest, rejectsDataset } from "../kernel/manifest.ts";
 import { isDay } from "../kernel/time.ts";
-
-export interface RunPlace {
-  readonly job: string;
-  readonly day: string;
-  readonly revision: number;
-}
 
 /** All paths are relative to the storage root, with `/`. */
 export const places = {
@@ -27,8 +21,9 @@ export const places = {
   leader: (epoch: number) => `control/leaders/e${epoch}`,
   job: (job: string) => `control/jobs/${jobName(job)}.json`,
   snapshot: (epoch: number, sequence: number) => `control/snapshots/e${epoch}-s${sequence}.json`,
-  manifest: (run: RunPlace) => `${manifestDay(run.job, run.day)}/r${revision(run.revision)}.json`,
-  revisionDir: (run: RunPlace, epoch: number) =>
+  manifest: (run: RevisionOfDay) =>
+    `${manifestDay(run.job, run.day)}/r${revision(run.revision)}.json`,
+  revisionDir: (run: RevisionOfDay, epoch: number) =>
     `revisions/${jobName(run.job)}/${dayName(run.day)}/r${revision(run.revision)}-e${epoch}`,
   current: (job: string, day: string) => `current/${jobName(job)}/${dayName(day)}`,
   view: (dataset: string, day: string) => `out/${datasetName(dataset)}/day=${dayName(day)}`,

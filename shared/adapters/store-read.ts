@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
-import type { RunManifest, RunRequest } from "../kernel/manifest.ts";
+import type { RevisionOfDay, RunManifest, RunRequest } from "../kernel/manifest.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
 import { isDay } from "../kernel/time.ts";
 import type { Snapshot, StoredJob } from "../ports.ts";
@@ -36,10 +36,7 @@ async function readDayManifests(disk: Disk, job: string, day: string): Promise<R
 }
 
 /** One manifest, undefined when that revision has none. */
-export async function readOne(
-  disk: Disk,
-  run: { readonly job: string; readonly day: string; readonly revision: number },
-): Promise<RunManifest | undefined> {
+export async function readOne(disk: Disk, run: RevisionOfDay): Promise<RunManifest | undefined> {
   const path = join(disk.root, places.manifest(run));
   const value = await readJson<RunManifest>(disk, path);
   if (value === undefined) return undefined;

@@ -4,7 +4,13 @@
  */
 import { join } from "node:path";
 import { fail } from "../kernel/failure.ts";
-import type { DayOfJob, DayRevisions, RevisionFolder, RunManifest } from "../kernel/manifest.ts";
+import type {
+  DayOfJob,
+  DayRevisions,
+  RevisionFolder,
+  RevisionOfDay,
+  RunManifest,
+} from "../kernel/manifest.ts";
 import { isDay } from "../kernel/time.ts";
 import type { RevisionList } from "../ports.ts";
 import type { Disk, Fence } from "./store-files.ts";
@@ -16,7 +22,6 @@ import {
   datasetOfFile,
   isJobName,
   places,
-  type RunPlace,
   revisionDirOf,
 } from "./store-paths.ts";
 import { readOne } from "./store-read.ts";
@@ -66,7 +71,7 @@ function summary(manifest: RunManifest): NonNullable<RevisionFolder["manifest"]>
 export async function dropRevision(
   disk: Disk,
   fence: Fence,
-  run: RunPlace,
+  run: RevisionOfDay,
   arrangedBy: number,
   datasets: readonly string[] | "all",
 ): Promise<void> {
@@ -80,7 +85,7 @@ export async function dropRevision(
 /** Whoever asks has decided so from what it knew; what readers see now is known here. */
 async function checkUnseen(
   disk: Disk,
-  run: RunPlace,
+  run: RevisionOfDay,
   folder: string,
   datasets: readonly string[] | "all",
 ): Promise<void> {

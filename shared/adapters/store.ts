@@ -8,6 +8,7 @@ import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
 import {
   type DayOfJob,
+  type RevisionOfDay,
   type RunManifest,
   type RunRequest,
   rejectsDataset,
@@ -15,14 +16,7 @@ import {
 import type { RevisionList, Snapshot, Store, StoredJob } from "../ports.ts";
 import { type StoreCalls, systemCalls } from "./store-calls.ts";
 import { Disk, errnoOf, Fence, storageFailure } from "./store-files.ts";
-import {
-  baseName,
-  datasetFile,
-  epochOf,
-  places,
-  type RunPlace,
-  stagedPath,
-} from "./store-paths.ts";
+import { baseName, datasetFile, epochOf, places, stagedPath } from "./store-paths.ts";
 import {
   encodeSnapshot,
   readAllManifests,
@@ -157,7 +151,7 @@ class FileStore implements Store {
     return readOne(this.#disk, { job, day, revision });
   }
 
-  async arrange(epoch: number, run: RunPlace, files: StagedFiles): Promise<readonly string[]> {
+  async arrange(epoch: number, run: RevisionOfDay, files: StagedFiles): Promise<readonly string[]> {
     const folder = places.revisionDir(run, epoch);
     const fence = this.#fence(epoch);
     await fence.check();
@@ -239,7 +233,7 @@ class FileStore implements Store {
 
   async dropRevision(
     epoch: number,
-    run: RunPlace,
+    run: RevisionOfDay,
     arrangedBy: number,
     datasets: readonly string[] | "all",
   ): Promise<void> {

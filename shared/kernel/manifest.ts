@@ -73,6 +73,10 @@ export interface DayOfJob {
   readonly day: string;
 }
 
+export interface RevisionOfDay extends DayOfJob {
+  readonly revision: number;
+}
+
 export interface DayRevisions extends DayOfJob {
   /** By revision, then by epoch. */
   readonly folders: readonly RevisionFolder[];
