@@ -13,11 +13,11 @@ import {
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { checkResults } from "./checks.ts";
 import { dayKey, isStaged, type Run } from "./durable.ts";
+import { dropExpired, dropSuperseded } from "./expired-outputs.ts";
 import type { Fact } from "./facts.ts";
 import { lookForLeftovers } from "./leftovers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
-import { dropExpired, dropSuperseded } from "./retention.ts";
 import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";

@@ -171,6 +171,15 @@ export interface Kept {
   readonly outputs: KeptOutputs;
 }
 
+/** Where the outputs of a scope, or all that a run writes, are. */
+export function streamsOf({
+  exchanges,
+}: {
+  readonly exchanges: Iterable<PlannedExchange>;
+}): readonly string[] {
+  return [...exchanges].flatMap(({ streams }) => streams);
+}
+
 export function emptyDurable(): Durable {
   return {
     epoch: 0,

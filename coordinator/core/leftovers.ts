@@ -5,7 +5,7 @@
  * that was replaced. Streams are looked at after each run that may have written to them, and all of them every so often.
  */
 import { limits } from "../../shared/kernel/limits.ts";
-import { type Durable, type Kept, liveRun } from "./durable.ts";
+import { type Durable, type Kept, liveRun, streamsOf } from "./durable.ts";
 import { isPlanning } from "./space.ts";
 import type { Answered } from "./state.ts";
 import { ask, log, type Turn } from "./turn.ts";
@@ -36,12 +36,8 @@ export function leftoversTick(turn: Turn): void {
 export function lookForLeftovers(turn: Turn, scopes: Iterable<string>): void {
   const { durable } = turn.state;
   for (const scope of scopes) {
-    const exchanges = durable.kept.get(scope)?.exchanges ?? [];
-    lookAt(
-      turn,
-      exchanges.flatMap(({ streams }) => streams),
-      limits.purgeAfterMs,
-    );
+    const kept = durable.kept.get(scope);
+    if (kept !== undefined) lookAt(turn, streamsOf(kept), limits.purgeAfterMs);
   }
 }
 
@@ -90,8 +86,6 @@ function restingStreams(durable: Durable): ReadonlyMap<string, Kept> {
     ({ job, day }) => liveRun(durable, job, day) === undefined,
   );
   return new Map(
-    resting.flatMap((kept) =>
-      kept.exchanges.flatMap(({ streams }) => streams.map((stream) => [stream, kept] as const)),
-    ),
+    resting.flatMap((kept) => streamsOf(kept).map((stream) => [stream, kept] as const)),
   );
 }

@@ -5,7 +5,7 @@
  */
 import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { type Durable, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
+import { type Durable, liveRun, liveRuns, nextRun, type Run, streamsOf } from "./durable.ts";
 import type { Answer } from "./protocol.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
@@ -87,11 +87,8 @@ export function isPlanning({ durable, submissions, unrestored }: CoordinatorStat
 
 /** Streams that a live run or a kept output stands on. */
 function wantedStreams(durable: Durable): ReadonlySet<string> {
-  const exchanges = [
-    ...[...durable.kept.values()].flatMap((kept) => kept.exchanges),
-    ...liveRuns(durable).flatMap((run) => [...run.exchanges.values()]),
-  ];
-  return new Set(exchanges.flatMap((exchange) => exchange.streams));
+  const live = liveRuns(durable).map((run) => ({ exchanges: run.exchanges.values() }));
+  return new Set([...durable.kept.values(), ...live].flatMap(streamsOf));
 }
 
 function makeRoom(turn: Turn, bytes: ReadonlyMap<string, number>): void {
@@ -123,9 +120,10 @@ interface Evictable {
 
 /** Kept outputs that no live run can stand on, oldest day first. Those that hold nothing are no help. */
 function evictable(durable: Durable, bytes: ReadonlyMap<string, number>): readonly Evictable[] {
-  const all = [...durable.kept].flatMap(([scope, { job, day, source, exchanges }]) => {
+  const all = [...durable.kept].flatMap(([scope, kept]) => {
+    const { job, day, source } = kept;
     if (liveRun(durable, job, day) !== undefined) return [];
-    const streams = exchanges.flatMap((exchange) => exchange.streams);
+    const streams = streamsOf(kept);
     const held = streams.reduce((sum, stream) => sum + (bytes.get(stream) ?? 0), 0);
     return held === 0 ? [] : [{ scope, job, day, source, streams, bytes: held }];
   });
@@ -133,10 +131,17 @@ function evictable(durable: Durable, bytes: ReadonlyMap<string, number>): readon
 }
 
 function evict(turn: Turn, { scope, job, day, source, streams, bytes }: Evictable): void {
-  dropStreams(turn, [scope], streams);
+  dropKept(turn, [scope]);
   const about = { source, bytes, streams: streams.length };
   publish(turn, { job, day }, "exchange.evicted", about);
   log(turn, "info", "kept outputs evicted: the exchange is short of room", { job, day, ...about });
+}
+
+/** Outputs of these scopes and the streams that they are in. */
+export function dropKept(turn: Turn, scopes: readonly string[]): void {
+  const { kept } = turn.state.durable;
+  const dropped = scopes.flatMap((scope) => kept.get(scope) ?? []);
+  dropStreams(turn, scopes, dropped.flatMap(streamsOf));
 }
 
 /** The fact goes first, also without a scope: a leader that was replaced can't save it, and so drops nothing. */

@@ -1,8 +1,8 @@
 /** Which kept outputs are over their time when a run ends, by values. */
 import { expect, test } from "vitest";
 import { emptyDurable, type Run } from "../../coordinator/core/durable.ts";
+import { expiredScopes } from "../../coordinator/core/expired-outputs.ts";
 import { KeptOutputs } from "../../coordinator/core/kept-outputs.ts";
-import { expiredScopes } from "../../coordinator/core/retention.ts";
 
 /** `scope: day` of kept outputs, and live runs as `[day, scopes that they stand on]`. */
 function durableWith(

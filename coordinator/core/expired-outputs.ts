@@ -5,7 +5,8 @@
  */
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { type Durable, liveRuns, type Run } from "./durable.ts";
-import { ask, decide, type Turn } from "./turn.ts";
+import { dropKept } from "./space.ts";
+import { decide, type Turn } from "./turn.ts";
 
 /** Scopes of the job that are over their time; `used`: what the day's committed run stands on, if it did commit. */
 export function expiredScopes(
@@ -78,13 +79,4 @@ function daysToForget(durable: Durable, job: string, backlogDays: number): reado
     if (run.job === job && run.ended === undefined) needed.add(run.day);
   }
   return days.filter((day) => !needed.has(day));
-}
-
-function dropKept(turn: Turn, scopes: readonly string[]): void {
-  const { durable } = turn.state;
-  const streams = scopes.flatMap(
-    (scope) => durable.kept.get(scope)?.exchanges.flatMap((exchange) => exchange.streams) ?? [],
-  );
-  decide(turn, { kind: "keptDropped", scopes });
-  if (streams.length > 0) ask(turn, { kind: "dropStreams", streams }, { kind: "background" });
 }
