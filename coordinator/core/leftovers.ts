@@ -19,14 +19,12 @@ export function leftoversTick(turn: Turn): void {
   }
   const { unread } = leftovers;
   if (turn.at < leftovers.nextLookAt || unread.size === 0 || isPlanning(turn.state)) return;
+  const due = [...unread].filter(([, at]) => at <= turn.at).map(([stream]) => stream);
+  if (due.length === 0) return;
+  const taken = due.slice(0, limits.leftoversStreamsPerLookMax);
+  for (const stream of taken) unread.delete(stream);
   const resting = restingStreams(durable);
-  const streams: string[] = [];
-  for (const [stream, dueAt] of unread) {
-    if (dueAt > turn.at) continue;
-    if (streams.length === limits.leftoversStreamsPerLookMax) break;
-    unread.delete(stream);
-    if (resting.has(stream)) streams.push(stream);
-  }
+  const streams = taken.filter((stream) => resting.has(stream));
   if (streams.length === 0) return;
   leftovers.nextLookAt = turn.at + limits.leftoversLookEveryMs;
   ask(turn, { kind: "listWriters", streams }, { kind: "leftovers" });
