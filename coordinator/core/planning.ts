@@ -80,7 +80,8 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
 /** A task is told of every producer that it reads, in one message. */
 function tooManyProducers(plan: JobPlan, scans: readonly PlannedScan[]): Failure | undefined {
   const tasks = new Map(scans.map(({ stage, splits }) => [stage, splits.length]));
-  const most = Math.floor((limits.grpcMessageBytesMax - workBytes) / limits.winnerBytes);
+  const bytes = limits.grpcMessageBytesMax - limits.workBytesReserved;
+  const most = Math.floor(bytes / limits.winnerBytes);
   for (const stage of plan.stages) {
     let producers = 0;
     for (const exchange of inputsOf(stage)) {
@@ -97,9 +98,6 @@ function tooManyProducers(plan: JobPlan, scans: readonly PlannedScan[]): Failure
   }
   return undefined;
 }
-
-/** Left in that message for the work itself. */
-const workBytes = 1024 * 1024;
 
 function planScan(input: PlanningInput, stage: StagePlan, source: string): PlannedScan {
   const { job, run } = input;

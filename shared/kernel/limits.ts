@@ -57,6 +57,8 @@ export const limits = {
   tasksPerStageMax: 100_000,
   /** One producer as its reader is told of it, as JSON: all that a stage reads travel in one gRPC message. */
   winnerBytes: 150,
+  /** Left in that message for the work itself. */
+  workBytesReserved: MiB,
   attemptsPerTaskMax: 4,
   /** Counted failures of one task after which its run fails even if only one executor could try it. */
   failuresPerTaskMax: 8,
@@ -267,7 +269,8 @@ assert(
   "an executor may miss three heartbeats",
 );
 assert(
-  limits.tasksPerStageMax * limits.winnerBytes < limits.grpcMessageBytesMax - MiB,
+  limits.tasksPerStageMax * limits.winnerBytes <
+    limits.grpcMessageBytesMax - limits.workBytesReserved,
   "a reader can be told of the largest stage, with room for its work",
 );
 assert(
