@@ -2,7 +2,7 @@
 // next leader finishes. One that was only paused there wakes up later and changes nothing.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { openStore } from "../../shared/adapters/store.ts";
 import { type Call, crashAt, freezeAt, type Moment, numberedCalls } from "./stoppable-calls.ts";
 import type { StorageFixture } from "./storage.ts";
@@ -12,10 +12,8 @@ import {
   everything,
   forEach,
   makeTemplate,
-  quickFolder,
   rerun,
   seen,
-  type Template,
   takeOver,
   wholeRevision,
 } from "./story.ts";
@@ -25,14 +23,9 @@ interface Point extends Call {
   readonly moment: Moment;
 }
 
-let template: Template;
-let points: readonly Point[];
-
-beforeAll(async () => {
-  template = await makeTemplate(await quickFolder());
-  points = await allPoints();
-});
+const template = await makeTemplate();
 afterAll(() => template.remove());
+const points = await allPoints();
 
 /** Every call of the story, before and after it; writes also half done. */
 async function allPoints(): Promise<readonly Point[]> {

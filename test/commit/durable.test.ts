@@ -4,12 +4,12 @@ import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { openStore } from "../../shared/adapters/store.ts";
 import { type Call, numberedCalls } from "./stoppable-calls.ts";
-import { acts, makeTemplate, quickFolder } from "./story.ts";
+import { acts, makeTemplate } from "./story.ts";
 
 const naming = new Set(["link", "rename", "symlink"]);
 
 test("every file and every name of a commit is on the disk before its act is over", async () => {
-  const template = await makeTemplate(await quickFolder());
+  const template = await makeTemplate();
   const storage = await template.copy();
   let made: Call[] = [];
   const { calls } = numberedCalls(async (call, act) => {

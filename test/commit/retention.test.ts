@@ -1,29 +1,17 @@
 // Old revisions on a real storage: the core's own decision, carried out, and a crash at every call of it.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeEach, expect, test } from "vitest";
 import { oldFilesOf } from "../../coordinator/core/old-revisions.ts";
 import { openStore } from "../../shared/adapters/store.ts";
 import type { Store } from "../../shared/ports.ts";
 import { crashAt, numberedCalls } from "./stoppable-calls.ts";
 import type { StorageFixture } from "./storage.ts";
-import {
-  forEach,
-  makeTemplate,
-  quickFolder,
-  rerun,
-  seen,
-  type Template,
-  takeOver,
-  wholeRevision,
-} from "./story.ts";
+import { forEach, makeTemplate, rerun, seen, takeOver, wholeRevision } from "./story.ts";
 
-let template: Template;
-let storage: StorageFixture;
-beforeAll(async () => {
-  template = await makeTemplate(await quickFolder());
-});
+const template = await makeTemplate();
 afterAll(() => template.remove());
+let storage: StorageFixture;
 beforeEach(async () => {
   storage = await threeRevisions();
   return () => storage.remove();

@@ -131,8 +131,9 @@ export interface Template {
   remove(): Promise<void>;
 }
 
-/** `parent`: folder for the copies. */
-export async function makeTemplate(parent = tmpdir()): Promise<Template> {
+/** `disk`: the folder for the copies, where it matters. */
+export async function makeTemplate(disk?: string): Promise<Template> {
+  const parent = disk ?? (await quickFolder());
   const original = await makeStorage(parent);
   const store = await openStore(original.root);
   await store.claim(1);
@@ -190,7 +191,7 @@ export const codeOf = (promise: Promise<unknown>) =>
   );
 
 /** Memory, where there is some: these tests make thousands of files, and cut no power. */
-export async function quickFolder(): Promise<string> {
+async function quickFolder(): Promise<string> {
   const probe = await mkdtemp("/dev/shm/daymill-").catch(() => undefined);
   if (probe === undefined) return tmpdir();
   await writeFile(join(probe, "probe"), "x");

@@ -2,33 +2,24 @@
 // whole revisions only, and the same act done again succeeds once the trouble is over.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { openStore } from "../../shared/adapters/store.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import { type Around, failAt, failFrom, numberedCalls } from "./stoppable-calls.ts";
-import {
-  acts,
-  forEach,
-  makeTemplate,
-  quickFolder,
-  seen,
-  type Template,
-  takeOver,
-  wholeRevision,
-} from "./story.ts";
+import { acts, forEach, makeTemplate, seen, takeOver, wholeRevision } from "./story.ts";
 
-let template: Template;
-let calls: number;
-beforeAll(async () => {
-  template = await makeTemplate(await quickFolder());
+const template = await makeTemplate();
+afterAll(() => template.remove());
+const calls = await callsOfStory();
+
+async function callsOfStory(): Promise<number> {
   const storage = await template.copy();
   const counted = numberedCalls((_call, act) => act());
   const store = await openStore(storage.root, counted.calls);
   for (const [, perform] of acts(template.files)) await perform(store);
-  calls = counted.made();
   await storage.remove();
-});
-afterAll(() => template.remove());
+  return counted.made();
+}
 
 /** Does every act, each again when it failed. Gives what was told of the failures. */
 async function live(around: (number: number) => Around & { over?: () => void }, number: number) {
