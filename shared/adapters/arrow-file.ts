@@ -14,7 +14,7 @@ import {
   parseMessage,
 } from "./arrow-metadata.ts";
 import { fileError } from "./inputs.ts";
-import { chunkBytes, type OpenInput } from "./integrity-open.ts";
+import { changed, chunkBytes, type OpenInput } from "./integrity-open.ts";
 
 /** Begins and ends the file form. */
 const magic = Buffer.from("ARROW1");
@@ -195,7 +195,7 @@ class ByteReader {
         .catch((error: unknown) => {
           throw fileError(error, path);
         });
-      if (read.bytesRead === 0) throw fail("inputChanged", `file ${path}: became shorter`);
+      if (read.bytesRead === 0) throw changed(path);
       done += read.bytesRead;
     }
   }

@@ -202,7 +202,10 @@ function createPacker(plan: ExchangePlan, route: ExchangeRoute, sink: MessageSin
 function wireLayout(type: string, column: string): ColumnLayout {
   const layout = layoutOf(type);
   if (layout !== undefined) return layout;
-  throw fail("sqlRefused", `column ${column} has type ${type}, which cannot cross an exchange`);
+  throw fail(
+    "sqlRefused",
+    `column ${column} has type ${type}, which cannot cross an exchange; cast it to another`,
+  );
 }
 
 /** Runs of equal partition in a chunk that is sorted by it. */

@@ -66,7 +66,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   } catch (error) {
     engine.close();
     if (error instanceof Error && /time ?zone/i.test(error.message)) {
-      throw fail("jobInvalid", `timezone: ${options.timezone} is not a known IANA zone`);
+      throw fail(
+        "jobInvalid",
+        `timezone: ${options.timezone} is not a known IANA zone; write one such as Asia/Kolkata`,
+      );
     }
     throw error;
   }

@@ -66,9 +66,15 @@ async function entries(path: string, shown: string): Promise<Dirent[]> {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "ENOENT" || code === "ENOTDIR") return [];
     if (code === "EACCES" || code === "EPERM") {
-      throw fail("storageDenied", `folder ${shown}: permission denied`, { errno: code });
+      throw fail("storageDenied", `folder ${shown}: permission denied; check owner and mode`, {
+        errno: code,
+      });
     }
-    throw fail("storageFailed", `folder ${shown}: cannot be listed (${code})`, { errno: code });
+    throw fail(
+      "storageFailed",
+      `folder ${shown}: cannot be listed (${code}); see the system's log`,
+      { errno: code },
+    );
   }
 }
 

@@ -5,7 +5,7 @@
 import type { BigIntStats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
-import { DaymillError, fail } from "../kernel/failure.ts";
+import { DaymillError, type FailureCode, fail } from "../kernel/failure.ts";
 import { type DimensionSpec, isDelimited, type SourceSpec } from "../kernel/job.ts";
 import { isDay } from "../kernel/time.ts";
 import type { FileFingerprint } from "../kernel/work.ts";
@@ -58,17 +58,22 @@ async function dimension(root: string, spec: DimensionSpec, day: string): Promis
   if (file === undefined) {
     throw fail(
       "inputMissing",
-      `dimension ${spec.name}: no file ${filled(spec.path, day)} below the storage root`,
+      `dimension ${spec.name}: no file ${filled(spec.path, day)} below the storage root; deliver it or correct the path`,
       { dimension: spec.name },
     );
   }
   if (files.length > 1) {
-    throw fail("jobInvalid", `dimension ${spec.name}: ${spec.path} matches ${files.length} files`);
+    throw fail(
+      "jobInvalid",
+      `dimension ${spec.name}: ${spec.path} matches ${files.length} files; a dimension is one, name it`,
+    );
   }
   if (file.size === 0) {
-    throw fail("inputEmpty", `dimension ${spec.name}: file ${file.path} has no bytes`, {
-      file: file.path,
-    });
+    throw fail(
+      "inputEmpty",
+      `dimension ${spec.name}: file ${file.path} has no bytes; deliver it again`,
+      { file: file.path },
+    );
   }
   return file;
 }
@@ -149,38 +154,30 @@ export function fingerprintOf(path: string, stats: BigIntStats): FileFingerprint
   };
 }
 
-/** Do both name the same bytes? */
-export function sameFile(a: FileFingerprint, b: FileFingerprint): boolean {
-  return (
-    a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.inode === b.inode
-  );
-}
+type Cause = readonly [code: FailureCode, text: string];
+
+const gone: Cause = [
+  "inputMissing",
+  "is not there (any more); bring it back, or see who removes it",
+];
+const full: Cause = ["storageFull", "no space left on the device; free some"];
+const denied: Cause = ["storageDenied", "permission denied; check owner and mode"];
+const causes: Readonly<Record<string, Cause>> = {
+  ENOENT: gone,
+  ENOTDIR: gone,
+  ELOOP: ["pathForbidden", "links in a circle; deliver the file itself"],
+  ENOSPC: full,
+  EDQUOT: full,
+  EROFS: ["storageReadOnly", "the file system is read-only; mount it writable"],
+  EACCES: denied,
+  EPERM: denied,
+};
 
 /** A file system error about `path` in our words; `DaymillError`s pass through. */
 export function fileError(error: unknown, path: string): DaymillError {
   if (error instanceof DaymillError) return error;
   const errno = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-  const detail = { file: path, errno };
-  switch (errno) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return fail("inputMissing", `file ${path}: is not there (any more)`, detail, error);
-    case "ELOOP":
-      return fail("pathForbidden", `file ${path}: links in a circle`, detail, error);
-    case "ENOSPC":
-    case "EDQUOT":
-      return fail("storageFull", `file ${path}: no space left on the device`, detail, error);
-    case "EROFS":
-      return fail("storageReadOnly", `file ${path}: the file system is read-only`, detail, error);
-    case "EACCES":
-    case "EPERM":
-      return fail("storageDenied", `file ${path}: permission denied`, detail, error);
-    default:
-      return fail(
-        "storageFailed",
-        `file ${path}: input or output failed (${errno})`,
-        detail,
-        error,
-      );
-  }
+  const other: Cause = ["storageFailed", `input or output failed (${errno}); see the system's log`];
+  const [code, text] = causes[errno] ?? other;
+  return fail(code, `file ${path}: ${text}`, { file: path, errno }, error);
 }

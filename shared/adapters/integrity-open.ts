@@ -5,8 +5,8 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { type DaymillError, fail } from "../kernel/failure.ts";
-import type { FileFingerprint } from "../kernel/work.ts";
-import { fileError, fingerprintOf, insideRoot, sameFile } from "./inputs.ts";
+import { type FileFingerprint, sameFile } from "../kernel/work.ts";
+import { fileError, fingerprintOf, insideRoot } from "./inputs.ts";
 
 /** Bytes read at a time. */
 export const chunkBytes = 1024 * 1024;
@@ -41,20 +41,23 @@ export async function openInput(root: string, planned: FileFingerprint): Promise
 /** After the scan, and before: the open file and its name must still be what was planned. Errors: `inputChanged`. */
 export async function assertUnchanged(input: OpenInput): Promise<void> {
   const name = input.fingerprint.path;
-  const changed = (): DaymillError =>
-    fail(
-      "inputChanged",
-      `file ${name}: changed since it was listed; write input files elsewhere and rename them in`,
-      { file: name },
-    );
   try {
     const held = fingerprintOf(name, await input.handle.stat({ bigint: true }));
-    if (!sameFile(held, input.fingerprint)) throw changed();
+    if (!sameFile(held, input.fingerprint)) throw changed(name);
     const named = fingerprintOf(name, await stat(input.path, { bigint: true }));
-    if (!sameFile(named, input.fingerprint)) throw changed();
+    if (!sameFile(named, input.fingerprint)) throw changed(name);
   } catch (error) {
     throw fileError(error, name);
   }
+}
+
+/** A file that is not what was planned: `inputChanged`. */
+export function changed(file: string): DaymillError {
+  return fail(
+    "inputChanged",
+    `file ${file}: changed since it was listed; write input files elsewhere and rename them in`,
+    { file },
+  );
 }
 
 /** The stored bytes of an open input, chunk by chunk; each chunk is only valid until the next one. */

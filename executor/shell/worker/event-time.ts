@@ -30,7 +30,7 @@ export function eventSql(
   if (column === undefined) {
     throw fail(
       "jobInvalid",
-      `source ${source.name}: event_time names no declared column ${rule.column}`,
+      `source ${source.name}: event_time names no declared column ${rule.column}; declare it, or name another`,
     );
   }
   const milliseconds = inMilliseconds(expression, column.type, rule.unit);

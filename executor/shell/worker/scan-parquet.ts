@@ -7,6 +7,7 @@ import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
 import { parquetError } from "../../../shared/adapters/duckdb-parquet.ts";
 import {
   assertUnchanged,
+  changed,
   type OpenInput,
   openInput,
   storedBytes,
@@ -27,11 +28,7 @@ export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
   try {
     const total = await rowsIn(scan, input.path);
     const range = scan.rows ?? { from: 0, to: total };
-    if (range.to > total) {
-      throw fail("inputChanged", `file ${file.path}: has fewer rows than when it was planned`, {
-        file: file.path,
-      });
-    }
+    if (range.to > total) throw changed(file.path);
     const columns = await storedColumns(scan, input.path);
     const rows = {
       source: rangeOf(scan, input.path),
