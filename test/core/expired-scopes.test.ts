@@ -1,8 +1,9 @@
 /** Which kept outputs are over their time when a run ends, by values. */
 import { expect, test } from "vitest";
 import { emptyDurable, type Run } from "../../coordinator/core/durable.ts";
-import { expiredScopes } from "../../coordinator/core/expired-outputs.ts";
+import { dropSuperseded, expiredScopes } from "../../coordinator/core/expired-outputs.ts";
 import { KeptOutputs } from "../../coordinator/core/kept-outputs.ts";
+import { Bench } from "./bench.ts";
 
 /** `scope: day` of kept outputs, and live runs as `[day, scopes that they stand on]`. */
 function durableWith(
@@ -43,4 +44,25 @@ test("what another live run of the day stands on stays, whatever its older run s
   const durable = durableWith(kept, [["2026-01-15", ["newer"]]]);
   const expired = expiredScopes(durable, "usage", "2026-01-15", new Set(["older"]), 7);
   expect(expired).toEqual(["past"]);
+});
+
+test("outputs that a run does not stand on stay while another run of the day is live", () => {
+  const bench = new Bench().lead();
+  bench.attach(1);
+  bench.submit();
+  for (const task of bench.takeTasks()) bench.finish(task);
+  const { state } = bench;
+  const [run] = state.durable.runs.values();
+  const [kept] = state.durable.kept.values();
+  const [output] = kept?.outputs.values() ?? [];
+  if (run === undefined || output === undefined) throw new Error("two outputs are kept");
+  const used = kept?.outputs.mapKeys() ?? [];
+  kept?.outputs.set("of a former file", output);
+  const turn = { state, at: bench.at, wall: 0, effects: [] };
+  state.durable.runs.set("twin", { ...run, id: "twin" });
+  dropSuperseded(turn, run);
+  expect(kept?.outputs.mapKeys()).toEqual([...used, "of a former file"]);
+  state.durable.runs.delete("twin");
+  dropSuperseded(turn, run);
+  expect(kept?.outputs.mapKeys()).toEqual(used);
 });

@@ -146,6 +146,40 @@ describe("a look", () => {
     expect(looks(bench)).toHaveLength(1);
   });
 
+  test("whose answer comes while a run is being planned is made again after that", () => {
+    const { bench, winner, loser } = cancelled();
+    bench.hold = (ask) => ask.kind === "listWriters";
+    bench.pass(soon, [1]);
+    const looked = bench.heldAsks;
+    bench.heldAsks = [];
+    bench.hold = (ask) => ask.kind === "planJob";
+    const other = { requestId: "other", job: "usage", day: "2026-01-14", rerun: false };
+    bench.post({ kind: "submit", reply: 900, ...other });
+    const planning = bench.heldAsks;
+    bench.heldAsks = looked;
+    bench.hold = () => false;
+    bench.release();
+    expect(written(bench)).toEqual([winner, loser].sort());
+    bench.heldAsks = planning;
+    bench.release();
+    bench.pass(soon, [1]);
+    expect(written(bench)).toContain(winner);
+    expect(written(bench)).not.toContain(loser);
+  });
+
+  test("is made soon by a leader that led before", () => {
+    const { bench, winner } = cancelled();
+    bench.pass(soon, [1]);
+    expect(written(bench)).toEqual([winner]);
+    const hint = { coordinator: "c2", address: "c2:1", beat: 1 };
+    bench.post({ kind: "leaderHeard", epoch: bench.state.epochSeen + 1, ...hint });
+    expect(bench.state.role.kind).toBe("standby");
+    for (const stream of bench.memory.streams.values()) stream.set("late-e1-9", ["cut off"]);
+    bench.lead();
+    bench.pass(soon);
+    expect(written(bench)).toEqual([winner]);
+  });
+
   test("is at a few streams, and the next one goes on where it stopped", () => {
     const { bench } = cancelled();
     const [kept] = bench.state.durable.kept.values();
