@@ -21,6 +21,8 @@ export function foldAttemptStarted(durable: Durable, run: Run, fact: Of<"attempt
   const found = locate(run, fact.stage, fact.task);
   if (found === undefined) return;
   const { stage, task } = found;
+  // Only tasks without a result are started: that this one was dropped stood in a part of the journal that is lost.
+  dropResult(durable, run, stage, fact.task);
   task.running.push(fact.attemptId);
   task.starts++;
   leaveWaiting(stage, fact.task);

@@ -161,6 +161,27 @@ describe("a producer that runs again", () => {
   });
 });
 
+test("a producer that is started again without a word of why is compared too: a part of the journal is lost", () => {
+  const { bench, last } = atTheEnd();
+  bench.report(last[1], gave(last[1], ""));
+  const { durable } = bench.state;
+  const place = { run, stage: 1, task: 0, executor: "e1", incarnation: 1 };
+  fold(durable, { kind: "attemptStarted", ...place, attemptId: "again", wallMs: 1 });
+  expect(done(bench)).toEqual([2, 1, 1]);
+  const success = gave(last[0], "");
+  const outputs = [
+    { exchange: "x1", digest: "d", checksum: "new", rows: 1, bytes: 1, messages: 1 },
+  ];
+  fold(durable, {
+    kind: "attemptDone",
+    attemptId: "again",
+    success: { ...success, outputs },
+    wallMs: 2,
+  });
+  expect(done(bench)).toEqual([2, 2, 0]);
+  expect(durable.runs.get(run)?.stages[1]?.tasks[0]?.result?.attemptId).toBe("again");
+});
+
 describe("a consumer that runs while its producer gives other rows", () => {
   test("can't win with what it has read: its success is passed over and it starts again", () => {
     const { bench, last } = atTheEnd();
