@@ -8,7 +8,7 @@ import { finished } from "./positions.ts";
 import { childrenOf } from "./processes.ts";
 import { type Fault, movesUnderNewLeader, type Scenario } from "./scenario.ts";
 import { killExecutor, killLeader } from "./scenarios-kill.ts";
-import { disturb, killNats, wipeNats } from "./scenarios-nats.ts";
+import { allWiped, disturb, natsAway } from "./scenarios-nats.ts";
 import type { World } from "./world.ts";
 
 /** What one round may spend. A run stands more; it is a bound on how long a round takes. */
@@ -30,8 +30,8 @@ export const faultKinds: readonly [FaultKind, ...FaultKind[]] = [
   { name: "kill executor", points: 2, most: executors - 1, make: killedExecutor },
   { name: "pause executor", points: 1, most: 2, make: pausedExecutor },
   { name: "kill worker", points: 1, most: 2, make: killedWorker },
-  { name: "restart nats", points: 2, most: 1, make: restartedNats },
-  { name: "wipe nats", points: 4, most: 1, make: wipedNats },
+  { name: "restart nats", points: 2, most: 1, make: (draw) => natsAway(draw.between(200, 4_000)) },
+  { name: "wipe nats", points: 4, most: 1, make: () => allWiped },
   { name: "cut nats", points: 1, most: 2, make: cutLine },
   { name: "kill everything", points: 4, most: 1, make: restartedCluster },
 ];
@@ -129,29 +129,6 @@ function killedWorker(draw: Draw) {
       if (worker === undefined) return "none was there";
       process.kill(worker, "SIGKILL");
       return `process ${worker} of ${victim?.id}`;
-    },
-  };
-}
-
-function restartedNats(draw: Draw) {
-  const ms = draw.between(200, 4_000);
-  return {
-    what: `kill -9 of nats-server, back after ${ms} ms`,
-    inject: async (world: World) => {
-      await killNats(world);
-      await pause(ms);
-      await world.cluster.restartNats();
-      return undefined;
-    },
-  };
-}
-
-function wipedNats() {
-  return {
-    what: "kill -9 of nats-server, its files removed, start",
-    inject: async (world: World) => {
-      await wipeNats(world);
-      return undefined;
     },
   };
 }

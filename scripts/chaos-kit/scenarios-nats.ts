@@ -7,7 +7,7 @@ import type { Draw } from "./draw.ts";
 import { pause } from "./journal-watch.ts";
 import { midMap, midReduce } from "./positions.ts";
 import type { LineState, TcpProxy } from "./proxy.ts";
-import { insist, isProgress, movesUnderNewLeader, type Scenario } from "./scenario.ts";
+import { type Fault, insist, isProgress, movesUnderNewLeader, type Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 /** Somewhere in the middle of a run. */
@@ -15,42 +15,52 @@ export function anywhere(draw: Draw) {
   return draw.pick([midMap(draw.between(2, 8), 12), midReduce(draw.between(1, 4))]);
 }
 
-export async function killNats(world: World): Promise<void> {
+type Deed = Pick<Fault, "what" | "inject">;
+
+async function killNats(world: World): Promise<void> {
   const nats = world.cluster.processes().find(({ name }) => name === "nats-server");
   insist(nats !== undefined, "nats-server does not run");
   await world.kill(nats?.pid ?? 0);
 }
 
+export function natsAway(ms: number): Deed {
+  return {
+    what: `kill -9 of nats-server, back after ${ms} ms`,
+    inject: async (world) => {
+      await killNats(world);
+      await pause(ms);
+      await world.cluster.restartNats();
+      return undefined;
+    },
+  };
+}
+
+/** Kills nats-server, removes a part of what it wrote, by path, and starts it again: the journal is another one then. */
+function natsWiped(what: string, ...path: readonly string[]): Deed {
+  return {
+    what: `kill -9 of nats-server, ${what} removed, start`,
+    inject: async (world) => {
+      await killNats(world);
+      await world.watch.refresh();
+      await rm(join(world.work, "nats", "jetstream", ...path), { recursive: true });
+      world.watch.expectNewJournal();
+      await world.cluster.restartNats();
+      return undefined;
+    },
+  };
+}
+
+/** Everything that NATS knew is gone: journal, registry, exchange. */
+export const allWiped: Deed = natsWiped("its files");
+
 const restart: Scenario = {
   name: "restart-nats",
   proves: "work pauses while nats-server is away and goes on where it was",
   plan: (draw) => {
-    const awayMs = draw.between(200, 2_500);
-    return {
-      faults: [
-        {
-          ...anywhere(draw),
-          what: `kill -9 of nats-server, back after ${awayMs} ms`,
-          inject: async (world) => {
-            await killNats(world);
-            await pause(awayMs);
-            await world.cluster.restartNats();
-            return undefined;
-          },
-        },
-      ],
-    };
+    const deed = natsAway(draw.between(200, 2_500));
+    return { faults: [{ ...anywhere(draw), ...deed }] };
   },
 };
-
-/** Everything that NATS knew is gone: journal, registry, exchange. */
-export async function wipeNats(world: World): Promise<void> {
-  await killNats(world);
-  await world.watch.refresh();
-  await rm(join(world.work, "nats", "jetstream"), { recursive: true });
-  world.watch.expectNewJournal();
-  await world.cluster.restartNats();
-}
 
 const wipe: Scenario = {
   name: "wipe-nats",
@@ -61,11 +71,7 @@ const wipe: Scenario = {
         ...anywhere(draw),
         // The journal that would say so is gone with it.
         missed: () => false,
-        what: "kill -9 of nats-server, its files removed, start",
-        inject: async (world) => {
-          await wipeNats(world);
-          return undefined;
-        },
+        ...allWiped,
         recovered: (seen) => isProgress(seen),
       },
     ],
@@ -81,16 +87,7 @@ const wipeJournal: Scenario = {
       {
         ...midMap(draw.between(3, 9), 12),
         missed: () => false,
-        what: "kill -9 of nats-server, the journal's files removed, start",
-        inject: async (world) => {
-          await killNats(world);
-          await world.watch.refresh();
-          const stream = join("jetstream", "$G", "streams", "DM_chaos_journal");
-          await rm(join(world.work, "nats", stream), { recursive: true });
-          world.watch.expectNewJournal();
-          await world.cluster.restartNats();
-          return undefined;
-        },
+        ...natsWiped("the journal's files", "$G", "streams", "DM_chaos_journal"),
       },
     ],
     after: async (world) => {
@@ -112,6 +109,13 @@ export async function disturb(
   } finally {
     for (const line of lines) line.set({});
   }
+}
+
+function disturbed(lines: string, state: LineState, ms: number): Fault["inject"] {
+  return async (world) => {
+    await disturb(world.lines(lines), state, () => pause(ms));
+    return undefined;
+  };
 }
 
 const cutLeader: Scenario = {
@@ -156,19 +160,11 @@ const hold: Scenario = {
     "nothing comes through between coordinators and NATS, without an error: they go on afterwards",
   plan: (draw) => {
     const heldMs = draw.between(4_000, 8_000);
+    const what = `lines of all coordinators to NATS held for ${heldMs} ms`;
+    const inject = disturbed("nats coordinator", { hold: true }, heldMs);
     return {
       shape: { natsProxies: ["coordinator"] },
-      faults: [
-        {
-          ...anywhere(draw),
-          what: `lines of all coordinators to NATS held for ${heldMs} ms`,
-          inject: async (world) => {
-            await disturb(world.lines("nats coordinator"), { hold: true }, () => pause(heldMs));
-            return undefined;
-          },
-          missed: () => false,
-        },
-      ],
+      faults: [{ ...anywhere(draw), what, inject, missed: () => false }],
     };
   },
 };
@@ -179,19 +175,11 @@ const cutExecutor: Scenario = {
   plan: (draw) => {
     const cutMs = draw.between(1_000, 6_000);
     const victim = `executor-${draw.between(1, 2)}`;
+    const what = `NATS cut off from ${victim} for ${cutMs} ms`;
+    const inject = disturbed(`nats ${victim}`, { cut: true }, cutMs);
     return {
       shape: { natsProxies: ["executor"] },
-      faults: [
-        {
-          ...anywhere(draw),
-          what: `NATS cut off from ${victim} for ${cutMs} ms`,
-          inject: async (world) => {
-            await disturb(world.lines(`nats ${victim}`), { cut: true }, () => pause(cutMs));
-            return undefined;
-          },
-          missed: () => false,
-        },
-      ],
+      faults: [{ ...anywhere(draw), what, inject, missed: () => false }],
     };
   },
 };

@@ -15,7 +15,7 @@ import type { JournalView } from "./journal-watch.ts";
 import { pause } from "./journal-watch.ts";
 import { hasSeen, midMap, runningOn } from "./positions.ts";
 import { childrenOf, hasOpen } from "./processes.ts";
-import { type Fault, insist, isProgress, type Scenario } from "./scenario.ts";
+import { type Fault, insist, isProgress, type Plan, type Scenario } from "./scenario.ts";
 import { day, type World } from "./world.ts";
 
 const hangWorker: Scenario = {
@@ -225,54 +225,44 @@ const lateFile: Scenario = {
   proves: "a file that comes after the commit costs its own map work and the reduces",
   plan: (draw) => {
     const nth = draw.between(0, 11);
-    const file = (world: World) => rawFiles(world)[nth] ?? "";
     return {
       before: async (world) => {
-        const path = join(world.root, file(world));
+        const path = join(world.root, rawFiles(world)[nth] ?? "");
         renameSync(path, `${path}.held`);
       },
-      faults: [
-        {
-          when: "after the commit",
-          due: (view) => view.seen.some(({ fact }) => fact.kind === "runCommitted"),
-          mayComeAfterTheEnd: true,
-          what: "a late file",
-          inject: async (world) => {
-            const path = join(world.root, file(world));
-            renameSync(`${path}.held`, path);
-            return file(world);
-          },
-        },
-      ],
-      after: (world) => rerunReads(world, 1, 12),
+      ...delivered("a late file", nth, (path) => renameSync(`${path}.held`, path)),
     };
   },
 };
 
+/** A file comes after the commit; a rerun maps that one alone. */
+function delivered(what: string, nth: number, deliver: (path: string) => void): Plan {
+  return {
+    faults: [
+      {
+        when: "after the commit",
+        due: (view) => hasSeen(view, "runCommitted"),
+        mayComeAfterTheEnd: true,
+        what,
+        inject: async (world) => {
+          const file = rawFiles(world)[nth] ?? "";
+          deliver(join(world.root, file));
+          return file;
+        },
+      },
+    ],
+    after: (world) => rerunReads(world, 1, 12),
+  };
+}
+
 const sentTwice: Scenario = {
   name: "file-sent-twice",
   proves: "a file that is delivered a second time, byte by byte the same, changes no result",
-  plan: (draw) => {
-    const nth = draw.between(0, 11);
-    return {
-      faults: [
-        {
-          when: "after the commit",
-          due: (view) => view.seen.some(({ fact }) => fact.kind === "runCommitted"),
-          mayComeAfterTheEnd: true,
-          what: "a second delivery of a file",
-          inject: async (world) => {
-            const file = rawFiles(world)[nth] ?? "";
-            const path = join(world.root, file);
-            copyFileSync(path, `${path}.part`);
-            renameSync(`${path}.part`, path);
-            return file;
-          },
-        },
-      ],
-      after: (world) => rerunReads(world, 1, 12),
-    };
-  },
+  plan: (draw) =>
+    delivered("a second delivery of a file", draw.between(0, 11), (path) => {
+      copyFileSync(path, `${path}.part`);
+      renameSync(`${path}.part`, path);
+    }),
 };
 
 /** A rerun maps so many files; the outputs of all others are taken as they are. */
