@@ -3,7 +3,6 @@
  * messages, read a stream that is gone, write to one that was dropped. Messages and completion records are judged by
  * the production intake. `next` gives what to do next, an outcome at the end.
  */
-
 import { must } from "../../shared/kernel/assert.ts";
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import {
@@ -25,6 +24,7 @@ import {
   completionDigest,
   type Delivery,
   type ExchangeOutput,
+  type FileAccount,
   type MapWork,
   mapKey,
   type ReduceWork,
@@ -243,18 +243,7 @@ function done(
 ): AttemptOutcome {
   const counters = { ...none, rowsIn: rows.length, rowsOut: rows.length };
   if (work.kind === "reduce") return success({ outputs, files, counters });
-  const accounts = work.split.files.map((file) => ({
-    file,
-    contentSha256: "",
-    plainBytes: file.size,
-    lines: 10,
-    rows: 10,
-    rejects: 0,
-    blank: 0,
-    outsideDay: 0,
-    lastLineUnterminated: false,
-  }));
-  const outcome = success({ outputs, files, accounts, counters });
+  const outcome = success({ outputs, files, accounts: accountsOf(work), counters });
   return leaveAccount(memory, work, delivery, outcome) ?? outcome;
 }
 
@@ -269,9 +258,28 @@ function leaveAccount(
   if (stream === undefined || outcome.files.length > 0) return undefined;
   const away = missing(memory, stream);
   if (away !== undefined) return away;
-  const about = { version: 1, attemptId, mapKey: mapKey(work), split: work.split } as const;
-  store(memory, stream, attemptId, `@${formatMapAccount({ ...about, success: outcome })}`);
+  store(memory, stream, attemptId, `@${accountText(work, attemptId, outcome)}`);
   return undefined;
+}
+
+/** Ten lines in each file, all of them rows. */
+export function accountsOf({ split }: MapWork): FileAccount[] {
+  return split.files.map((file) => ({
+    file,
+    contentSha256: "",
+    plainBytes: file.size,
+    lines: 10,
+    rows: 10,
+    rejects: 0,
+    blank: 0,
+    outsideDay: 0,
+    lastLineUnterminated: false,
+  }));
+}
+
+export function accountText(work: MapWork, attemptId: string, outcome: AttemptSuccess): string {
+  const { split } = work;
+  return formatMapAccount({ version: 1, attemptId, mapKey: mapKey(work), split, success: outcome });
 }
 
 const none = {

@@ -1,21 +1,19 @@
 /**
  * What a worker would do, as values: a map task puts the names of its files into every group's stream, a reduce task
  * collects what the winners put there. So a dataset file lists exactly the input files that reached it, and a row
- * lost or doubled anywhere shows up as a name missing or doubled.
+ * lost or doubled anywhere shows up as a name missing or doubled. It does not stand on scripts/simulation/data-plane.ts:
+ * that one wants folders, a world and real plans, and its rows by partition would say less to a reader than names do.
  */
-
 import type { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
+import { accountsOf, accountText } from "../../scripts/simulation/data-plane.ts";
 import { failure } from "../../shared/kernel/failure.ts";
-import { formatMapAccount } from "../../shared/kernel/map-account.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
-import {
-  type AttemptOutcome,
-  type AttemptSuccess,
-  type Delivery,
-  type ExchangeRoute,
-  type MapWork,
-  mapKey,
-  type Work,
+import type {
+  AttemptOutcome,
+  AttemptSuccess,
+  Delivery,
+  ExchangeRoute,
+  Work,
 } from "../../shared/kernel/work.ts";
 
 const counters = {
@@ -51,40 +49,15 @@ export function carryOut(
     outputs: outputs.flatMap((output) => (output === undefined ? [] : [output])),
     files: [],
     ...sideFiles,
-    accounts: work.split.files.map((file) => ({
-      file,
-      contentSha256: "",
-      plainBytes: file.size,
-      lines: 10,
-      rows: 10,
-      rejects: 0,
-      blank: 0,
-      outsideDay: 0,
-      lastLineUnterminated: false,
-    })),
+    accounts: accountsOf(work),
     counters,
   };
-  leaveAccount(memory, work, delivery, success);
+  const { attemptId } = delivery;
+  const stream = delivery.outputs[0]?.streams[0];
+  const text = accountText(work, attemptId, success);
+  // Last of all, in the first stream.
+  if (stream !== undefined) memory.accounts.set(attemptId, { stream, text });
   return success;
-}
-
-/** Last of all, in the first stream. */
-function leaveAccount(
-  memory: ClusterMemory,
-  work: MapWork,
-  { attemptId, outputs }: Delivery,
-  success: AttemptSuccess,
-): void {
-  const stream = outputs[0]?.streams[0];
-  if (stream === undefined) return;
-  const account = {
-    version: 1,
-    attemptId,
-    mapKey: mapKey(work),
-    split: work.split,
-    success,
-  } as const;
-  memory.accounts.set(attemptId, { stream, text: formatMapAccount(account) });
 }
 
 function write(

@@ -2,14 +2,10 @@
  * A small job: one scan, one exchange of two groups, one reduce that writes the
  * dataset, optionally a check. Real plans come from the planner; the coordinator's tests need only their shape.
  */
-
 import type { CheckSpec, JobSpec } from "../../shared/kernel/job.ts";
 import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
-
-/** Days that the simulation runs. */
-export const simDays = ["2026-01-15", "2026-01-16"] as const;
 
 export function sampleJob(changes: Partial<JobSpec> = {}): JobSpec {
   return {
