@@ -10,11 +10,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { DaymillClient } from "../client/client.ts";
+import { wholeNumber } from "../client/command.ts";
 import { startLocalCluster } from "../client/local-cluster.ts";
 import { MemorySampler } from "../client/process-memory.ts";
 import { parseJob, readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { fail, fromUnknown } from "../shared/kernel/failure.ts";
+import { limits } from "../shared/kernel/limits.ts";
 import {
   type ExchangeFigure,
   exchangeTable,
@@ -54,9 +56,9 @@ async function main(): Promise<void> {
   const work = path.resolve(values.work ?? path.join(projectRoot(), ".cache", "bench"));
   mkdirSync(work, { recursive: true });
   const setting: Setting = {
-    rows: Number(values.rows ?? 2_000_000),
-    runs: Number(values.runs ?? 3),
-    slots: Number(values.slots ?? 2),
+    rows: wholeNumber("--rows", values.rows ?? "2000000", 1, 1e10),
+    runs: wholeNumber("--runs", values.runs ?? "3", 1, 100),
+    slots: wholeNumber("--slots", values.slots ?? "2", 1, limits.slotsPerExecutorMax),
     work,
     jobFile: path.join(projectRoot(), "jobs", "ipdr-daily.yaml"),
     jobJson: path.join(work, "job.json"),

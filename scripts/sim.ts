@@ -3,6 +3,7 @@
  * The last lines say what was covered; the exit code is 1 when a check failed.
  */
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../client/command.ts";
 import { fromUnknown } from "../shared/kernel/failure.ts";
 import { Campaign, describeFailure, simulate } from "./simulation/campaign.ts";
 import { planJobs } from "./simulation/jobs.ts";
@@ -18,9 +19,7 @@ const usage = `Whole clusters on one thread with virtual time and trouble, one p
 `;
 
 function numberOf(text: string | undefined, otherwise: number, option: string): number {
-  const value = text === undefined ? otherwise : Number(text);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Error(`${option} ${text}: a whole number is expected`);
+  return text === undefined ? otherwise : wholeNumber(option, text, 0, 2 ** 31 - 1);
 }
 
 async function main(): Promise<number> {

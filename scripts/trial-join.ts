@@ -9,6 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { DaymillClient } from "../client/client.ts";
+import { wholeNumber } from "../client/command.ts";
 import { startLocalCluster } from "../client/local-cluster.ts";
 import type { RunStatus } from "../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
@@ -40,8 +41,8 @@ function total(by: Readonly<Record<string, number>>, ids: readonly string[]): nu
 async function main(): Promise<number> {
   const text = { type: "string" } as const;
   const { values } = parseArgs({ options: { rows: text, joiners: text, work: text } });
-  const rows = Number(values.rows ?? 20_000_000);
-  const joiners = Number(values.joiners ?? 2);
+  const rows = wholeNumber("--rows", values.rows ?? "20000000", 1, 1e10);
+  const joiners = wholeNumber("--joiners", values.joiners ?? "2", 1, 64);
   const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
   const cluster = await startLocalCluster({ work, executors: 2, slots: 1 });
   const client = new DaymillClient({

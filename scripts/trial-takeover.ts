@@ -10,6 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../client/command.ts";
 import { connect, connectCommand } from "../client/connect.ts";
 import { type LocalCluster, startLocalCluster } from "../client/local-cluster.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
@@ -181,10 +182,12 @@ async function trial(cluster: LocalCluster, kills: number, rows: number): Promis
 async function main(): Promise<number> {
   const text = { type: "string" } as const;
   const { values } = parseArgs({ options: { kills: text, rows: text, work: text } });
+  const kills = wholeNumber("--kills", values.kills ?? "20", 1, 1_000);
+  const rows = wholeNumber("--rows", values.rows ?? "400000", 1, 1e10);
   const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
   const cluster = await startLocalCluster({ work, executors, slots });
   try {
-    const isFine = await trial(cluster, Number(values.kills ?? 20), Number(values.rows ?? 400_000));
+    const isFine = await trial(cluster, kills, rows);
     return isFine ? 0 : 1;
   } finally {
     await cluster.stop();
