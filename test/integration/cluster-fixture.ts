@@ -5,7 +5,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DaymillClient, isEnded } from "../../client/client.ts";
+import { DaymillClient } from "../../client/client.ts";
 import { type LocalCluster, startLocalCluster } from "../../client/local-cluster.ts";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { parseJob, readJobBundle } from "../../shared/adapters/job-file.ts";
@@ -47,15 +47,14 @@ export async function startTestCluster(options: {
 }
 
 /** The example job with some of its text changed, as files of its own; gives the YAML's path. */
-export function exampleJob(
-  work: string,
-  name: string,
-  change: (yaml: string) => string = (yaml) => yaml,
-): string {
+export function exampleJob(work: string, name: string, change: (yaml: string) => string): string {
   const folder = join(work, name);
   cpSync(join(projectRoot(), "jobs"), folder, { recursive: true });
   const path = join(folder, "ipdr-daily.yaml");
-  writeFileSync(path, change(readFileSync(path, "utf8")));
+  const yaml = readFileSync(path, "utf8");
+  const changed = change(yaml);
+  if (changed === yaml) throw new Error(`${name}: what it wants to change is not in ${path}`);
+  writeFileSync(path, changed);
   return path;
 }
 
@@ -64,17 +63,11 @@ export async function runDay(
   { client }: TestCluster,
   path: string,
   day: string,
-  options: { readonly rerun?: boolean; readonly watch?: (run: RunStatus) => void } = {},
+  options: { readonly rerun?: boolean } = {},
 ): Promise<RunStatus> {
   const bundle = await readJobBundle(path);
-  const { runId } = await client.submit({ bundle }, day, { rerun: options.rerun ?? false });
-  let last = await client.run(runId);
-  for await (const run of client.watch(runId)) {
-    last = run;
-    options.watch?.(run);
-    if (isEnded(run.state)) break;
-  }
-  return last;
+  const { runId } = await client.submit({ bundle }, day, options);
+  return client.wait(runId);
 }
 
 /** What differs between the committed day and plain DuckDB's answer: nothing, when all is well. */

@@ -4,6 +4,7 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connectNats } from "../../shared/adapters/nats.ts";
@@ -42,11 +43,15 @@ async function exchangeStreams(manager: JetStreamManager): Promise<readonly stri
   return names;
 }
 
-async function killNats(): Promise<void> {
+/** nats-server dies, something happens without it, it comes back. */
+async function withoutNats(act: () => Promise<void> | void): Promise<undefined> {
   const { cluster: local } = cluster;
   const pid = local.processes().find(({ name }) => name === "nats-server")?.pid ?? 0;
   local.kill(pid, "SIGKILL");
   expect(await local.ended(pid, 20_000)).toBe(true);
+  await act();
+  await local.restartNats();
+  return undefined;
 }
 
 test(
@@ -91,12 +96,7 @@ test(
 test(
   "nats-server is away for 20 seconds: work pauses and goes on",
   async () => {
-    await troubledDay(cluster, "2026-01-13", async () => {
-      await killNats();
-      await new Promise((resume) => setTimeout(resume, 20_000));
-      await cluster.cluster.restartNats();
-      return undefined;
-    });
+    await troubledDay(cluster, "2026-01-13", () => withoutNats(() => pause(20_000)));
   },
   patienceMs,
 );
@@ -104,12 +104,9 @@ test(
 test(
   "NATS loses everything: done days stay done, the job is known, the running day is made again",
   async () => {
-    await troubledDay(cluster, "2026-01-14", async () => {
-      await killNats();
-      rmSync(join(cluster.work, "nats"), { recursive: true });
-      await cluster.cluster.restartNats();
-      return undefined;
-    });
+    await troubledDay(cluster, "2026-01-14", () =>
+      withoutNats(() => rmSync(join(cluster.work, "nats"), { recursive: true })),
+    );
     const again = cluster.client.submit({ job: "ipdr-daily" }, "2026-01-10");
     expect((await again.then(() => undefined, fromUnknown))?.code).toBe("conflict");
   },
