@@ -208,6 +208,8 @@ export class Checkers {
   /** A leader that has everything saved has what the journal gives. */
   #compare({ name, state }: SimCoordinator): void {
     if (this.#shadow === undefined || !this.#hasAllSaved(state)) return;
+    // One that was deposed meanwhile has the last sequence only where the journal went back and grew again.
+    if (state.durable.epoch !== this.#shadowEpoch) return;
     this.#untilCompared = compareEvery;
     const isSame = encodeSnapshot(this.#shadow) === encodeSnapshot(state.durable);
     assert(isSame, `the journal gives another state than leader ${name} has`);

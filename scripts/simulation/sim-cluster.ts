@@ -2,6 +2,8 @@
  * A cluster of the simulation: coordinators, executors, users, and trouble for most of the time. After every step the
  * checkers look; at the end faults stop and everything that was promised must have come true.
  */
+import type { Ask } from "../../coordinator/core/protocol.ts";
+import { must } from "../../shared/kernel/assert.ts";
 import { Calls } from "./calls.ts";
 import { Checkers } from "./checkers.ts";
 import type { Hint } from "./cluster-memory.ts";
@@ -20,11 +22,28 @@ import { World } from "./world.ts";
 /** When faults stop, and when everything must be done. */
 export const simTimes = { troubleMs: 450_000, wishesMs: 430_000, endMs: 600_000 } as const;
 
-/** Seeds in a row take each kind of ask in turn, so that every kind is looked at as often as the others. */
+/** Asks that a seed makes a few times at most, and one that a candidate makes whom no pause deposes. */
+const seldomLate: readonly Ask["kind"][] = [
+  "takeEpoch",
+  "trimJournal",
+  "saveSnapshot",
+  "saveJob",
+  "dropStreams",
+  "readCompletions",
+  "dropRevision",
+];
+
+/** Seeds in a row take the kinds of asks in turn, those whose answers seldom come late more often. */
 function hauntsOf(seed: number): Haunts {
   const all = askKinds.length;
-  const kinds = [seed, seed + Math.floor(all / 2)].map((number) => askKinds[number % all]);
-  return { kinds: new Set(kinds.filter((kind) => kind !== undefined)), share: 0.4, left: 8 };
+  const some = [seed, seed + Math.floor(all / 2)].map((turn) => inTurn(askKinds, turn));
+  const kinds = new Map(some.map((kind) => [kind, { share: 0.4, left: 8 }]));
+  kinds.set(inTurn(seldomLate, seed), { share: 1, left: 8 });
+  return { kinds, turn: Math.floor(seed / all) };
+}
+
+function inTurn<T>(all: readonly T[], turn: number): T {
+  return must(all[turn % all.length], "there are some");
 }
 
 export interface SimOptions {
@@ -151,9 +170,9 @@ export class SimCluster {
     const { world, faults } = this;
     world.after(world.between(6_000, 16_000), () => {
       if (!faults.isOn) return;
-      const isWaited = this.coordinators.some((one) => one.isUp && one.isHaunted);
+      const isWaited = this.coordinators.some((one) => one.isUp && one.hasParked);
       const leader = this.coordinators.find((one) => one.state.role.kind === "leader");
-      if (isWaited && leader?.isUp && !leader.isHaunted) {
+      if (isWaited && leader?.isUp && !leader.hasParked) {
         faults.count("coordinatorPaused");
         leader.pause(world.between(3_600, 7_000));
       }

@@ -52,10 +52,12 @@ export const stateNames = [
   "leader",
 ];
 
+/** Answers to a few kinds of asks, other ones in each seed, are made to come under another role. */
 export interface Haunts {
-  readonly kinds: ReadonlySet<Ask["kind"]>;
-  readonly share: number;
-  left: number;
+  /** Kind → what share of its answers, and how many more. */
+  readonly kinds: ReadonlyMap<Ask["kind"], { readonly share: number; left: number }>;
+  /** Goes on through the roles in which they come. */
+  turn: number;
 }
 
 interface Parked {
@@ -79,8 +81,7 @@ export class SimCoordinator extends SimActor<Message> {
   #lastConnection = 0;
   readonly #asks = new Map<number, Ask["kind"]>();
   #parked: readonly Parked[] = [];
-  /** Which answers are kept for another role, what share of them, and how many more. */
-  readonly haunts: Haunts;
+  readonly #haunts: Haunts;
 
   constructor(
     world: World,
@@ -95,7 +96,7 @@ export class SimCoordinator extends SimActor<Message> {
     },
   ) {
     super(world, { ...about, tickEveryMs: limits.tickEveryMs });
-    this.haunts = about.haunts;
+    this.#haunts = about.haunts;
     this.#faults = faults;
     this.#calls = calls;
     this.#listeners = listeners;
@@ -235,8 +236,8 @@ export class SimCoordinator extends SimActor<Message> {
   #ask(ask: Ask): void {
     const { life, name, address } = this;
     this.#asks.set(ask.id, ask.kind);
-    const isHaunted = this.#haunts(ask);
-    if (isHaunted && this.state.role.kind === "leader") {
+    const isHaunted = this.#isHaunted(ask);
+    if (isHaunted && this.state.role.kind !== "standby") {
       // It wakes up deposed, and the answer is still to come.
       this.#faults.count("coordinatorPaused");
       this.world.after(0, () => {
@@ -250,33 +251,33 @@ export class SimCoordinator extends SimActor<Message> {
     });
   }
 
-  /** Answers to a few kinds of asks, other ones in each seed, are made to come under another role. */
-  #haunts(ask: Ask): boolean {
-    if (!this.#faults.isOn || !this.haunts.kinds.has(ask.kind) || this.haunts.left === 0)
-      return false;
-    if (this.world.chance() >= this.haunts.share) return false;
-    this.haunts.left--;
+  #isHaunted(ask: Ask): boolean {
+    const haunt = this.#haunts.kinds.get(ask.kind);
+    if (!this.#faults.isOn || haunt === undefined || haunt.left === 0) return false;
+    if (this.world.chance() >= haunt.share) return false;
+    haunt.left--;
     this.#faults.count("answerParked");
     return true;
   }
 
   /** Are answers of an earlier role still to come? */
-  get isHaunted(): boolean {
+  get hasParked(): boolean {
     return this.#parked.length > 0;
   }
 
-  /** Until its role is another one, chosen by chance; or for long. */
+  /** Until its role is another one, each in turn; or for long. */
   #park(message: Message, life: number): void {
     if (!this.isUp || life !== this.life) return;
     const asked = stateName(this.state);
-    const until = this.world.pick(stateNames.filter((name) => name !== asked)) ?? "standby";
+    const others = stateNames.filter((name) => name !== asked);
+    const until = others[this.#haunts.turn++ % others.length] ?? "standby";
     const parked = { message, until };
     this.#parked = [...this.#parked, parked];
     const unpark = (isStuck: () => boolean) => () => {
       if (life === this.life && isStuck()) this.#unpark(parked);
     };
     this.world.after(
-      this.world.between(3_000, 12_000),
+      this.world.between(8_000, 20_000),
       unpark(() => stateName(this.state) === asked),
     );
     this.world.after(
