@@ -48,11 +48,6 @@ export function isEnded(state: string): boolean {
   return state === "committed" || state === "failed" || state === "cancelled";
 }
 
-/** One address is given up after this long, so that a hung coordinator does not use up the whole deadline. */
-const attemptMs = 5_000;
-/** Planning looks at every input file of a day. */
-const planningAttemptMs = 20_000;
-
 const wayOut =
   "start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL";
 
@@ -74,12 +69,12 @@ export class DaymillClient {
 
   /** What one coordinator says of itself, leader or not. */
   status(address: string): Promise<GetStatusReply> {
-    return this.#at(address).getStatus({}, { deadlineMs: attemptMs });
+    return this.#at(address).getStatus({}, { deadlineMs: limits.clientAttemptMs });
   }
 
   /** The leader's status. */
   async leader(): Promise<GetStatusReply & { readonly address: string }> {
-    return this.#call(attemptMs, async (at, deadlineMs) => {
+    return this.#call(limits.clientAttemptMs, async (at, deadlineMs) => {
       const reply = await at.getStatus({}, { deadlineMs });
       if (reply.role === "leader") return { ...reply, address: at.address };
       throw fail("notLeader", `${at.address} does not lead`, { leader: reply.leader });
@@ -98,19 +93,21 @@ export class DaymillClient {
       day,
       rerun: options.rerun ?? false,
     };
-    return this.#call(planningAttemptMs, (at, deadlineMs) => at.submit(request, { deadlineMs }));
+    return this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
+      at.submit(request, { deadlineMs }),
+    );
   }
 
   /** A run's status now. Unknown: `unknownRun`. */
   async run(runId: string): Promise<RunStatus> {
-    return this.#call(attemptMs, async (at, deadlineMs) => {
+    return this.#call(limits.clientAttemptMs, async (at, deadlineMs) => {
       return known(await at.getRun(this.#request(runId), { deadlineMs }), runId);
     }).then((reply) => reply.run);
   }
 
   /** Newest runs first, of one job or (empty) of all. */
   async runs(job = "", limit = 20): Promise<readonly RunStatus[]> {
-    const reply = await this.#call(attemptMs, (at, deadlineMs) =>
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.listRuns({ job, limit }, { deadlineMs }),
     );
     return reply.runs;
@@ -156,7 +153,7 @@ export class DaymillClient {
   /** Asks for the end of a run; gives the state after it. */
   async cancel(runId: string, reason: string): Promise<string> {
     const request = { runId, reason };
-    const reply = await this.#call(attemptMs, (at, deadlineMs) =>
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.cancel(request, { deadlineMs }),
     );
     return reply.state;
@@ -165,11 +162,13 @@ export class DaymillClient {
   /** The plan of a job, with sizes when a day is given. */
   async explain(job: JobReference, day = ""): Promise<ExplainReply> {
     const request = { ...named(job), day };
-    return this.#call(planningAttemptMs, (at, deadlineMs) => at.explain(request, { deadlineMs }));
+    return this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
+      at.explain(request, { deadlineMs }),
+    );
   }
 
   async executors(): Promise<readonly ExecutorStatus[]> {
-    const reply = await this.#call(attemptMs, (at, deadlineMs) =>
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.listExecutors({}, { deadlineMs }),
     );
     return reply.executors;
@@ -177,7 +176,9 @@ export class DaymillClient {
 
   /** No new work for this executor; it leaves when its running attempts are done. */
   async drain(executorId: string): Promise<void> {
-    await this.#call(attemptMs, (at, deadlineMs) => at.drain({ executorId }, { deadlineMs }));
+    await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.drain({ executorId }, { deadlineMs }),
+    );
   }
 
   /** Arrow IPC stream bytes of a committed dataset day, in chunks. Retried only before the first chunk. */
@@ -188,7 +189,7 @@ export class DaymillClient {
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { revision = 0, limit = 0, orderBy = "" } = options;
     const request = { dataset, day, revision, limit, orderBy };
-    const first = await this.#call(attemptMs, async (at) => {
+    const first = await this.#call(limits.clientAttemptMs, async (at) => {
       const replies = at.readDataset(request);
       const { value } = await replies.next();
       return { stamp: value?.stamp ?? null, value, replies };

@@ -82,9 +82,6 @@ export interface LocalCluster {
   stop(): Promise<void>;
 }
 
-/** How long a process may take until it says that it is ready: a slow machine elects a leader first. */
-const readyWithinMs = 60_000;
-
 /** Starts everything and waits until every process is ready. On any failure all of it is stopped again. */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const cluster = new Cluster(options);
@@ -234,7 +231,7 @@ class Cluster implements LocalCluster {
     const listen = `127.0.0.1:${port}`;
     const advertise = grpcVia === undefined ? [] : ["--advertise", grpcVia(id, listen)];
     const started = await this.#startRole("coordinator", id, ["--listen", listen, ...advertise]);
-    const ready = await started.ready(readyWithinMs, this.#options.signal);
+    const ready = await started.ready(limits.localReadyMs, this.#options.signal);
     const handle = { id, pid: started.pid, address: String(ready["address"]) };
     this.#coordinators.push(handle);
     return handle;
@@ -250,7 +247,7 @@ class Cluster implements LocalCluster {
     ].flat();
     makeFolder(join(this.#work, "tmp", id));
     const started = await this.#startRole("executor", id, args);
-    await started.ready(readyWithinMs, this.#options.signal);
+    await started.ready(limits.localReadyMs, this.#options.signal);
     const handle = { id, pid: started.pid };
     this.#executors.push(handle);
     return handle;

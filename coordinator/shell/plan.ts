@@ -2,20 +2,19 @@
  * Plans a job with the help of the SQL engine: asks the pure planner, carries its questions to the binder, and asks
  * again until there is a plan. Decides nothing itself.
  */
+
 import { DaymillError, fail } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { SqlAnswer } from "../../shared/kernel/sql-question.ts";
 import type { SqlBinder } from "../../shared/ports.ts";
 import { planJob, questionKey } from "../core/planner/plan-job.ts";
 
-// Each round answers every question the planner can name; a plan takes about ten.
-const roundsMax = 1_000;
-
 /** The plan, or a `DaymillError` (`jobInvalid`, `sqlRefused`, `pathForbidden`) that names model file and line. */
 export async function planWithBinder(job: JobSpec, binder: SqlBinder): Promise<JobPlan> {
   const answers = new Map<string, SqlAnswer>();
-  for (let round = 0; round < roundsMax; round += 1) {
+  for (let round = 0; round < limits.planningRoundsMax; round += 1) {
     const planning = planJob(job, answers);
     switch (planning.kind) {
       case "planned":
@@ -30,6 +29,6 @@ export async function planWithBinder(job: JobSpec, binder: SqlBinder): Promise<J
   }
   throw fail(
     "internal",
-    `planning of job ${job.name} asked questions for ${roundsMax} rounds without an end`,
+    `planning of job ${job.name} asked questions for ${limits.planningRoundsMax} rounds without an end`,
   );
 }

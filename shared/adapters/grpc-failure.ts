@@ -2,6 +2,7 @@
  * Failures at the wire: the closed vocabulary as gRPC status and back, as plain values (no gRPC library here).
  * A failure that crosses the wire keeps its code, so both sides decide on retries by the same table.
  */
+
 import {
   classOf,
   DaymillError,
@@ -11,6 +12,7 @@ import {
   fromUnknown,
   isFailureCode,
 } from "../kernel/failure.ts";
+import { limits } from "../kernel/limits.ts";
 import type { WireFailure } from "./grpc-types.ts";
 
 /** Trailer with the serialised `daymill.v1.Failure`. */
@@ -18,14 +20,10 @@ export const failureTrailer = "daymill-failure-bin";
 /** Trailer with the leader's `host:port`, sent by a coordinator that does not lead. */
 export const leaderTrailer = "daymill-leader";
 
-/** Status texts travel in headers of limited size; the whole message is in the trailer. */
-const statusTextMax = 1_000;
-const failureTextMax = 16_000;
-
 export function toWireFailure(value: Failure): WireFailure {
   const detail: Record<string, string> = {};
   for (const [key, entry] of Object.entries(value.detail ?? {})) detail[key] = String(entry);
-  return { code: value.code, message: cut(value.message, failureTextMax), detail };
+  return { code: value.code, message: cut(value.message, limits.grpcFailureCharsMax), detail };
 }
 
 /** A code that this version does not know becomes `internal`, with the code named. */
@@ -47,7 +45,10 @@ export interface StatusValue {
 export function toStatus(error: unknown): StatusValue {
   const value = fromUnknown(error);
   const wire = toWireFailure(value);
-  const status = { status: classOf(value.code).grpc, text: cut(value.message, statusTextMax) };
+  const status = {
+    status: classOf(value.code).grpc,
+    text: cut(value.message, limits.grpcStatusCharsMax),
+  };
   const leader = value.detail?.["leader"];
   return leader === undefined || leader === ""
     ? { ...status, failure: wire }

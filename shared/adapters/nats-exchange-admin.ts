@@ -20,11 +20,6 @@ import {
   recordSubjects,
 } from "./nats-exchange.ts";
 
-/** Room for headers beside a full payload. */
-const headerBytesMax = 100 * 1024;
-/** Calls to the server at a time. */
-const callsMax = 8;
-
 /** Opens the admin side; `replicas` is that of every stream made. */
 export async function openExchangeAdmin(
   link: NatsLink,
@@ -71,7 +66,7 @@ async function ensureStream(
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       num_replicas: options.replicas,
-      max_msg_size: limits.exchangeMessageBytesMax + headerBytesMax,
+      max_msg_size: limits.exchangeMessageBytesMax + limits.exchangeHeaderBytesMax,
       // Repeats are told apart by their number, not by the server: the smallest window it takes.
       duplicate_window: 100 * 1_000_000,
     });
@@ -161,8 +156,10 @@ async function usageOf(manager: JetStreamManager): Promise<readonly ExchangeUsag
 /** Calls in order of the items, a few at a time; results in order of the items. */
 async function eachOf<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  for (let from = 0; from < items.length; from += callsMax) {
-    results.push(...(await Promise.all(items.slice(from, from + callsMax).map(call))));
+  for (let from = 0; from < items.length; from += limits.exchangeAdminCallsMax) {
+    results.push(
+      ...(await Promise.all(items.slice(from, from + limits.exchangeAdminCallsMax).map(call))),
+    );
   }
   return results;
 }

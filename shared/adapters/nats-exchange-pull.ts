@@ -31,9 +31,6 @@ export interface PullOptions {
   readonly underWay?: (messages: number) => void;
 }
 
-/** Silence after which a consumer is taken for lost and made anew. */
-const silenceMs = 3_000;
-
 /** The stream's messages. A stream that is gone: `exchangeShort`; nobody answers for long: `unavailable`. */
 export async function* pullStream(
   link: NatsLink,
@@ -175,8 +172,8 @@ class Puller {
   #arrival(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.#break(fail("unavailable", `no message came within ${silenceMs} ms`));
-      }, silenceMs);
+        this.#break(fail("unavailable", `no message came within ${limits.readSilenceMs} ms`));
+      }, limits.readSilenceMs);
       this.#wake = () => {
         clearTimeout(timer);
         this.#wake = () => undefined;

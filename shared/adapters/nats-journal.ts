@@ -32,9 +32,6 @@ export async function openJournal(
 
 const request = { timeout: limits.natsRequestMs };
 
-/** 32 records of at most 512 KiB stay well below the 64 MiB that a server keeps for one connection. */
-const readWindowRecords = 32;
-
 class NatsJournal implements Journal {
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
@@ -110,8 +107,8 @@ class NatsJournal implements Journal {
    */
   async *read(from: number): AsyncGenerator<JournalRecord> {
     const { first, last } = await this.#state();
-    for (let next = Math.max(from, first); next <= last; next += readWindowRecords) {
-      const count = Math.min(readWindowRecords, last - next + 1);
+    for (let next = Math.max(from, first); next <= last; next += limits.journalReadWindowRecords) {
+      const count = Math.min(limits.journalReadWindowRecords, last - next + 1);
       const window = Array.from({ length: count }, (_, index) => this.#record(next + index));
       yield* await Promise.all(window);
     }

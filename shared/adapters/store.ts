@@ -2,10 +2,12 @@
  * The Store port on a shared file system: the last fence, the commit and the views (docs/adr/0004).
  * A leader writes only through the folder that it claimed; it decides nothing and keeps nothing in memory but that.
  */
+
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
+import { limits } from "../kernel/limits.ts";
 import {
   type DayOfJob,
   type RevisionOfDay,
@@ -30,9 +32,6 @@ import {
 } from "./store-read.ts";
 import { dropRevision, listRevisions } from "./store-revisions.ts";
 import { checkOwnView, publishViews } from "./store-views.ts";
-
-/** Snapshots that stay: the newest may be torn, the one before it never is. */
-const snapshotsKept = 3;
 
 type StagedFiles = Parameters<Store["arrange"]>[2];
 
@@ -134,7 +133,7 @@ class FileStore implements Store {
     const fence = this.#fence(epoch);
     const path = this.#path(places.snapshot(epoch, snapshot.sequence));
     await fence.writeFile(path, encodeSnapshot(snapshot), "replace");
-    for (const name of (await snapshotNames(this.#disk)).slice(snapshotsKept)) {
+    for (const name of (await snapshotNames(this.#disk)).slice(limits.snapshotsKept)) {
       await fence.remove(this.#path(name));
     }
   }

@@ -82,11 +82,21 @@ export const limits = {
   filesPerDayMax: 200_000,
   modelsPerJobMax: 200,
   columnsPerTableMax: 1_000,
+  /** Rounds of questions to the engine while a job is planned; each answers all that the planner can name, a plan takes about ten. */
+  planningRoundsMax: 1_000,
+  /** More rows than this are not kept as a top-n of raw data. */
+  topRowsMax: 1_000_000,
   jobBundleBytesMax: 4 * MiB,
   sqlBytesMax: 256 * KiB,
   // --- exchange
   /** Arrow payload of one exchange message; NATS' default max_payload is 1 MiB with headers. */
   exchangeMessageBytesMax: 900 * KiB,
+  /** Room for headers beside a full payload. */
+  exchangeHeaderBytesMax: 100 * KiB,
+  /** Calls of the leader to the server at a time, while streams are made, dropped or looked at. */
+  exchangeAdminCallsMax: 8,
+  /** Silence after which a consumer is taken for lost and made anew. */
+  readSilenceMs: 3_000,
   /** Plain bytes gathered for one message before compression; also bounds what a reader unpacks at a time. */
   exchangeRawBytesMax: 4 * MiB,
   /** Rows of one Arrow batch: large enough that per-batch costs vanish. */
@@ -142,6 +152,10 @@ export const limits = {
   natsRequestMs: 1_500,
   // --- journal
   journalMessageBytesMax: 512 * KiB,
+  /** Records asked for side by side: 32 of at most 512 KiB stay well below the 64 MiB that a server keeps for one connection. */
+  journalReadWindowRecords: 32,
+  /** Snapshots that stay: the newest may be torn, the one before it never is. */
+  snapshotsKept: 3,
   /** Facts folded since the last snapshot before a new one is written. */
   snapshotEveryRecords: 5_000,
   /** Records asked for at a time when the journal is folded. */
@@ -149,6 +163,16 @@ export const limits = {
   // --- mailboxes and wire
   mailboxMessagesMax: 10_000,
   grpcMessageBytesMax: 16 * MiB,
+  /** Characters of a gRPC status text: it travels in headers of limited size … */
+  grpcStatusCharsMax: 1_000,
+  /** … and of the whole message, which is in the trailer. */
+  grpcFailureCharsMax: 16_000,
+  /** A client gives one address up after this long, so that a hung coordinator does not use up the whole deadline … */
+  clientAttemptMs: 5_000,
+  /** … and after this long where the job is planned: that looks at every input file of a day. */
+  clientPlanningAttemptMs: 20_000,
+  /** A process of a local cluster says within this time that it is ready: a slow machine elects a leader first. */
+  localReadyMs: 60_000,
   grpcDeadlineMs: 30_000,
   eventBytesMax: 64 * KiB,
   /** Rows that `daymill result` prints at most: it holds them all to align columns. */

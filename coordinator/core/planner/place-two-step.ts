@@ -2,6 +2,7 @@
  * Aggregates, DISTINCT and top-n in two steps: partial results where the rows lie, then an exchange of those, then their
  * combination. The whole keeps its name and columns; only its input changes.
  */
+import { limits } from "../../../shared/kernel/limits.ts";
 import { limitValue } from "./modifiers.ts";
 import type { Placement } from "./placement.ts";
 import type { Place } from "./places.ts";
@@ -9,9 +10,6 @@ import { Refusal } from "./refusal.ts";
 import type { Body, Relation } from "./relation.ts";
 import { column, constant } from "./tree.ts";
 import { twoStep } from "./two-step.ts";
-
-/** More rows than this are not kept as a top-n of raw data. */
-const topRowsMax = 1_000_000;
 
 /** Computes a relation in two steps: partial results at `place`, their combination after an exchange. */
 export function splitRelation(placement: Placement, name: string, place: Place): void {
@@ -81,8 +79,11 @@ function splitLimit(
   place: Place,
 ): void {
   const rows = limitValue(body.limit) + limitValue(body.offset);
-  if (rows > topRowsMax && !placement.isReduced(placement.anchor(body.input))) {
-    throw new Refusal("LIMIT", `of more than ${topRowsMax} raw rows; filter with WHERE instead`);
+  if (rows > limits.topRowsMax && !placement.isReduced(placement.anchor(body.input))) {
+    throw new Refusal(
+      "LIMIT",
+      `of more than ${limits.topRowsMax} raw rows; filter with WHERE instead`,
+    );
   }
   const select = relation.columns.map((name) => ({ name, expr: column("t", name) }));
   const limit = constant("BIGINT", rows);
