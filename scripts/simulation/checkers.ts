@@ -163,6 +163,11 @@ export class Checkers {
       const what = `storage took ${ask.kind} of epoch ${ask.epoch} from ${coordinator}`;
       assert(ask.epoch === this.#storageEpoch, `${what} while ${this.#storageEpoch} leads`);
     }
+    if (ask.kind === "publish") {
+      const { run } = ask.manifest;
+      const isCommitted = this.#memory.manifests.get(run)?.state === "committed";
+      assert(isCommitted, `${coordinator} shows ${run} to readers, which is not committed`);
+    }
     if (answer.kind === "manifest") this.#rowsAreRight(answer.manifest);
   }
 
