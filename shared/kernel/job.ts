@@ -65,14 +65,17 @@ export interface SourceSpec {
   readonly allowEmptyFiles: boolean;
 }
 
-/** What makes a source's day ready: a control file, a marker file, or a time without new files. */
+/**
+ * What makes a source's day ready: a control file that names the day's files, a marker file, an expected number of
+ * files, or a time without new ones.
+ */
 export interface ReadyRule {
-  readonly by: "manifest" | "marker" | "quiet";
-  /** Path of the file, or the duration as written. */
+  readonly by: "manifest" | "marker" | "count" | "quiet";
+  /** Path of the file (`{day}` allowed), the number, or the duration as written. */
   readonly value: string;
-  /** Share of the expected files that is enough. */
+  /** Share of the expected files that is enough once the grace time is over, 0 to 1; absent = 1. */
   readonly completeness?: number;
-  /** How long is waited beyond that, as written. */
+  /** How long all expected files are waited for after the day's start, as written; absent = for ever. */
   readonly grace?: string;
 }
 
@@ -100,6 +103,12 @@ export interface CheckSpec {
   readonly sql: string;
   readonly expect: number | string | null;
   readonly severity: "warn" | "block";
+}
+
+/** The same data date of another job's dataset must be committed. */
+export interface UpstreamSpec {
+  readonly job: string;
+  readonly dataset: string;
 }
 
 /** How a run is cut. Part of every map key where it changes the bytes of a map output. */
@@ -132,7 +141,18 @@ export interface JobSpec {
   readonly dimensions: readonly DimensionSpec[];
   readonly models: readonly ModelSpec[];
   readonly checks: readonly CheckSpec[];
+  /** Time of day in `timezone` by which a day is to be committed: the first one after its start. `HH:MM`. */
   readonly finishBy?: string;
+  /** The same for single models. */
+  readonly finishByModel?: Readonly<Record<string, string>>;
+  /** Days of other jobs that a day of this one waits for. */
+  readonly after?: readonly UpstreamSpec[];
+  /** What happens to days of the window that were made from another form of the job; absent: they are marked. */
+  readonly onChange?: "rerun";
+  /** Which day of the backlog comes first; absent = oldest. */
+  readonly backlogOrder?: "newest";
+  /** Files that are final are not mapped before their day is ready. */
+  readonly workAhead?: false;
   /** By source. Beside the sources, not in them: it changes no row, so it must not change a map key. */
   readonly ready?: Readonly<Record<string, ReadyRule>>;
   readonly backlogDays: number;
