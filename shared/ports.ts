@@ -2,6 +2,7 @@
  * All I/O that Daymill's roles do, in our words, on one page. Each port has a real adapter and a memory one;
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
+import type { SourceLook, SourceToSee } from "./kernel/days.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
 import type {
   DayOfJob,
@@ -162,6 +163,11 @@ export interface Inputs {
   /** Rows of each Parquet file, for cutting. */
   parquetRows(files: readonly FileFingerprint[]): Promise<readonly number[]>;
   dimension(spec: DimensionSpec, day: string): Promise<FileFingerprint>;
+  /**
+   * What lies there for a day, per source and in their order. Nothing there, empty files and a control file that is
+   * not there yet are values; what can't be looked at or understood is the look's `problem`.
+   */
+  look(sources: readonly SourceToSee[], day: string): Promise<readonly SourceLook[]>;
 }
 
 // --- planning -------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
  * is reduced for nothing. Pure; also sums up the line accounting of a source for its manifest.
  */
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { inputDigest } from "../../shared/kernel/input-files.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { ManifestSource } from "../../shared/kernel/manifest.ts";
-import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import type { FileAccount } from "../../shared/kernel/work.ts";
 import type { Run, Stage } from "./durable.ts";
 import { isComplete } from "./stage-graph.ts";
@@ -55,11 +55,6 @@ export function sourceAccounts(job: JobSpec, run: Run): readonly ManifestSource[
     // A Parquet file cut into row ranges has one account per range: it is one file.
     const accounts = stage.tasks.flatMap((task) => task.result?.accounts ?? []);
     const files = new Map(accounts.map((account) => [account.file.path, account.file]));
-    const paths = [...files.keys()].sort();
-    const identity = paths.map((path) => {
-      const file = files.get(path);
-      return [path, file?.size, file?.mtimeNs, file?.ctimeNs, file?.inode];
-    });
     return [
       {
         source: source.name,
@@ -68,7 +63,7 @@ export function sourceAccounts(job: JobSpec, run: Run): readonly ManifestSource[
         rows: sum(accounts, (one) => one.rows),
         rejects: sum(accounts, (one) => one.rejects),
         blank: sum(accounts, (one) => one.blank),
-        inputDigest: sha256Hex(JSON.stringify(identity)),
+        inputDigest: inputDigest([...files.values()]),
       },
     ];
   });

@@ -13,7 +13,7 @@ import {
   parseFooter,
   parseMessage,
 } from "./arrow-metadata.ts";
-import { fileError } from "./inputs.ts";
+import { fileError } from "./inputs-files.ts";
 import { changed, chunkBytes, type OpenInput } from "./integrity-open.ts";
 
 /** Begins and ends the file form. */

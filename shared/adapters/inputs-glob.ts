@@ -45,6 +45,17 @@ export async function expand(root: string, parts: readonly string[]): Promise<re
   return found.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
+/** Would a pattern's parts name this path, if there were such a file? */
+export function pathMatcher(parts: readonly string[]): (path: string) => boolean {
+  const wanted = parts.map(partPattern);
+  return (path) => {
+    const names = path.split("/");
+    return (
+      names.length === wanted.length && wanted.every((part, index) => part.test(names[index] ?? ""))
+    );
+  };
+}
+
 async function matches(
   root: string,
   folder: string,

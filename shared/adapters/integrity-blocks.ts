@@ -3,7 +3,7 @@
  * record in JavaScript, so only files in which the scan missed rows are ever cut.
  */
 import { open } from "node:fs/promises";
-import { fileError } from "./inputs.ts";
+import { fileError } from "./inputs-files.ts";
 import type { DefectiveLine } from "./integrity-lines.ts";
 import { cutRecord, delimitersIn, type Quoting } from "./integrity-records.ts";
 

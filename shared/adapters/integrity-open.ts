@@ -6,7 +6,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { type DaymillError, fail } from "../kernel/failure.ts";
 import { type FileFingerprint, sameFile } from "../kernel/work.ts";
-import { fileError, fingerprintOf, insideRoot } from "./inputs.ts";
+import { fileError, fingerprintOf, insideRoot } from "./inputs-files.ts";
 
 /** Bytes read at a time. */
 export const chunkBytes = 1024 * 1024;

@@ -11,7 +11,7 @@ import { DaymillError, fail } from "../kernel/failure.ts";
 import type { CsvOptions } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import type { FileFingerprint } from "../kernel/work.ts";
-import { fileError } from "./inputs.ts";
+import { fileError } from "./inputs-files.ts";
 import { type DefectiveLine, type LineCounts, LineReader } from "./integrity-lines.ts";
 import { chunkBytes, type OpenInput, storedBytes } from "./integrity-open.ts";
 import type { Quoting } from "./integrity-records.ts";

@@ -3,6 +3,7 @@
  * Plain values; adapters make them, the coordinator's core judges them.
  */
 import type { Failure } from "./failure.ts";
+import type { ReadyRule, SourceSpec } from "./job.ts";
 import type { Day } from "./time.ts";
 import type { FileFingerprint } from "./work.ts";
 
@@ -15,6 +16,12 @@ export interface CalendarStart {
   readonly finishByMs?: number;
   /** By model. */
   readonly finishByModelMs?: Readonly<Record<string, number>>;
+}
+
+/** A source to be looked at, with the rule that says what else its readiness needs to see. */
+export interface SourceToSee {
+  readonly source: SourceSpec;
+  readonly rule?: ReadyRule | undefined;
 }
 
 /** What a control file says of one file that will come. */

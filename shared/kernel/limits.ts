@@ -145,6 +145,13 @@ export const limits = {
   retentionDaysPerLookMax: 50,
   /** Removals asked for after one look; the next one goes on where it stopped. */
   retentionDropsPerLookMax: 100,
+  // --- what days wait for
+  /** A file that has not changed for this long, and was the same in two looks, is taken for whole. */
+  fileSettledMs: 30_000,
+  /** One control file; it is held in memory. 200,000 files take some 40 MB. */
+  controlFileBytesMax: 64 * MiB,
+  /** Missing files that a verdict names; the others are counted. */
+  missingFilesNamedMax: 100,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,

@@ -21,3 +21,37 @@ export function isDay(text: string): text is Day {
   const length = lengths[month - 1];
   return length !== undefined && date >= 1 && date <= length;
 }
+
+const unitsMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** `30m` as job files write it → milliseconds; undefined for anything else. */
+export function durationMs(text: string): number | undefined {
+  const match = /^(\d{1,5})([smh])$/.exec(text);
+  return match === null ? undefined : Number(match[1]) * (unitsMs[match[2] ?? ""] ?? 0);
+}
+
+/** Epoch milliseconds → `2026-01-16 03:00 UTC`, for people. */
+export function utcText(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  const minute = minutes - Math.floor(minutes / 1_440) * 1_440;
+  const two = (value: number) => String(value).padStart(2, "0");
+  const clock = `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
+  return `${dateText(Math.floor(minutes / 1_440))} ${clock} UTC`;
+}
+
+/** Days since 1970-01-01 → calendar date. Years begin in March here, so that the leap day is the last one. */
+function dateText(epochDays: number): Day {
+  const days = epochDays + 719_468;
+  const era = Math.floor(days / 146_097);
+  const ofEra = days - era * 146_097;
+  const leaps =
+    Math.floor(ofEra / 1_460) - Math.floor(ofEra / 36_524) + Math.floor(ofEra / 146_096);
+  const year = Math.floor((ofEra - leaps) / 365);
+  const ofYear = ofEra - (365 * year + Math.floor(year / 4) - Math.floor(year / 100));
+  const marchMonth = Math.floor((5 * ofYear + 2) / 153);
+  const date = ofYear - Math.floor((153 * marchMonth + 2) / 5) + 1;
+  const month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9;
+  const shown = year + era * 400 + (month <= 2 ? 1 : 0);
+  const padded = (value: number, width: number) => String(value).padStart(width, "0");
+  return `${padded(shown, 4)}-${padded(month, 2)}-${padded(date, 2)}`;
+}

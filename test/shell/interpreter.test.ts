@@ -44,6 +44,8 @@ function world() {
         },
         parquetRows: async (files) => files.map(() => 100),
         dimension: async () => file,
+        look: async (sources) =>
+          sources.map(({ source }) => ({ source: source.name, files: [file], newestMs: 1 })),
       },
       exchange: exchange.admin,
       planJob: async (job) => {

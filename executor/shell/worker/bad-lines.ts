@@ -5,7 +5,7 @@
 import { unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Engine, sqlText } from "../../../shared/adapters/duckdb.ts";
-import { fileError } from "../../../shared/adapters/inputs.ts";
+import { fileError } from "../../../shared/adapters/inputs-files.ts";
 import { quotingOf } from "../../../shared/adapters/integrity.ts";
 import {
   type Block,

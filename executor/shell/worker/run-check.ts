@@ -3,7 +3,7 @@
  * what it means is the coordinator's business.
  */
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
-import { insideRoot } from "../../../shared/adapters/inputs.ts";
+import { insideRoot } from "../../../shared/adapters/inputs-files.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import type { CheckWork } from "../../../shared/kernel/work.ts";
 import type { Attempt } from "./attempt.ts";

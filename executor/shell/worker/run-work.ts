@@ -5,7 +5,7 @@
 import { readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openEngine } from "../../../shared/adapters/duckdb.ts";
-import { fileError, insideRoot } from "../../../shared/adapters/inputs.ts";
+import { fileError, insideRoot } from "../../../shared/adapters/inputs-files.ts";
 import { makeDirs } from "../../../shared/adapters/make-dirs.ts";
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import { fail } from "../../../shared/kernel/failure.ts";

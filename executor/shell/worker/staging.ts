@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { open, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
-import { fileError } from "../../../shared/adapters/inputs.ts";
+import { fileError } from "../../../shared/adapters/inputs-files.ts";
 import { makeDirs } from "../../../shared/adapters/make-dirs.ts";
 import type { Column } from "../../../shared/kernel/job.ts";
 import type { StagedFile } from "../../../shared/kernel/work.ts";

@@ -1,0 +1,25 @@
+/** Words for time: durations as job files write them, moments as people read them. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { durationMs, utcText } from "../../shared/kernel/time.ts";
+
+test("durations", () => {
+  expect(["30s", "30m", "2h", "0s"].map(durationMs)).toEqual([30_000, 1_800_000, 7_200_000, 0]);
+  for (const text of ["", "30", "m", "1d", "1.5h", "-1h", " 1h", "100000s"]) {
+    expect(durationMs(text), text).toBeUndefined();
+  }
+});
+
+test("a moment reads as the calendar has it", () => {
+  expect(utcText(0)).toBe("1970-01-01 00:00 UTC");
+  expect(utcText(Date.UTC(2028, 1, 29, 23, 59, 59))).toBe("2028-02-29 23:59 UTC");
+  fc.assert(
+    fc.property(
+      fc.date({ min: new Date("1900-01-01"), max: new Date("2400-01-01"), noInvalidDate: true }),
+      (date) => {
+        const [day = "", time = ""] = date.toISOString().split("T");
+        expect(utcText(date.getTime())).toBe(`${day} ${time.slice(0, 5)} UTC`);
+      },
+    ),
+  );
+});
