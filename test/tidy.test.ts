@@ -111,6 +111,7 @@ test("each library is known to one adapter family only", () => {
     pino: /^shared\/adapters\/logger\.ts$/,
     yaml: /^shared\/adapters\/job-/,
     zod: /^shared\/adapters\/job-/,
+    croner: /^shared\/adapters\/calendar\.ts$/,
     commander: /^client\//,
   };
   const wrong = sources

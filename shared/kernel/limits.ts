@@ -51,6 +51,13 @@ export const limits = {
   exclusionMsMax: 900_000,
   /** Share of the executors that may be excluded at a time; never all. */
   exclusionShareMax: 0.5,
+  // --- days that run by themselves
+  /** Days of the past that are kept whole where a job says nothing. */
+  backlogDaysDefault: 7,
+  /** Starts that one look into a job's calendar gives: a year of days and a little more. */
+  calendarStartsMax: 400,
+  /** Datasets of other jobs that a job waits for. */
+  upstreamsPerJobMax: 100,
   // --- runs
   runsLiveMax: 64,
   runsKeptInMemory: 500,
