@@ -7,6 +7,7 @@ import type { Column } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import { nearestName } from "../kernel/nearest.ts";
 import { isWireType, wireTypes } from "../kernel/plan.ts";
+import { isTimeZone, timeZones } from "./calendar.ts";
 
 /** An object whose unknown keys are refused by name, with the nearest known one. */
 export function object<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
@@ -46,6 +47,11 @@ export function tableNameProblem(name: string): string | undefined {
   if (/^x\d+$/.test(name)) return "x0, x1 … are reserved for exchanges";
   return undefined;
 }
+
+export const tableName = z.string().superRefine((name, context) => {
+  const message = tableNameProblem(name);
+  if (message !== undefined) context.addIssue({ code: "custom", message });
+});
 
 /** Why a path may not be used; undefined for one that stays under its root. */
 export function pathProblem(path: string): string | undefined {
@@ -102,14 +108,12 @@ export function byteSize(least: number, most: number) {
   });
 }
 
-export const timezone = z.string().refine((zone) => {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: zone });
-    return true;
-  } catch {
-    return false;
-  }
-}, "an IANA time zone such as UTC or Asia/Kolkata");
+export const timezone = z.string().superRefine((zone, context) => {
+  if (isTimeZone(zone)) return;
+  const near = zone.length > 60 ? "" : didYouMean(zone, timeZones());
+  const message = `an IANA time zone such as UTC or Asia/Kolkata is expected${near}`;
+  context.addIssue({ code: "custom", message });
+});
 
 // --- columns --------------------------------------------------------------------------------------
 

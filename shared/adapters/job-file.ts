@@ -177,6 +177,7 @@ function plain(text: string): string {
     .replace(/\barray\b/g, "a list")
     .replace(/\b(string)\b/g, "a text")
     .replace(/\b(number|boolean)\b/g, "a $1")
+    .replace(/\bint\b/g, "a whole number")
     .replace(/received (undefined|null)/, "nothing is there")
     .replace("received", "found");
 }

@@ -14,6 +14,7 @@ import {
 } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import { lateDataset } from "../kernel/manifest.ts";
+import { dayFields, dayKeys, ready, readyRules, refuseDays } from "./job-days.ts";
 import {
   byteSize,
   columns,
@@ -22,6 +23,7 @@ import {
   jobName,
   notYet,
   object,
+  tableName,
   tableNameProblem,
   timezone,
 } from "./job-fields.ts";
@@ -55,21 +57,6 @@ function csvOptions(given: z.infer<typeof csv> | undefined): CsvOptions {
     decimalSeparator: value.decimal_separator,
   };
 }
-
-const duration = z.string().regex(/^\d{1,5}(s|m|h)$/, "a duration such as 30m");
-
-/** When a day's files are complete. A job can state it; a submitted day runs at once, and the run says so. */
-const ready = object({
-  manifest: dataPath.optional(),
-  marker: dataPath.optional(),
-  quiet: duration.optional(),
-  completeness: z.number().min(0).max(1).optional(),
-  grace: duration.optional(),
-}).refine(
-  (value) =>
-    [value.manifest, value.marker, value.quiet].filter((rule) => rule !== undefined).length === 1,
-  "exactly one of manifest, marker and quiet says when a day is ready",
-);
 
 const source = object({
   path: dataPath.refine(
@@ -132,16 +119,8 @@ const check = object({
 });
 
 function tables<Value extends z.ZodType>(value: Value) {
-  return z.record(
-    z.string().superRefine((name, context) => {
-      const message = tableNameProblem(name);
-      if (message !== undefined) context.addIssue({ code: "custom", message });
-    }),
-    value,
-  );
+  return z.record(tableName, value);
 }
-
-const cronField = String.raw`[\d*/,\-A-Za-z]+`;
 
 const keptDays = z.int().min(0).max(36_500);
 
@@ -149,23 +128,11 @@ const keptDays = z.int().min(0).max(36_500);
 export const jobSchema = object({
   name: jobName,
   timezone: timezone.optional(),
-  schedule: object({
-    cron: z
-      .string()
-      .regex(
-        new RegExp(`^${cronField}( +${cronField}){4}$`),
-        "five cron fields: min hour day month weekday",
-      ),
-    timezone: timezone.optional(),
-  }).optional(),
   sources: tables(source),
   dimensions: tables(dimension).default({}),
   models: tables(model),
   checks: z.array(check).default([]),
-  deadline: object({
-    finish_by: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day such as 06:00, quoted"),
-  }).optional(),
-  backlog: object({ days: z.int().min(0).max(366) }).optional(),
+  ...dayKeys,
   retention: object({
     revisions: z.int().min(0).max(1_000).default(limits.retentionRevisionsDefault),
     rejects_days: keptDays.default(limits.retentionRejectsDaysDefault),
@@ -209,10 +176,7 @@ export const jobSchema = object({
   if (job.execution.groups > job.execution.partitions) {
     refuse(`groups (${job.execution.groups}) may not exceed partitions`, ["execution", "groups"]);
   }
-  const zone = job.schedule?.timezone;
-  if (zone !== undefined && job.timezone !== undefined && zone !== job.timezone) {
-    refuse("a job lives in one time zone: timezone says another", ["schedule", "timezone"]);
-  }
+  refuseDays(job, refuse);
 });
 
 export type JobDocument = z.output<typeof jobSchema>;
@@ -228,7 +192,6 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
   return {
     name: job.name,
     timezone: job.timezone ?? job.schedule?.timezone ?? "UTC",
-    ...(job.schedule === undefined ? {} : { schedule: job.schedule.cron }),
     sources: Object.entries(job.sources).map(([name, value]) => ({
       name,
       path: value.path,
@@ -255,9 +218,8 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       const { model: of, sql, expect, severity } = entry;
       return { name: entry.name ?? `${of}-${index}`, model: of, sql, expect, severity };
     }),
-    ...(job.deadline === undefined ? {} : { finishBy: job.deadline.finish_by }),
-    ...readyRules(job),
-    backlogDays: job.backlog?.days ?? 7,
+    ...dayFields(job),
+    ...readyRules(job.sources),
     ...(job.retention === undefined ? {} : { retention: retentionSpec(job.retention) }),
     execution: {
       partitions: job.execution.partitions,
@@ -266,21 +228,4 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       maxAttempts: job.execution.max_attempts,
     },
   };
-}
-
-function readyRules(job: JobDocument): Pick<JobSpec, "ready"> {
-  const rules = Object.entries(job.sources).flatMap(([name, { ready: rule }]) =>
-    rule === undefined ? [] : [[name, readyRule(rule)] as const],
-  );
-  return rules.length === 0 ? {} : { ready: Object.fromEntries(rules) };
-}
-
-function readyRule({ manifest, marker, quiet, completeness, grace }: z.output<typeof ready>) {
-  const more = {
-    ...(completeness === undefined ? {} : { completeness }),
-    ...(grace === undefined ? {} : { grace }),
-  };
-  if (manifest !== undefined) return { by: "manifest", value: manifest, ...more } as const;
-  if (marker !== undefined) return { by: "marker", value: marker, ...more } as const;
-  return { by: "quiet", value: quiet ?? "", ...more } as const;
 }

@@ -22,12 +22,18 @@ export function isDay(text: string): text is Day {
   return length !== undefined && date >= 1 && date <= length;
 }
 
-const unitsMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+const unitsMs: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
-/** `30m` as job files write it → milliseconds; undefined for anything else. */
+/** `90s`, `30m`, `2h`, `1d` (24 hours) → milliseconds; undefined for anything else. */
 export function durationMs(text: string): number | undefined {
-  const match = /^(\d{1,5})([smh])$/.exec(text);
-  return match === null ? undefined : Number(match[1]) * (unitsMs[match[2] ?? ""] ?? 0);
+  const match = /^(\d{1,5})([smhd])$/.exec(text);
+  if (!match) return undefined;
+  return Number(match[1]) * (unitsMs[match[2] ?? ""] ?? 0);
 }
 
 /** Epoch milliseconds → `2026-01-16 03:00 UTC`, for people. */

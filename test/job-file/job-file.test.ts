@@ -139,18 +139,6 @@ execution: { partitions: 64, groups: 16, split_bytes: 64MiB, max_attempts: 2 }
     ]);
   });
 
-  test("what makes a day ready is kept beside the sources, which stay as they are", () => {
-    const rule = "{ manifest: control.json, completeness: 0.98, grace: 2h }";
-    const job = parse(good.replace("format:", `ready: ${rule}\n    format:`));
-    expect(job.ready).toEqual({
-      sales: { by: "manifest", value: "control.json", completeness: 0.98, grace: "2h" },
-    });
-    expect(job.sources).toEqual(parse(good).sources);
-    const quiet = parse(good.replace("format:", "ready: { quiet: 30m }\n    format:"));
-    expect(quiet.ready).toEqual({ sales: { by: "quiet", value: "30m" } });
-    expect(parse(good)).not.toHaveProperty("ready");
-  });
-
   test("the example job of the project", async () => {
     const job = parseJob(await readJobBundle(join(projectRoot(), "jobs/ipdr-daily.yaml")));
     expect(job.name).toBe("ipdr-daily");
@@ -261,11 +249,6 @@ describe("refused, with file, line, field and a way out", () => {
       /totals\.history: `history`.*not supported.*remove it/,
     ],
     [
-      "two rules of readiness",
-      good.replace("format:", "ready: { manifest: c.json, quiet: 30m }\n    format:"),
-      /sources\.sales\.ready: exactly one of manifest, marker and quiet/,
-    ],
-    [
       "csv options of a parquet file",
       good.replace("format: csv", "format: parquet\n    csv: { header: true }"),
       /has no csv options/,
@@ -300,13 +283,6 @@ describe("refused, with file, line, field and a way out", () => {
       `${good}execution: { split_bytes: 5 apples }\n`,
       /split_bytes: a size such as 64MiB/,
     ],
-    ["a bad zone", `${good}timezone: Mars/Base\n`, /timezone: an IANA time zone/],
-    [
-      "two zones",
-      `${good}timezone: UTC\nschedule: { cron: "0 1 * * *", timezone: Asia/Kolkata }\n`,
-      /one time zone/,
-    ],
-    ["a bad cron", `${good}schedule: { cron: "daily" }\n`, /five cron fields/],
     ["SQL that was not sent", good.replace("totals.sql", "other.sql"), /other\.sql was not sent/],
   ];
   test.each(cases)("%s", (_name, yaml, message) => {
