@@ -191,13 +191,21 @@ export function runPublished(turn: Turn, run: Run, manifest: RunManifest): void 
   tell(turn, { kind: "runChanged", run: run.id });
 }
 
-/** The manifest names side files in the order of `sideFiles`, each kind by itself. */
-function movedFiles(run: Run, manifest: RunManifest) {
-  const named = { rejects: [...manifest.rejectFiles], late: [...(manifest.lateFiles ?? [])] };
-  return sideFiles(run).flatMap(({ kind, staged, isStaged }) => {
-    const path = named[kind].shift();
-    return isStaged && path !== undefined ? [{ staged, path }] : [];
-  });
+/**
+ * The manifest names side files in the order of `sideFiles`, each kind by itself. A leader that knows fewer of them than
+ * the one that committed (results are lost with a part of the journal) can't tell whose is whose: then none has moved.
+ */
+function movedFiles(run: Run, { rejectFiles, lateFiles = [] }: RunManifest) {
+  const side = sideFiles(run);
+  const moved = (kind: SideFile["kind"], paths: readonly string[]) => {
+    const own = side.filter((file) => file.kind === kind);
+    if (own.length !== paths.length) return [];
+    return own.flatMap(({ staged, isStaged }, index) => {
+      const path = paths[index];
+      return isStaged && path !== undefined ? [{ staged, path }] : [];
+    });
+  };
+  return [...moved("rejects", rejectFiles), ...moved("late", lateFiles)];
 }
 
 function datasetStatus(dataset: ManifestDataset, day: string): DatasetStatus {

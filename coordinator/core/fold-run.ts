@@ -157,7 +157,8 @@ export function foldRunEnded(durable: Durable, run: Run, fact: Of<"runEnded">): 
 
 /**
  * A kept output's reject and late files must outlive the run's staging folder: they move to their final paths with
- * the commit. Without one the output can't be used again, for those lines would be lost.
+ * the commit. Without one the output can't be used again, for those lines would be lost. That holds for outputs that
+ * were found again, too, and that no task had taken when the run ended.
  */
 function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, string>): void {
   for (const stage of run.stages) {
@@ -170,6 +171,7 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
       if (settled === undefined) kept.outputs.delete(result.mapKey);
       else kept.outputs.set(result.mapKey, settled);
     }
+    for (const key of kept.outputs.keysOf(`"staging/${run.id}/`)) kept.outputs.delete(key);
     kept.outputs.close();
   }
 }

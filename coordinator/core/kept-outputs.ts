@@ -59,6 +59,13 @@ export class KeptOutputs {
     return this.#all().map(keyOf);
   }
 
+  /** Map keys of those whose JSON holds a text: no output is unpacked for it. */
+  keysOf(text: string): readonly string[] {
+    return this.#all()
+      .filter((line) => line.includes(text))
+      .map(keyOf);
+  }
+
   /** Their attempts: cheap, and that is what most who look at all of them want. */
   attemptIds(): readonly string[] {
     return this.#all().map(attemptOf);
