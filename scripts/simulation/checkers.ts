@@ -14,7 +14,8 @@ import type { Effect as ExecutorEffect, Message } from "../../executor/core/prot
 import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
-import { expectedRows, mixedAttempts, unsigned } from "./rows.ts";
+import { FactChecks } from "./fact-checks.ts";
+import { wrongWith } from "./manifest-checks.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
@@ -31,6 +32,7 @@ export class Checkers {
   readonly #checkedRuns = new Set<string>();
   /** Attempts that were given to a worker. */
   readonly #given = new Set<string>();
+  readonly #facts = new FactChecks();
   /**
    * The journal, folded as it grows. Undefined after NATS lost some of it, until a leader has begun from what was left:
    * one that led before remembers what is lost, and its successor will not.
@@ -120,6 +122,7 @@ export class Checkers {
     message: Message,
     effects: readonly ExecutorEffect[],
   ): void {
+    this.#facts.executorStepped(name, state);
     assert(state.highestEpoch >= before.highestEpoch, `${name} forgot the epoch that it obeyed`);
     for (const effect of effects) {
       if (effect.kind !== "giveWork") continue;
@@ -154,7 +157,12 @@ export class Checkers {
   }
 
   #accepted(ask: Ask, answer: Answer, coordinator: string): void {
-    if (answer.kind === "failed") return;
+    if (answer.kind === "failed") {
+      const { code, message } = answer.failure;
+      const isGone = ask.kind === "arrange" && code === "storageFailed";
+      assert(!isGone, `${coordinator} arranges a file that is not there: ${message}`);
+      return;
+    }
     if (ask.kind === "append") {
       this.#appended(ask, coordinator);
     } else if (ask.kind === "claimStorage") {
@@ -187,13 +195,17 @@ export class Checkers {
 
   #foldIn(text: string): void {
     if (this.#shadow === undefined) return;
-    for (const fact of readFacts(this.#reader, text)) {
+    const facts = readFacts(this.#reader, text);
+    const isWhole = !this.#hasLostRecords;
+    for (const fact of facts) {
       this.#tellFact(fact);
+      this.#facts.before(this.#shadow, fact, isWhole);
       const former = this.#winnerBeside(this.#shadow, fact);
       fold(this.#shadow, fact);
       const now = former === undefined ? undefined : this.#winnerBeside(this.#shadow, fact);
       assert(now === former, `${now} wins a task that ${former} has won`);
     }
+    this.#facts.after(this.#shadow, facts, isWhole);
   }
 
   #tellFact(fact: Fact): void {
@@ -235,24 +247,8 @@ export class Checkers {
   #rowsAreRight(manifest: RunManifest): void {
     if (manifest.state !== "committed" || this.#checkedRuns.has(manifest.run)) return;
     this.#checkedRuns.add(manifest.run);
-    const plan = this.#memory.planOf(manifest.job);
-    const listings = this.#memory.listings.get(`${manifest.job}|${manifest.day}`) ?? [];
-    const found = new Map(
-      manifest.datasets.map(({ dataset, files }) => [
-        dataset,
-        files.flatMap((file) => this.#memory.files.get(file.path) ?? []),
-      ]),
-    );
-    const mixed = mixedAttempts([...found.values()].flat());
-    assert(mixed === undefined, `${manifest.run} took rows of two attempts: ${mixed}`);
-    const isRight = listings.some((folder) => {
-      const expected = expectedRows(plan, folder);
-      return [...expected].every(
-        ([model, rows]) => found.get(model)?.map(unsigned).sort().join() === rows.join(),
-      );
-    });
-    const counts = [...found].map(([model, rows]) => `${model} has ${rows.length} rows`);
-    assert(isRight, `${manifest.run} committed other rows than its input: ${counts.join(", ")}`);
+    const wrong = wrongWith(this.#memory, manifest);
+    assert(wrong === undefined, wrong ?? "");
   }
 
   /** After all faults have ended: everything that was promised has come true, and nothing is left over. */
@@ -285,8 +281,10 @@ export class Checkers {
     );
     const newest = Math.max(0, ...committed.map(({ revision }) => revision));
     assert(newest > 0, `nobody committed ${day} of ${job}`);
-    const files = committed.find(({ revision }) => revision === newest)?.datasets ?? [];
-    for (const { path } of files.flatMap((dataset) => dataset.files)) {
+    const manifest = committed.find(({ revision }) => revision === newest);
+    const files = manifest?.datasets.flatMap((dataset) => dataset.files) ?? [];
+    const aside = [...(manifest?.rejectFiles ?? []), ...(manifest?.lateFiles ?? [])];
+    for (const path of [...files.map((file) => file.path), ...aside]) {
       assert(this.#memory.files.has(path), `${path} is committed and gone`);
     }
     const seen = this.#memory.views.get(`${job}|${day}`) ?? 0;

@@ -31,7 +31,15 @@ import {
   type StagedFile,
   type Work,
 } from "../../shared/kernel/work.ts";
-import { checksumOf, markOf, partitionOf, readFrom, rowsOfFile, rowsPerFile } from "./rows.ts";
+import {
+  asideOfFile,
+  checksumOf,
+  markOf,
+  partitionOf,
+  readFrom,
+  rowsOfFile,
+  rowsPerFile,
+} from "./rows.ts";
 import { isAccount, isCompletion, type SimMemory } from "./sim-memory.ts";
 
 /** One act; a failure ends the attempt. */
@@ -39,6 +47,8 @@ type Act = () => AttemptOutcome | undefined;
 
 interface Made {
   rows: readonly string[];
+  /** Files that a scan stages beside its rows. */
+  aside: Pick<AttemptSuccess, "rejectsFile" | "lateFile">;
   readonly outputs: ExchangeOutput[];
   readonly files: StagedFile[];
 }
@@ -51,7 +61,7 @@ export function actsOf(
   isDoubled: () => boolean,
 ): Act[] {
   if (work.kind === "check") return [() => checked(memory, work)];
-  const made: Made = { rows: [], outputs: [], files: [] };
+  const made: Made = { rows: [], aside: {}, outputs: [], files: [] };
   const writes = work.stage.outputs.flatMap((output): Act[] => {
     if (output.kind === "dataset") {
       return [() => writeFile(memory, made, delivery, output.model)];
@@ -63,7 +73,9 @@ export function actsOf(
     return writesOf(memory, made, plan, producerOf(work, delivery), delivery, isDoubled);
   });
   const read =
-    work.kind === "map" ? [() => scan(memory, made, work)] : readsOf(memory, made, work, delivery);
+    work.kind === "map"
+      ? [() => scan(memory, made, work), () => putAside(memory, made, work, delivery)]
+      : readsOf(memory, made, work, delivery);
   return [...read, ...writes, () => done(memory, made, work, delivery)];
 }
 
@@ -79,6 +91,29 @@ function scan(memory: SimMemory, made: Made, work: MapWork): AttemptOutcome | un
   }
   const each = rowsPerFile(work.stage, work.exchanges);
   made.rows = work.split.files.flatMap((file) => rowsOfFile(file, each));
+  return undefined;
+}
+
+/** Rejected lines and late records lie in files of their own, in the attempt's staging folder. */
+function putAside(memory: SimMemory, made: Made, work: MapWork, delivery: Delivery): undefined {
+  const aside = work.split.files.map(asideOfFile);
+  const write = (name: string, lines: readonly string[]) => {
+    const path = `${delivery.stagingDir}/${name}.parquet`;
+    if (lines.length > 0) memory.files.set(path, lines);
+    return lines.length > 0 ? path : undefined;
+  };
+  const rejectsFile = write(
+    "rejects",
+    aside.flatMap(({ rejects }) => rejects),
+  );
+  const lateFile = write(
+    "late",
+    aside.flatMap(({ late }) => late),
+  );
+  made.aside = {
+    ...(rejectsFile === undefined ? {} : { rejectsFile }),
+    ...(lateFile === undefined ? {} : { lateFile }),
+  };
   return undefined;
 }
 
@@ -237,13 +272,18 @@ function checked(memory: SimMemory, work: CheckWork): AttemptOutcome {
 
 function done(
   memory: SimMemory,
-  { rows, outputs, files }: Made,
+  { rows, aside, outputs, files }: Made,
   work: MapWork | ReduceWork,
   delivery: Delivery,
 ): AttemptOutcome {
   const counters = { ...none, rowsIn: rows.length, rowsOut: rows.length };
   if (work.kind === "reduce") return success({ outputs, files, counters });
-  const outcome = success({ outputs, files, accounts: accountsOf(work), counters });
+  const accounts = accountsOf(work).map((account) => {
+    const { rejects, late } = asideOfFile(account.file);
+    const lines = account.lines + rejects.length;
+    return { ...account, lines, rejects: rejects.length, outsideDay: late.length };
+  });
+  const outcome = success({ outputs, files, ...aside, accounts, counters });
   return leaveAccount(memory, work, delivery, outcome) ?? outcome;
 }
 
@@ -262,7 +302,7 @@ function leaveAccount(
   return undefined;
 }
 
-/** Ten lines in each file, all of them rows. */
+/** Ten rows in each file. */
 export function accountsOf({ split }: MapWork): FileAccount[] {
   return split.files.map((file) => ({
     file,

@@ -14,6 +14,19 @@ export function rowsOfFile(file: FileFingerprint, partitions: number): readonly 
   return Array.from({ length: partitions }, (_, partition) => `${name}#${partition}`);
 }
 
+/** Lines of a file that a scan puts aside, by what the file is called: none, a rejected one, a late one, or both. */
+export function asideOfFile({ path, mtimeNs }: FileFingerprint): {
+  readonly rejects: readonly string[];
+  readonly late: readonly string[];
+} {
+  const name = `${path}@${mtimeNs}`;
+  const kind = hashOf(name) % 4;
+  return {
+    rejects: kind === 1 || kind === 3 ? [`${name}!rejected`] : [],
+    late: kind >= 2 ? [`${name}!late`] : [],
+  };
+}
+
 /** Where a row goes in an exchange: scanned ones spread evenly, others by their hash; all to 0 without a key. */
 export function partitionOf(text: string, { keys, partitions }: ExchangePlan): number {
   if (keys.length === 0) return 0;

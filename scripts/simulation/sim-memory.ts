@@ -59,6 +59,11 @@ export class SimMemory extends ClusterMemory {
     if (ask.kind === "readCompletions") return this.#completions(ask);
     if (ask.kind === "listRevisions") return { kind: "revisions", days: this.#revisions() };
     if (ask.kind === "dropRevision") return this.#dropRevision(ask);
+    if (ask.kind === "arrange") {
+      const gone = ask.files.find(({ staged }) => !this.files.has(staged));
+      const isFenced = ask.epoch !== this.claimed;
+      if (gone !== undefined && !isFenced) return failed("storageFailed", `no ${gone.staged}`);
+    }
     return super.answer(ask, from);
   }
 
@@ -108,20 +113,26 @@ export class SimMemory extends ClusterMemory {
     const folder = { revision: Number(revision), arrangedBy: Number(arrangedBy) };
     if (manifest === undefined) return { ...folder, datasets: [...datasets] };
     const { state, wallMs } = manifest;
-    const known = { state, wallMs, arrangedBy: arrangedByOf(manifest), late: [] };
+    const late = (manifest.lateFiles ?? []).map((path) => path.split("/")[4] ?? "");
+    const known = { state, wallMs, arrangedBy: arrangedByOf(manifest), late: [...new Set(late)] };
     return { ...folder, datasets: [...datasets], manifest: known };
   }
 
-  #dropRevision({ epoch, run, arrangedBy }: Extract<Ask, { kind: "dropRevision" }>): Answer {
+  #dropRevision(ask: Extract<Ask, { kind: "dropRevision" }>): Answer {
+    const { epoch, run, arrangedBy, datasets } = ask;
     const { job, day, revision } = run;
     if (epoch !== this.claimed) return failed("storageFenced", "a newer leader");
     const shown = this.manifests.get(`${job}.${day}.r${this.views.get(`${job}|${day}`) ?? 0}`);
-    if (shown?.revision === revision && arrangedByOf(shown) === arrangedBy) {
+    const isShown = shown?.revision === revision && arrangedByOf(shown) === arrangedBy;
+    const isSeen = (name: string) => shown?.datasets.some(({ dataset }) => dataset === name);
+    if (isShown && (datasets === "all" || datasets.some(isSeen))) {
       return failed("conflict", "readers see it");
     }
     const folder = `revisions/${job}/${day}/r${revision}-e${arrangedBy}/`;
     for (const path of this.files.keys()) {
-      if (path.startsWith(folder)) this.files.delete(path);
+      if (!path.startsWith(folder)) continue;
+      const [name = ""] = path.slice(folder.length).split("/");
+      if (datasets === "all" || datasets.includes(name)) this.files.delete(path);
     }
     return { kind: "ok" };
   }

@@ -1,0 +1,59 @@
+/**
+ * What a committed manifest must say, against the plain oracle: rows of each dataset, lines put aside and the account
+ * of each source, all of one and the same state of the input folders that a leader was told.
+ */
+import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import type { FileFingerprint } from "../../shared/kernel/work.ts";
+import { asideOfFile, expectedRows, mixedAttempts, unsigned } from "./rows.ts";
+import type { SimMemory } from "./sim-memory.ts";
+
+type Folder = ReadonlyMap<string, readonly FileFingerprint[]>;
+
+/** Why the manifest is wrong; undefined when it is right. */
+export function wrongWith(memory: SimMemory, manifest: RunManifest): string | undefined {
+  const { run, job, day, datasets, sources } = manifest;
+  const read = (paths: readonly string[]) => paths.flatMap((path) => memory.files.get(path) ?? []);
+  const found = new Map(
+    datasets.map(({ dataset, files }) => [dataset, read(files.map(({ path }) => path))]),
+  );
+  const mixed = mixedAttempts([...found.values()].flat());
+  if (mixed !== undefined) return `${run} took rows of two attempts: ${mixed}`;
+  const plan = memory.planOf(job);
+  const hasItsRows = (folder: Folder) =>
+    [...expectedRows(plan, folder)].every(([model, rows]) => {
+      return isSame(found.get(model)?.map(unsigned) ?? [], rows);
+    });
+  const seen = (memory.listings.get(`${job}|${day}`) ?? []).filter(hasItsRows);
+  if (seen.length === 0) {
+    const counts = [...found].map(([model, rows]) => `${model} has ${rows.length} rows`);
+    return `${run} committed other rows than its input: ${counts.join(", ")}`;
+  }
+  const aside = [read(manifest.rejectFiles), read(manifest.lateFiles ?? [])];
+  const hasItsLines = (folder: Folder) => isSame(aside.map(sorted), asideOf(folder));
+  if (!seen.some(hasItsLines)) return `${run} put aside other lines: ${aside.join(" and ")}`;
+  const told = sources.map(({ source, files, lines, rejects }) => [source, files, lines, rejects]);
+  const isTold = seen.some((folder) => isSame(told, accountsOf(folder)));
+  return isTold ? undefined : `${run} tells other accounts of its sources: ${told.join(" and ")}`;
+}
+
+function asideOf(folder: Folder): readonly (readonly string[])[] {
+  const aside = [...folder.values()].flat().map(asideOfFile);
+  return [aside.flatMap(({ rejects }) => rejects), aside.flatMap(({ late }) => late)].map(sorted);
+}
+
+/** Source, files, lines and rejected lines: ten rows in each file, and what is rejected. */
+function accountsOf(folder: Folder) {
+  return [...folder].map(([source, files]) => {
+    const rejects = files.flatMap((file) => asideOfFile(file).rejects).length;
+    return [source, files.length, 10 * files.length + rejects, rejects];
+  });
+}
+
+function sorted(texts: readonly string[]): readonly string[] {
+  return [...texts].sort();
+}
+
+/** Whatever the order of their members. */
+function isSame(some: readonly unknown[], others: readonly unknown[]): boolean {
+  return some.map(String).sort().join("\n") === others.map(String).sort().join("\n");
+}
