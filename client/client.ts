@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { type CoordinatorClient, connectCoordinator } from "../shared/adapters/grpc-clients.ts";
 import type {
+  BacklogStatus,
   ExecutorStatus,
   ExplainReply,
   GetStatusReply,
@@ -33,6 +34,8 @@ export interface ClientOptions {
 
 /** A job by its files, or by the name under which the cluster knows it. */
 export type JobReference = { readonly bundle: JobBundle } | { readonly job: string };
+
+export type DayMarkName = "held" | "released" | "skipped" | "wanted";
 
 export interface ReadOptions {
   /** 0 or absent: the committed revision. */
@@ -178,6 +181,36 @@ export class DaymillClient {
   async drain(executorId: string): Promise<void> {
     await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.drain({ executorId }, { deadlineMs }),
+    );
+  }
+
+  /** The newest days of a scheduled job with their states, newest first; `days` 0 = those that are acted on. */
+  async backlog(job: string, days = 0): Promise<BacklogStatus> {
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.getBacklog({ job, days }, { deadlineMs }),
+    );
+    if (reply.backlog === null) throw fail("unknownJob", `nothing is known of job ${job}`);
+    return reply.backlog;
+  }
+
+  /** Holds, releases or skips a day, or has it made again. In force and on storage when it returns. */
+  async mark(job: string, day: string, mark: DayMarkName, reason = ""): Promise<void> {
+    await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.markDay({ job, day, mark, reason }, { deadlineMs }),
+    );
+  }
+
+  /** Upstream has delivered all there will be of a day: of one source, or (empty) of all. */
+  async delivered(job: string, day: string, source = ""): Promise<void> {
+    await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.delivered({ job, day, source }, { deadlineMs }),
+    );
+  }
+
+  /** Stops or lets go on what the job catches up; the newest day is not concerned. */
+  async pauseBacklog(job: string, paused: boolean, reason = ""): Promise<void> {
+    await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.pauseBacklog({ job, paused, reason }, { deadlineMs }),
     );
   }
 

@@ -5,6 +5,15 @@
 import { Command, CommanderError } from "commander";
 import { projectVersion } from "../shared/adapters/project.ts";
 import { downCommand, roleCommand, upCommand } from "./commands/cluster.ts";
+import {
+  backlogCommand,
+  deliveredCommand,
+  holdCommand,
+  pauseCommand,
+  releaseCommand,
+  resumeCommand,
+  skipCommand,
+} from "./commands/days.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { generateCommand } from "./commands/generate.ts";
@@ -43,6 +52,13 @@ for (const command of [
   explainCommand(),
   cancelCommand(),
   retryCommand(),
+  backlogCommand(),
+  holdCommand(),
+  releaseCommand(),
+  skipCommand(),
+  pauseCommand(),
+  resumeCommand(),
+  deliveredCommand(),
   resultCommand(),
   executorsCommand(),
   drainCommand(),

@@ -2,7 +2,7 @@
  * All I/O that Daymill's roles do, in our words, on one page. Each port has a real adapter and a memory one;
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
-import type { SourceLook, SourceToSee } from "./kernel/days.ts";
+import type { SourceLook, SourceToSee, StoredDesk } from "./kernel/days.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
 import type {
   DayOfJob,
@@ -109,6 +109,9 @@ export interface Store {
   /** By run; on storage before the run is promised to anybody. */
   saveRequest(epoch: number, request: RunRequest): Promise<void>;
   readRequests(): Promise<readonly RunRequest[]>;
+  /** By job, replacing what was there; on storage before anybody is told that it is in force. */
+  saveDesk(epoch: number, desk: StoredDesk): Promise<void>;
+  readDesks(): Promise<readonly StoredDesk[]>;
   /** The run has its manifest. None there is fine. */
   dropRequest(epoch: number, run: string): Promise<void>;
   saveSnapshot(epoch: number, snapshot: Snapshot): Promise<void>;

@@ -39,11 +39,14 @@ export async function jobReference(text: string): Promise<JobReference> {
 export function submitCommand(): Command {
   return clusterCommand("submit", "start a run of a job for a day")
     .argument("<job>", "a job file, or the name of a job that the cluster knows")
-    .option("--day <date>", "data date, YYYY-MM-DD (needed)")
+    .option("--day <date>", "data date, YYYY-MM-DD; without it a scheduled job is made known")
     .option("--rerun", "run again although the day is done: a new revision")
     .option("--wait", "show progress until the run has ended; exit code 1 when it failed")
     .action((job: string, options: SubmitOptions) =>
       withCluster(options, async ({ client }) => {
+        if (options.day === undefined && options.wait !== true) {
+          return register(client, job, options);
+        }
         const day = checkDay(options.day);
         const rerun = options.rerun === true;
         const reply = await client.submit(await jobReference(job), day, { rerun });
@@ -57,6 +60,18 @@ export function submitCommand(): Command {
         return exitCodes.ok;
       }),
     );
+}
+
+/** A job file without a day: the job is made known, and its days run by its schedule. */
+async function register(client: DaymillClient, job: string, options: CommonOptions) {
+  const reference = await jobReference(job);
+  // A job that is known by its name is known already: what is missing is the day.
+  if (!("bundle" in reference)) checkDay(undefined);
+  await client.submit(reference, "");
+  show(options, { runId: "", created: false, warnings: [] }, () => [
+    "the job is known: its days run by its schedule; see them with: daymill backlog JOB",
+  ]);
+  return exitCodes.ok;
 }
 
 export function watchCommand(): Command {

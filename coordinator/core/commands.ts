@@ -4,6 +4,8 @@
  */
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { backlogOf } from "./days/backlog-view.ts";
+import { delivered, markDay, pauseBacklog } from "./days/said.ts";
 import { drainByCommand } from "./membership.ts";
 import type { ClientMessage, Question, Reply } from "./protocol.ts";
 import { endRun } from "./run-flow.ts";
@@ -33,8 +35,17 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
     case "drainExecutor":
       drainExecutor(turn, message);
       return;
+    case "markDay":
+      markDay(turn, message);
+      return;
+    case "delivered":
+      delivered(turn, message);
+      return;
+    case "pauseBacklog":
+      pauseBacklog(turn, message);
+      return;
     case "question": {
-      const answer = answerTo(state, message.question);
+      const answer = answerTo(turn, message.question);
       if ("code" in answer) {
         refuse(turn, message.reply, answer);
         return;
@@ -83,7 +94,8 @@ function status(state: CoordinatorState): Reply {
   return { kind: "status", role: state.role.kind, leader: state.leaderAddress };
 }
 
-function answerTo(state: CoordinatorState, question: Question): Reply | Failure {
+function answerTo(turn: Turn, question: Question): Reply | Failure {
+  const { state } = turn;
   const { durable } = state;
   switch (question.kind) {
     case "status":
@@ -103,6 +115,8 @@ function answerTo(state: CoordinatorState, question: Question): Reply | Failure 
       if (job !== undefined) return { kind: "job", job, digest };
       return unknownJob(durable, question.name);
     }
+    case "backlog":
+      return backlogOf(turn, question.job, question.days);
     case "dataset":
       return findDataset(state, question);
     default:

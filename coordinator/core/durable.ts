@@ -3,6 +3,7 @@
  * It is owned by one coordinator and changed in place by `fold` only (a day may have 25,000 tasks; copying them per
  * message would cost more than the work). Nothing here is a monotonic time: those do not survive a process.
  */
+import type { Said } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
@@ -16,6 +17,7 @@ import type {
   Split,
   StagedFile,
 } from "../../shared/kernel/work.ts";
+import type { DayMemory, InputDigests } from "./days/day.ts";
 import type { PlannedExchange } from "./facts.ts";
 import type { KeptOutputs } from "./kept-outputs.ts";
 
@@ -38,9 +40,17 @@ export interface Durable {
   readonly running: Set<string>;
   /** Map outputs that outlive their run, by scope. */
   readonly kept: Map<string, Kept>;
+  /** What people said about a job's days, by job: how often, and whether its backlog is paused. */
+  readonly desks: Map<string, DeskRecord>;
 }
 
-export interface DayRecord {
+export interface DeskRecord {
+  /** Grows with each thing that is said: of two accounts the one with more is the newer. */
+  changes: number;
+  paused?: Said;
+}
+
+export interface DayRecord extends DayMemory {
   readonly job: string;
   readonly day: Day;
   /** Highest revision that was ever named. */
@@ -70,9 +80,20 @@ export interface Run {
   dimensions: Map<string, FileFingerprint>;
   exchanges: Map<string, PlannedExchange>;
   warnings: readonly string[];
+  /** Who or what started it; absent: somebody who submitted it. */
+  origin?: RunOrigin;
+  /** Announced files that are missing, when it was started without them. */
+  missing?: number;
+  /** Days of other jobs as they were when it was created: `job/dataset` → revision. */
+  upstream?: Readonly<Record<string, number>>;
+  /** What lay in its sources when it was planned. */
+  digests?: InputDigests;
   /** How it ended, as it is shown; set once. */
   ended?: RunStatus;
 }
+
+/** `schedule`: its day was due; `recovery`: a day of the backlog; `news`: what the day was made from has changed. */
+export type RunOrigin = "schedule" | "recovery" | "news" | "command";
 
 export type StageKind = "scan" | "reduce" | "check";
 
@@ -191,6 +212,7 @@ export function emptyDurable(): Durable {
     attempts: new Map(),
     running: new Set(),
     kept: new Map(),
+    desks: new Map(),
   };
 }
 

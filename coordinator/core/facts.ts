@@ -3,6 +3,7 @@
  * Durable state changes by `fold` of a fact (fold.ts) and in no other way. Old facts stay readable:
  * members are added, never renamed.
  */
+import type { DeskDocument } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
@@ -10,7 +11,8 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
-import type { TaskResult } from "./durable.ts";
+import type { DayMark, DayPlan, InputDigests, InputKnown } from "./days/day.ts";
+import type { RunOrigin, TaskResult } from "./durable.ts";
 
 /** How a scan stage is cut; task i reads split i. */
 export interface PlannedScan {
@@ -56,6 +58,9 @@ export type Fact =
       readonly jobDigest: string;
       readonly plan: JobPlan;
       readonly duckdb: string;
+      readonly origin?: RunOrigin;
+      readonly missing?: number;
+      readonly upstream?: Readonly<Record<string, number>>;
       readonly wallMs: number;
     }
   /** A further request was given a run that was there already. */
@@ -66,6 +71,8 @@ export type Fact =
       readonly scans: readonly PlannedScan[];
       readonly dimensions: readonly { readonly name: string; readonly file: FileFingerprint }[];
       readonly exchanges: readonly PlannedExchange[];
+      /** What lay in each source, as a look would see it. */
+      readonly digests?: InputDigests;
       readonly wallMs: number;
     }
   | {
@@ -166,6 +173,49 @@ export type Fact =
       readonly kind: "keptSuperseded";
       readonly scope: string;
       readonly mapKeys: readonly string[];
+    }
+  /** The calendar has a day of a job, or has it otherwise than before. */
+  | { readonly kind: "dayOpened"; readonly job: string; readonly day: Day; readonly plan: DayPlan }
+  /** A look said something new about the input of a day. */
+  | {
+      readonly kind: "inputSeen";
+      readonly job: string;
+      readonly day: Day;
+      readonly input: InputKnown;
+    }
+  /** Somebody said what is to become of a day. */
+  | {
+      readonly kind: "dayMarked";
+      readonly job: string;
+      readonly day: Day;
+      readonly mark: DayMark;
+      readonly reason: string;
+      readonly wallMs: number;
+    }
+  /** Upstream says that all there will be of a source's day is there; no source: all of them. */
+  | {
+      readonly kind: "dayDelivered";
+      readonly job: string;
+      readonly day: Day;
+      readonly sources: readonly string[];
+      readonly wallMs: number;
+    }
+  | {
+      readonly kind: "backlogPaused";
+      readonly job: string;
+      readonly paused: boolean;
+      readonly reason: string;
+      readonly wallMs: number;
+    }
+  /** What people said about a job's days, from storage: the journal that knew it is lost. */
+  | { readonly kind: "deskFound"; readonly job: string; readonly desk: DeskDocument }
+  /** Somebody is told that a day is, or will be, late. */
+  | {
+      readonly kind: "dayWarned";
+      readonly job: string;
+      readonly day: Day;
+      readonly what: string;
+      readonly wallMs: number;
     }
   /** How old days were cut is not needed any more: nothing of them is kept. */
   | { readonly kind: "splitsDropped"; readonly job: string; readonly days: readonly Day[] };

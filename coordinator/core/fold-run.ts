@@ -3,7 +3,7 @@
  * Part of `fold`: in place, total, deciding nothing.
  */
 import { assert } from "../../shared/kernel/assert.ts";
-import type { JobSpec } from "../../shared/kernel/job.ts";
+import { foldDayFailed, foldDayMade } from "./days/fold-days.ts";
 import {
   type DayRecord,
   type Durable,
@@ -23,7 +23,6 @@ type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
 
 export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCreated">): void {
   day.highest = Math.max(day.highest, fact.revision);
-  const job = durable.jobs.get(fact.jobDigest);
   durable.requests.set(fact.requestId, fact.run);
   durable.runs.set(fact.run, {
     id: fact.run,
@@ -38,24 +37,12 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
     stages: [],
     dimensions: new Map(),
     exchanges: new Map(),
-    warnings: job === undefined ? [] : statedOnly(job),
+    warnings: [],
+    ...(fact.origin === undefined ? {} : { origin: fact.origin }),
+    ...(fact.missing === undefined ? {} : { missing: fact.missing }),
+    ...(fact.upstream === undefined ? {} : { upstream: fact.upstream }),
   });
-}
-
-/** What a job says and nobody acts on: whoever submits it should not count on that. */
-function statedOnly({ schedule, finishBy, ready = {} }: JobSpec): readonly string[] {
-  return [
-    ...Object.entries(ready).map(
-      ([source, { by, value }]) =>
-        `stated only: ready of ${source} (${by} ${value}); a day runs when it is submitted`,
-    ),
-    ...(schedule === undefined
-      ? []
-      : [`stated only: schedule (${schedule}); a day runs when it is submitted`]),
-    ...(finishBy === undefined
-      ? []
-      : [`stated only: deadline (${finishBy}); nobody is told when a run is late`]),
-  ];
+  delete day.wanted;
 }
 
 export function foldRunPlanned(
@@ -65,6 +52,7 @@ export function foldRunPlanned(
   fact: Of<"runPlanned">,
 ): void {
   run.state = "running";
+  if (fact.digests !== undefined) run.digests = fact.digests;
   for (const { name, file } of fact.dimensions) run.dimensions.set(name, file);
   for (const exchange of fact.exchanges) run.exchanges.set(exchange.exchange, exchange);
   run.stages = run.plan.stages.map((plan) => {
@@ -137,6 +125,7 @@ export function foldRunCommitted(
   run.state = "committed";
   day.committed = Math.max(day.committed, run.revision);
   day.datasets = fact.datasets.map((dataset) => dataset.dataset);
+  foldDayMade(day, run, fact.wallMs);
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
   run.ended = {
@@ -148,8 +137,14 @@ export function foldRunCommitted(
   shrink(run);
 }
 
-export function foldRunEnded(durable: Durable, run: Run, fact: Of<"runEnded">): void {
+export function foldRunEnded(
+  durable: Durable,
+  day: DayRecord,
+  run: Run,
+  fact: Of<"runEnded">,
+): void {
   run.state = fact.state;
+  foldDayFailed(day, run, fact.failure, fact.wallMs);
   settleKept(durable, run, new Map());
   run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };
   shrink(run);

@@ -5,6 +5,7 @@
  */
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { type DaysFact, foldDays, isDaysFact } from "./days/fold-days.ts";
 import { type DayRecord, type Durable, dayKey, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import {
@@ -26,6 +27,10 @@ import {
 import { isComplete } from "./stage-graph.ts";
 
 export function fold(durable: Durable, fact: Fact): void {
+  if (isDaysFact(fact)) {
+    foldDays(durable, dayRecord, fact);
+    return;
+  }
   switch (fact.kind) {
     case "led":
       durable.epoch = fact.epoch;
@@ -69,7 +74,7 @@ export function fold(durable: Durable, fact: Fact): void {
 }
 
 type RunFact = Exclude<
-  Fact,
+  Exclude<Fact, DaysFact>,
   {
     kind:
       | "led"
@@ -125,7 +130,7 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       foldRunCommitted(durable, dayRecord(durable, run.job, run.day), run, fact);
       break;
     case "runEnded":
-      foldRunEnded(durable, run, fact);
+      foldRunEnded(durable, dayRecord(durable, run.job, run.day), run, fact);
       break;
     default:
       unreachable(fact);

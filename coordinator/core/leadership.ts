@@ -6,6 +6,7 @@
  */
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Instant } from "../../shared/kernel/time.ts";
+import { emptyDesk } from "./days/desk-state.ts";
 import { emptyDurable } from "./durable.ts";
 import { fold } from "./fold.ts";
 import { encodeFacts, readFacts, recordEpoch } from "./journal-text.ts";
@@ -91,6 +92,7 @@ function beginCandidacy(turn: Turn): void {
     jobs: [],
     requests: [],
     manifests: [],
+    desks: [],
     snapshot: undefined,
     from: 1,
     reader: { pieces: [] },
@@ -173,6 +175,7 @@ function stored(turn: Turn, role: Candidate, answer: Extract<Answer, { kind: "st
   role.jobs = answer.jobs;
   role.requests = answer.requests;
   role.manifests = answer.manifests;
+  role.desks = answer.desks ?? [];
   role.snapshot = answer.snapshot;
   startFold(turn, role, (answer.snapshot?.sequence ?? 0) + 1);
 }
@@ -329,6 +332,7 @@ function toStandby(turn: Turn): void {
   state.space = emptySpace();
   state.oldFiles = noOldFiles();
   state.leftovers = noLeftovers();
+  state.desk = emptyDesk();
   for (const to of waiting) refuseNotLeader(turn, to);
   tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
 }

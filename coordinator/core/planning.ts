@@ -5,6 +5,7 @@
 import { must } from "../../shared/kernel/assert.ts";
 import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { inputDigest } from "../../shared/kernel/input-files.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
@@ -74,7 +75,10 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
     return { exchange: plan.id, streams, ...(scope === undefined ? {} : { scope }) };
   });
   const { wallMs } = input;
-  return { kind: "runPlanned", run: run.id, scans, dimensions, exchanges, wallMs };
+  const digests = Object.fromEntries(
+    listed.sources.map(({ source, files }) => [source, inputDigest(files)]),
+  );
+  return { kind: "runPlanned", run: run.id, scans, dimensions, exchanges, digests, wallMs };
 }
 
 /** A task is told of every producer that it reads, in one message. */

@@ -13,7 +13,7 @@ import type { Day } from "../../shared/kernel/time.ts";
 import type { AskId } from "./protocol.ts";
 
 export type StorageAsk =
-  /** Store.readJobs, readRequests, readManifests, readSnapshot → `stored`. */
+  /** Store.readJobs, readRequests, readManifests, readSnapshot, readDesks → `stored`. */
   | { readonly kind: "readStorage"; readonly id: AskId; readonly epoch: number }
   /** Store.saveSnapshot → `ok`. */
   | {

@@ -4,6 +4,7 @@
  * `answered { id, answer }` (an error becomes the answer `failed`); a `Tell` is never answered.
  * The shell carries effects out in the order given, and decides nothing.
  */
+import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import type {
@@ -16,6 +17,7 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Stamp } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptOutcome, AttemptProgress, FileFingerprint } from "../../shared/kernel/work.ts";
+import type { DaysAnswer, DaysAsk, DaysMessage } from "./protocol-days.ts";
 import type { StorageAsk } from "./protocol-storage.ts";
 import type { ExecutorCommand, Question, Reply } from "./replies.ts";
 
@@ -51,6 +53,7 @@ export type Message =
 
 /** From callers; each is answered by one Tell `reply` with the same `reply`. */
 export type ClientMessage =
+  | DaysMessage
   | {
       readonly kind: "submit";
       readonly reply: ReplyId;
@@ -112,6 +115,7 @@ export type Effect = Ask | Tell;
  */
 export type Ask =
   | StorageAsk
+  | DaysAsk
   /** Registry.highestEpoch + Store.highestEpoch → `fences`. */
   | { readonly kind: "readFences"; readonly id: AskId }
   /** Registry.takeEpoch → `taken`. */
@@ -176,6 +180,7 @@ export type Ask =
     };
 
 export type Answer =
+  | DaysAnswer
   | { readonly kind: "ok" }
   | { readonly kind: "fences"; readonly registry: number; readonly storage: number }
   | { readonly kind: "taken"; readonly taken: boolean }
@@ -185,6 +190,7 @@ export type Answer =
       readonly requests: readonly RunRequest[];
       readonly manifests: readonly RunManifest[];
       readonly snapshot?: { readonly sequence: number; readonly text: string };
+      readonly desks?: readonly StoredDesk[];
     }
   /** Records in order from the asked one on; `last` is the journal's last sequence (0 = empty, or lost). */
   | {
@@ -309,4 +315,7 @@ export type EventKind =
   | "executor.drained"
   | "leader.changed"
   | "exchange.evicted"
+  | "day.changed"
+  | "deadline.missed"
+  | "deadline.projected"
   | "dataset.committed";

@@ -2,6 +2,8 @@
  * What callers may ask, what they are replied, and what executors are told. Part of the protocol (protocol.ts), which
  * gives them out together with everything else.
  */
+
+import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { ExecutorStatus, RunStatus } from "../../shared/kernel/status.ts";
@@ -17,6 +19,8 @@ export type Question =
   | { readonly kind: "runs"; readonly job: string; readonly limit: number }
   | { readonly kind: "executors" }
   | { readonly kind: "job"; readonly name: string }
+  /** The newest days of a job with their states, newest first; `days` 0 = those of its window. */
+  | { readonly kind: "backlog"; readonly job: string; readonly days: number }
   /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
   | {
       readonly kind: "dataset";
@@ -44,6 +48,9 @@ export type Reply =
   | { readonly kind: "submitted"; readonly run: string; readonly created: boolean }
   | { readonly kind: "cancelled"; readonly state: string }
   | { readonly kind: "draining" }
+  /** What was said about days is in force and on storage. */
+  | { readonly kind: "said" }
+  | { readonly kind: "backlog"; readonly backlog: BacklogStatus }
   /** `leader` is `host:port`, empty when nobody leads as far as we know. */
   | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
   | { readonly kind: "run"; readonly run: RunStatus }

@@ -71,6 +71,7 @@ export function encodeSnapshot(durable: Durable): string {
     attempts: marked(durable.attempts, same),
     running: { $set: [...durable.running] },
     kept: marked(durable.kept, (kept) => encodeKept(kept, sections)),
+    desks: marked(durable.desks, same),
   };
   const { texts } = sections;
   const lengths = texts.map((text) => text.length);
@@ -166,6 +167,8 @@ export function decodeSnapshot(text: string): Durable {
     // Snapshots of earlier versions don't list them.
     running: plain.running === undefined ? runningOf(attempts) : new Set(plain.running.$set),
     kept: unmarked(plain.kept, (kept) => decodeKept(kept, runs, sections)),
+    // Absent in snapshots of earlier versions.
+    desks: plain.desks === undefined ? new Map() : unmarked(plain.desks, same),
   };
 }
 

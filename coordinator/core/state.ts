@@ -1,19 +1,20 @@
 /**
  * The coordinator's whole state: durable state (folded from the journal) and what only this process knows.
  * It is owned by one actor and changed in place inside `step`; between steps it may be read, never kept or changed.
- * `checkInvariants` says what must hold after every step; tests and the simulation call it.
+ * What must hold after every step is in invariants.ts.
  */
-import { assert } from "../../shared/kernel/assert.ts";
+import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
-import { type Durable, emptyDurable } from "./durable.ts";
+import { type Desk, emptyDesk } from "./days/desk-state.ts";
+import { type Durable, emptyDurable, type RunOrigin } from "./durable.ts";
 import type { Exclusion, Outcome } from "./exclusion.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
 import type { FactReader } from "./journal-text.ts";
-import { emptyPlaces, isOpen, type Places } from "./places.ts";
+import { emptyPlaces, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
 
 /** What a coordinator process is told at its start. */
@@ -74,6 +75,7 @@ export interface CoordinatorState {
   space: Space;
   oldFiles: OldFiles;
   leftovers: Leftovers;
+  desk: Desk;
   nextAsk: AskId;
   /** Numbers the attempts of this leadership. */
   nextAttempt: number;
@@ -103,6 +105,7 @@ export interface Candidate {
   jobs: readonly { readonly spec: JobSpec; readonly digest: string }[];
   requests: readonly RunRequest[];
   manifests: readonly RunManifest[];
+  desks: readonly StoredDesk[];
   snapshot: { readonly sequence: number; readonly text: string } | undefined;
   /** Next record to fold. */
   from: number;
@@ -193,6 +196,13 @@ export interface Submission {
   readonly requestId: string;
   /** Promised under a journal that is lost; nobody waits, unless somebody submits the same day again. */
   readonly isRestored: boolean;
+  /** Set when the leader itself starts the day. */
+  readonly byDesk?: {
+    readonly origin: RunOrigin;
+    readonly lane: "live" | "backlog";
+    readonly missing: number;
+    readonly upstream: Readonly<Record<string, number>>;
+  };
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
 
@@ -251,6 +261,10 @@ export type Purpose =
   | { readonly kind: "oldFiles"; readonly isRound: boolean }
   /** A look at who has written to kept streams. */
   | { readonly kind: "leftovers" }
+  /** The calendar of a job; a look at a day, by `dayKey`; what people said about a job's days. */
+  | { readonly kind: "calendar"; readonly job: string }
+  | { readonly kind: "look"; readonly key: string }
+  | { readonly kind: "desk"; readonly job: string }
   /** Housekeeping: nothing waits for it. */
   | { readonly kind: "background" };
 
@@ -298,6 +312,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     space: emptySpace(),
     oldFiles: noOldFiles(),
     leftovers: noLeftovers(),
+    desk: emptyDesk(),
     nextAsk: 1,
     nextAttempt: 1,
     proceeding: false,
@@ -330,65 +345,4 @@ export function emptyJournal(): JournalState {
     snapshotUnits: 0,
     snapshotting: false,
   };
-}
-
-/** What must hold between steps. */
-export function checkInvariants(state: CoordinatorState): void {
-  const { durable, journal, role } = state;
-  const inFlight = journal.flight?.facts ?? 0;
-  assert(
-    journal.decided === journal.saved + inFlight + journal.unsaved.length,
-    "every decided fact is saved, in flight or waiting",
-  );
-  assert(journal.held.length === 0 || journal.decided > journal.saved, "no effect is held in vain");
-  assert(role.kind === "leader" || journal.decided === 0, "only a leader decides");
-  assert(role.kind === "leader" || state.connections.size === 0, "only a leader has executors");
-  for (const run of durable.runs.values()) {
-    for (const stage of run.stages) {
-      let done = 0;
-      stage.tasks.forEach((task, index) => {
-        if (task.result !== undefined) done++;
-        const waiting = task.result === undefined && task.running.length === 0;
-        assert(stage.waiting.has(index) === waiting, "waiting = neither done nor running");
-      });
-      assert(stage.done === done, "a stage counts its done tasks");
-    }
-  }
-  for (const executor of state.executors.values()) {
-    if (executor.connection === undefined) continue;
-    assert(
-      state.connections.get(executor.connection) === executor.id,
-      "each executor's connection leads back to it",
-    );
-  }
-  checkPlaces(state);
-  checkRunning(durable);
-}
-
-function checkPlaces({ places, executors }: CoordinatorState): void {
-  let free = 0;
-  let slots = 0;
-  let open = 0;
-  for (const executor of executors.values()) {
-    if (!isOpen(executor)) continue;
-    open++;
-    slots += executor.slots;
-    assert(places.open.get(executor.id)?.executor === executor, "an executor with work to take");
-    if (executor.busy.size >= executor.slots) continue;
-    free++;
-    assert(places.levels[executor.busy.size]?.has(executor) === true, "is found where it belongs");
-  }
-  const listed = places.levels.reduce((sum, level) => sum + level.size, 0);
-  assert(places.open.size === open && places.slots === slots, "no place is counted that is gone");
-  assert(places.free === free && listed === free, "free executors are counted once");
-}
-
-function checkRunning({ attempts, running }: Durable): void {
-  let count = 0;
-  for (const [id, { state }] of attempts) {
-    if (state !== "running") continue;
-    count++;
-    assert(running.has(id), "a running attempt is listed");
-  }
-  assert(running.size === count, "only running attempts are listed");
 }

@@ -8,6 +8,9 @@ import { classOf } from "../../shared/kernel/failure.ts";
 import type { Step } from "../../shared/kernel/step.ts";
 import { answeredForRun, backgroundAnswered, publishAnswered } from "./answers.ts";
 import { clientAsked } from "./commands.ts";
+import { calendarAnswered, deskTick } from "./days/desk.ts";
+import { lookAnswered } from "./days/looks.ts";
+import { deskSaved } from "./days/said.ts";
 import { exclusionTick } from "./exclusion.ts";
 import { appendAnswered, pump, snapshotAnswered, verifyAnswered } from "./journaling.ts";
 import {
@@ -66,6 +69,9 @@ function receive(turn: Turn, message: Message): void {
     case "submit":
     case "cancelRun":
     case "drainExecutor":
+    case "markDay":
+    case "delivered":
+    case "pauseBacklog":
     case "question":
       clientAsked(turn, message);
       return;
@@ -92,6 +98,7 @@ function tick(turn: Turn): void {
   spaceTick(turn);
   oldFilesTick(turn);
   leftoversTick(turn);
+  deskTick(turn);
   if (turn.state.unrestored.length > 0) restoreRuns(turn, turn.state.unrestored);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
@@ -175,6 +182,15 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
       return;
     case "leftovers":
       leftoversAnswered(turn, all);
+      return;
+    case "calendar":
+      calendarAnswered(turn, purpose.job, all);
+      return;
+    case "look":
+      lookAnswered(turn, purpose.key, all);
+      return;
+    case "desk":
+      deskSaved(turn, purpose.job, all);
       return;
     case "background":
       backgroundAnswered(turn, all);

@@ -9,6 +9,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
+import { deskRefused } from "./days/desk-state.ts";
 import { type Durable, dayKey, liveRun, liveRuns, nextRun } from "./durable.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
@@ -36,6 +37,10 @@ export function submit(turn: Turn, message: Submit): void {
     return;
   }
   if ("code" in job) return;
+  if (message.day === "") {
+    register(turn, message, job);
+    return;
+  }
   const live = liveRun(durable, job.name, message.day);
   const answered = durable.requests.get(message.requestId);
   const earlier = answered ?? live?.id;
@@ -74,6 +79,50 @@ export function submit(turn: Turn, message: Submit): void {
     waiters: [waiter],
   });
   ask(turn, { kind: "planJob", job }, { kind: "submission", key });
+}
+
+/** A job without a day: it is planned, so that it is known to be sound, and saved; the desk does the rest. */
+function register(turn: Turn, { reply: to, requestId }: Submit, job: JobSpec): void {
+  const { submissions } = turn.state;
+  const key = dayKey(job.name, "");
+  if (submissions.has(key)) {
+    const why = `job ${job.name} is just being taken from somebody else; submit again in a moment`;
+    refuse(turn, to, failure("unavailable", why, { job: job.name }));
+    return;
+  }
+  submissions.set(key, {
+    job,
+    digest: jobDigest(job),
+    day: "",
+    plan: undefined,
+    requestId,
+    isRestored: false,
+    waiters: [{ reply: to, requestId }],
+  });
+  ask(turn, { kind: "planJob", job }, { kind: "submission", key });
+}
+
+function registered(turn: Turn, key: string, { job, digest, waiters }: Submission): void {
+  const { durable, submissions } = turn.state;
+  submissions.delete(key);
+  if (durable.names.get(job.name) !== digest) {
+    decide(turn, { kind: "jobSaved", digest, spec: job });
+  }
+  for (const { reply: to } of waiters)
+    reply(turn, to, { kind: "submitted", run: "", created: false });
+}
+
+/** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
+export function submitByDesk(
+  turn: Turn,
+  start: Pick<Submission, "job" | "digest" | "day" | "requestId" | "byDesk">,
+): void {
+  const { durable, submissions } = turn.state;
+  const key = dayKey(start.job.name, start.day);
+  if (submissions.has(key) || liveRun(durable, start.job.name, start.day) !== undefined) return;
+  if (liveRuns(durable).length + submissions.size >= limits.runsLiveMax) return;
+  submissions.set(key, { ...start, plan: undefined, isRestored: false, waiters: [] });
+  ask(turn, { kind: "planJob", job: start.job }, { kind: "submission", key });
 }
 
 /**
@@ -117,7 +166,12 @@ export function unknownJob(durable: Durable, job: string): Failure {
   return failure("unknownJob", `job ${JSON.stringify(job)} is not known; ${hint}`, { job });
 }
 
-function malformed({ day, requestId }: Submit): Failure | undefined {
+function malformed({ day, requestId, job }: Submit): Failure | undefined {
+  if (day === "" && typeof job !== "string") {
+    if (job.schedule !== undefined) return undefined;
+    const text = `job ${job.name} has no schedule: name the day to run, or give it a schedule`;
+    return failure("badRequest", text, { job: job.name });
+  }
   if (!isDay(day)) {
     return failure("badRequest", `day ${JSON.stringify(day)} is not a date; write YYYY-MM-DD`);
   }
@@ -159,11 +213,13 @@ export function submissionAnswered(turn: Turn, key: string, answered: Answered):
   if (submission === undefined) return;
   if (answer.kind === "planned") {
     submission.plan = answer.plan;
-    checkDatasets(turn, key, submission, answered);
+    if (submission.day === "") saveOrCreate(turn, key, submission);
+    else checkDatasets(turn, key, submission, answered);
   } else if (answer.kind === "ok" && question.kind === "checkViews") {
     saveOrCreate(turn, key, submission);
   } else if (answer.kind === "ok" && question.kind === "saveJob") {
-    saveRequest(turn, key, submission);
+    if (submission.day === "") registered(turn, key, submission);
+    else saveRequest(turn, key, submission);
   } else if (answer.kind === "ok") {
     create(turn, key, submission, answered);
   } else if (answer.kind === "failed") {
@@ -183,6 +239,14 @@ function submissionFailed(turn: Turn, key: string, answered: Answered, why: Fail
     return;
   }
   submissions.delete(key);
+  if (submission.byDesk !== undefined) {
+    deskRefused(turn, key, why.message);
+    log(turn, "warn", `a day can't be started: ${why.message}`, {
+      job: job.name,
+      day,
+      code: why.code,
+    });
+  }
   if (isRestored) {
     const fields = { job: job.name, day, code: why.code };
     log(turn, "error", `a promised run can't be started again: ${why.message}`, fields);
@@ -234,7 +298,8 @@ function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
   const { job, digest, isRestored } = submission;
   // A restored run's job is on storage, perhaps in a newer form.
   if (isRestored || turn.state.durable.names.get(job.name) === digest) {
-    saveRequest(turn, key, submission);
+    if (submission.day === "") registered(turn, key, submission);
+    else saveRequest(turn, key, submission);
     return;
   }
   const purpose = { kind: "submission", key } as const;
@@ -293,6 +358,7 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
     jobDigest: digest,
     plan,
     duckdb: state.config.duckdb,
+    ...startedBy(submission),
     wallMs: wall,
   });
   if (submission.isRestored && newest !== digest && newestJob !== undefined) {
@@ -308,4 +374,15 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
   });
   publish(turn, { job: job.name, day }, "run.created", { run, revision });
   listInputs(turn, run);
+}
+
+/** Why there is this run, where nobody submitted it. */
+function startedBy({ byDesk }: Submission) {
+  if (byDesk === undefined) return {};
+  const { origin, missing, upstream } = byDesk;
+  return {
+    origin,
+    ...(missing === 0 ? {} : { missing }),
+    ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
+  };
 }

@@ -21,6 +21,7 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
   log(turn, "info", "leading", { epoch, sequence: state.journal.sequence });
   learnJobs(turn, candidate);
   learnRevisions(turn, candidate.manifests);
+  learnDesks(turn, candidate);
   ask(turn, { kind: "rebuildViews", epoch }, { kind: "background" });
   for (const [attemptId, attempt] of state.durable.attempts) {
     if (attempt.state !== "running") continue;
@@ -52,6 +53,16 @@ function learnJobs(turn: Turn, candidate: Candidate): void {
   }
   for (const { spec, digest } of candidate.jobs) {
     if (durable.names.get(spec.name) !== digest) decide(turn, { kind: "jobSaved", digest, spec });
+  }
+}
+
+/** What people said about days is on storage before they are told that it is in force: there it is never older. */
+function learnDesks(turn: Turn, { desks }: Candidate): void {
+  const known = turn.state.durable.desks;
+  for (const { job, desk } of desks) {
+    if (desk.changes > (known.get(job)?.changes ?? 0)) {
+      decide(turn, { kind: "deskFound", job, desk });
+    }
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { Actor } from "../../shared/actor/actor.ts";
+import { planCalendar } from "../../shared/adapters/calendar.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
 import { createServer } from "../../shared/adapters/grpc.ts";
 import { openInputs } from "../../shared/adapters/inputs.ts";
@@ -14,6 +15,7 @@ import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
 import { projectVersion } from "../../shared/adapters/project.ts";
 import { openStore } from "../../shared/adapters/store.ts";
+import type { CalendarQuestion } from "../../shared/kernel/days.ts";
 import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -142,7 +144,14 @@ async function openPorts(options: CoordinatorOptions, stops: ChaosPoints): Promi
     const binder = await openBinder();
     const planJob = (job: JobSpec) => planWithBinder(job, binder);
     log.info("connected", { nats: link.address, natsVersion: link.serverVersion(), root });
-    return { ports: { ...ports, planJob }, events: openEvents(link, id, log), link, binder };
+    const calendar = (question: CalendarQuestion) =>
+      planCalendar({ ...question, startsMax: limits.calendarStartsMax });
+    return {
+      ports: { ...ports, planJob, planCalendar: calendar },
+      events: openEvents(link, id, log),
+      link,
+      binder,
+    };
   } catch (error) {
     await link.close();
     throw error;

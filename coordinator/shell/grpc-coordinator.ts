@@ -17,6 +17,7 @@ import { figuresOf, runToCompare } from "../core/planner/explain-figures.ts";
 import { jobDigest } from "../core/submissions.ts";
 import type { Calls } from "./calls.ts";
 import { FileGone, readDataset } from "./dataset-reader.ts";
+import { daysHandlers } from "./grpc-days.ts";
 import type { RunChanges } from "./run-changes.ts";
 import { watchRun } from "./watch-run.ts";
 import { toWireRun } from "./wire.ts";
@@ -38,14 +39,19 @@ export interface ServiceOptions {
 }
 
 export function coordinatorServiceOf(options: ServiceOptions) {
-  return coordinatorService({ ...commands(options), ...queries(options), ...streams(options) });
+  return coordinatorService({
+    ...commands(options),
+    ...queries(options),
+    ...daysHandlers(options.calls),
+    ...streams(options),
+  });
 }
 
 function commands({ calls }: ServiceOptions) {
   return {
     submit: async (request, { signal }) => {
       const { requestId, rerun } = request;
-      const day = dayOf(request.day);
+      const day = request.day === "" ? "" : dayOf(request.day);
       if (requestId === "") throw fail("badRequest", "request_id is empty: give each submit one");
       const job = jobOf(request);
       const { stamp, result } = await calls.ask(
@@ -54,6 +60,7 @@ function commands({ calls }: ServiceOptions) {
         signal,
       );
       const { run: runId, created } = result;
+      if (runId === "") return { stamp, runId, created, warnings: [] };
       // The run was taken: what can't be told of it now is in its status.
       const warnings = await calls
         .question("run", { kind: "run", run: runId }, signal)

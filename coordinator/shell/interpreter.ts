@@ -2,6 +2,7 @@
  * Effects become I/O here: an Ask is one port call whose outcome comes back as the message `answered`, a Tell goes to
  * its receiver. Asks are started in the order given and never wait for each other. Nothing is decided, nothing kept.
  */
+import type { CalendarQuestion, CalendarStart } from "../../shared/kernel/days.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
@@ -37,6 +38,8 @@ export interface CoordinatorPorts {
   readonly inputs: Inputs;
   readonly exchange: ExchangeAdmin;
   readonly planJob: (job: JobSpec) => Promise<JobPlan>;
+  /** Errors: `jobInvalid`. */
+  readonly planCalendar: (question: CalendarQuestion) => readonly CalendarStart[];
 }
 
 /** Everything that tells reach. */
@@ -127,13 +130,20 @@ function leadershipCarriers(ports: CoordinatorPorts, config: CoordinatorConfig) 
 function storageCarriers({ store }: CoordinatorPorts) {
   return {
     readStorage: async () => {
-      const [jobs, requests, manifests, snapshot] = await Promise.all([
+      const [jobs, requests, manifests, snapshot, desks] = await Promise.all([
         store.readJobs(),
         store.readRequests(),
         store.readManifests(),
         store.readSnapshot(),
+        store.readDesks(),
       ]);
-      const found = { jobs, requests, manifests, ...(snapshot === undefined ? {} : { snapshot }) };
+      const found = {
+        jobs,
+        requests,
+        manifests,
+        desks,
+        ...(snapshot === undefined ? {} : { snapshot }),
+      };
       return { kind: "stored", ...found };
     },
     saveSnapshot: async ({ epoch, sequence, text }) => {
@@ -150,6 +160,10 @@ function storageCarriers({ store }: CoordinatorPorts) {
     },
     dropRequest: async ({ epoch, run }) => {
       await store.dropRequest(epoch, run);
+      return ok;
+    },
+    saveDesk: async ({ epoch, job, desk }) => {
+      await store.saveDesk(epoch, { job, desk });
       return ok;
     },
     arrange: async ({ epoch, run, files }) => {
@@ -185,7 +199,7 @@ function storageCarriers({ store }: CoordinatorPorts) {
   } satisfies Partial<Carriers>;
 }
 
-function workCarriers({ inputs, exchange, store, planJob }: CoordinatorPorts) {
+function workCarriers({ inputs, exchange, store, planJob, planCalendar }: CoordinatorPorts) {
   const list = async (source: SourceSpec, day: string): Promise<ListedSource> => {
     const files = await inputs.listSource(source, day);
     if (source.format !== "parquet") return { source: source.name, files };
@@ -199,6 +213,10 @@ function workCarriers({ inputs, exchange, store, planJob }: CoordinatorPorts) {
       const prints = await Promise.all(dimensions.map((spec) => inputs.dimension(spec, day)));
       return { kind: "listed", sources: listed, dimensions: prints };
     },
+    lookAtDay: async ({ day, sources }) => {
+      return { kind: "looked", sources: await inputs.look(sources, day) };
+    },
+    planCalendar: async (question) => ({ kind: "calendar", starts: planCalendar(question) }),
     ensureStreams: async ({ streams }) => {
       return { kind: "ensured", created: await exchange.ensure(streams) };
     },

@@ -44,6 +44,9 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   dropStaging: storage,
   listRevisions: storage,
   dropRevision: storage,
+  planCalendar: "local",
+  lookAtDay: storage,
+  saveDesk: storage,
 };
 
 /** Asks that only read storage: the ways to fail of writes are not theirs. */
@@ -53,6 +56,7 @@ const reads: ReadonlySet<Ask["kind"]> = new Set([
   "listInputs",
   "listStaging",
   "listRevisions",
+  "lookAtDay",
 ]);
 
 const natsFaults: readonly FaultKind[] = [

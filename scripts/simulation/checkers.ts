@@ -3,6 +3,7 @@
  * shared memory (who wrote what, what was accepted), never against the coordinators' own opinion of themselves alone.
  * Each look costs what has changed, not what there is; whole states are compared every so often.
  */
+import { jobNamed } from "../../coordinator/core/days/jobs.ts";
 import { type Durable, dayKey, emptyDurable, liveRuns } from "../../coordinator/core/durable.ts";
 import type { Fact } from "../../coordinator/core/facts.ts";
 import { fold } from "../../coordinator/core/fold.ts";
@@ -13,6 +14,7 @@ import { restoredRuns } from "../../coordinator/core/submissions.ts";
 import type { Effect as ExecutorEffect, Message } from "../../executor/core/protocol.ts";
 import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
+import { inputDigest } from "../../shared/kernel/input-files.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import { FactChecks } from "./fact-checks.ts";
 import { wrongWith } from "./manifest-checks.ts";
@@ -269,7 +271,10 @@ export class Checkers {
     for (const run of durable.runs.values()) {
       assert(run.ended !== undefined, `${run.id} is still ${run.state} after all this time`);
     }
-    for (const [job, day] of days) this.#dayIsDone(leader, job, day);
+    for (const [job, day] of days) {
+      this.#dayIsDone(leader, job, day);
+      this.#dayIsCurrent(leader, job, day);
+    }
     this.#nothingIsLeftBehind(leader);
     this.#compare(leader);
   }
@@ -291,6 +296,22 @@ export class Checkers {
     assert(seen === newest, `readers of ${job} ${day} see r${seen}, not r${newest}`);
     const named = leader.state.durable.days.get(dayKey(job, day))?.committed;
     assert(named === newest, `the leader names r${named} of ${job} ${day}, not r${newest}`);
+  }
+
+  /** A day that runs by itself is made from the files that lie there in the end. */
+  #dayIsCurrent(leader: SimCoordinator, job: string, day: string): void {
+    const { durable } = leader.state;
+    const named = jobNamed(durable, job);
+    const record = durable.days.get(dayKey(job, day));
+    if (named?.spec.schedule === undefined || record?.made === undefined) return;
+    for (const { name } of named.spec.sources) {
+      const there = inputDigest(this.#memory.folders.get(`${name}|${day}`) ?? []);
+      const made = record.made.digests[name];
+      assert(
+        made === there,
+        `${day} of ${job} is not made from the files of ${name} that there are`,
+      );
+    }
   }
 
   /** Every run has ended: what is left is kept outputs and their rows, and nothing in staging. */

@@ -3,6 +3,7 @@
  * the real adapters do, fences included, so that the production core runs on it deterministically.
  */
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import type { CalendarStart, SourceLook, StoredDesk } from "../../shared/kernel/days.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
@@ -40,6 +41,11 @@ export class ClusterMemory {
   readonly files = new Map<string, readonly string[]>();
   readonly droppedStaging: string[] = [];
   inputs: readonly FileFingerprint[] = [];
+  /** `source|day` → what a look finds there, where it is not `inputs`. */
+  readonly lookedAt = new Map<string, readonly FileFingerprint[]>();
+  readonly desks = new Map<string, StoredDesk>();
+  /** A day is to be done so long after its start, where its job has a deadline. */
+  finishAfterMs = 0;
   /** What planning any job gives; whoever makes the memory sets it. */
   plan: JobPlan = { stages: [], exchanges: [], datasets: [], usesLogicalTime: false };
   /** Every manifest creation that was tried, for the checkers. */
@@ -64,6 +70,13 @@ export class ClusterMemory {
       case "trimJournal":
         this.journal = this.journal.filter((record) => record.sequence > ask.sequence);
         return { kind: "ok" };
+      case "planCalendar":
+        return { kind: "calendar", starts: this.#startsOf(ask) };
+      case "lookAtDay":
+        return {
+          kind: "looked",
+          sources: ask.sources.map(({ source }) => this.look(source.name, ask.day)),
+        };
       case "planJob":
         return { kind: "planned", plan: this.plan };
       case "listInputs":
@@ -105,6 +118,19 @@ export class ClusterMemory {
       default:
         return this.#store(ask);
     }
+  }
+
+  #startsOf(ask: Extract<Ask, { kind: "planCalendar" }>): readonly CalendarStart[] {
+    const starts = dailyStarts(ask);
+    if (ask.finishBy === undefined) return starts;
+    return starts.map((one) => ({ ...one, finishByMs: one.startMs + this.finishAfterMs }));
+  }
+
+  /** What lies in a source's folder: the same on every day, unless somebody says otherwise. */
+  look(source: string, day: string): SourceLook {
+    const files = this.lookedAt.get(`${source}|${day}`) ?? this.inputs;
+    const newestMs = Math.max(0, ...files.map(({ mtimeNs }) => Number(mtimeNs) / 1e6));
+    return { source, files, newestMs };
   }
 
   /** Runs with files in staging. */
@@ -170,6 +196,7 @@ export class ClusterMemory {
           jobs: [...this.jobs.values()],
           requests: [...this.requests.values()],
           manifests: [...this.manifests.values()],
+          desks: [...this.desks.values()],
           ...(this.snapshot === undefined ? {} : { snapshot: this.snapshot }),
         };
       case "saveSnapshot":
@@ -177,6 +204,9 @@ export class ClusterMemory {
         return { kind: "ok" };
       case "saveJob":
         this.jobs.set(ask.job.name, { spec: ask.job, digest: ask.digest });
+        return { kind: "ok" };
+      case "saveDesk":
+        this.desks.set(ask.job, { job: ask.job, desk: ask.desk });
         return { kind: "ok" };
       case "saveRequest":
         this.requests.set(ask.request.run, ask.request);
@@ -248,4 +278,20 @@ export class ClusterMemory {
 
 export function failed(code: FailureCode, message: string): Answer {
   return { kind: "failed", failure: failure(code, message) };
+}
+
+const minuteMs = 60_000;
+const dayMs = 1_440 * minuteMs;
+
+/** The calendar of `M H * * *` in UTC, which is all that the simulation's jobs say. */
+function dailyStarts({ schedule, fromMs, toMs }: Extract<Ask, { kind: "planCalendar" }>) {
+  const [minute = 0, hour = 0] = schedule.split(" ").map(Number);
+  const starts: CalendarStart[] = [];
+  for (let dawn = Math.floor(fromMs / dayMs) * dayMs; dawn < toMs; dawn += dayMs) {
+    const startMs = dawn + (hour * 60 + minute) * minuteMs;
+    if (startMs < fromMs || startMs >= toMs) continue;
+    const opensMs = dawn - dayMs;
+    starts.push({ day: new Date(opensMs).toISOString().slice(0, 10), opensMs, startMs });
+  }
+  return starts;
 }

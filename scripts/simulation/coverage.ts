@@ -36,7 +36,13 @@ export const askKinds = Object.keys({
   dropStaging: 0,
   listRevisions: 0,
   dropRevision: 0,
+  planCalendar: 0,
+  lookAtDay: 0,
+  saveDesk: 0,
 } satisfies Record<Ask["kind"], 0>) as readonly Ask["kind"][];
+
+/** Asks of leaders whose jobs have a schedule. */
+export const askKindsOfDays: readonly Ask["kind"][] = ["planCalendar", "lookAtDay", "saveDesk"];
 
 const coordinatorKinds = Object.keys({
   tick: 0,
@@ -46,6 +52,9 @@ const coordinatorKinds = Object.keys({
   submit: 0,
   cancelRun: 0,
   drainExecutor: 0,
+  markDay: 0,
+  delivered: 0,
+  pauseBacklog: 0,
   question: 0,
   attached: 0,
   heartbeat: 0,

@@ -7,7 +7,7 @@ import { must } from "../../shared/kernel/assert.ts";
 import { Calls } from "./calls.ts";
 import { Checkers } from "./checkers.ts";
 import type { Hint } from "./cluster-memory.ts";
-import { askKinds, Coverage, coordinatorTable, executorTable } from "./coverage.ts";
+import { askKinds, askKindsOfDays, Coverage, coordinatorTable, executorTable } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { type SimJob, simDays } from "./jobs.ts";
 import { Link } from "./link.ts";
@@ -33,10 +33,26 @@ const seldomLate: readonly Ask["kind"][] = [
   "dropRevision",
 ];
 
+/** One seed in so many has jobs with a schedule: their days run by themselves as well. */
+const scheduledEvery = 4;
+
+function isScheduled(seed: number): boolean {
+  return seed % scheduledEvery === scheduledEvery - 1;
+}
+
+/** Two minutes before midnight: the second of `simDays` is due while everything is in trouble. */
+const scheduledFromMs = Date.parse("2026-01-16T23:58:00Z");
+
 /** Seeds in a row take the kinds of asks in turn, those whose answers seldom come late more often. */
 function hauntsOf(seed: number): Haunts {
-  const all = askKinds.length;
-  const some = [seed, seed + Math.floor(all / 2)].map((turn) => inTurn(askKinds, turn));
+  if (isScheduled(seed)) {
+    const turn = Math.floor(seed / scheduledEvery);
+    const late = [inTurn(askKindsOfDays, turn), inTurn(askKinds, turn)];
+    return { kinds: new Map(late.map((kind) => [kind, { share: 0.5, left: 8 }])), turn };
+  }
+  const kindsOfRuns = askKinds.filter((kind) => !askKindsOfDays.includes(kind));
+  const all = kindsOfRuns.length;
+  const some = [seed, seed + Math.floor(all / 2)].map((turn) => inTurn(kindsOfRuns, turn));
   const kinds = new Map(some.map((kind) => [kind, { share: 0.4, left: 8 }]));
   kinds.set(inTurn(seldomLate, seed), { share: 1, left: 8 });
   return { kinds, turn: Math.floor(seed / all) };
@@ -65,10 +81,16 @@ export class SimCluster {
   takeovers = -1;
   readonly #jobs: readonly SimJob[];
 
-  constructor(seed: number, jobs: readonly SimJob[], options: SimOptions = {}) {
+  constructor(seed: number, given: readonly SimJob[], options: SimOptions = {}) {
     const hasAllTicks = options.hasAllTicks ?? false;
     this.world = new World(seed);
     const { world } = this;
+    const isByItself = isScheduled(seed);
+    if (isByItself) world.wallFrom = scheduledFromMs;
+    const schedule = "1 0 * * *";
+    const jobs = isByItself
+      ? given.map(({ spec, ...rest }) => ({ ...rest, spec: { ...spec, schedule } }))
+      : given;
     this.#jobs = jobs;
     this.faults = new Faults(world);
     this.network = new Network(world);
@@ -85,7 +107,7 @@ export class SimCluster {
       this.#newExecutor({ name: `e${index + 1}`, number: index + 3, hasAllTicks }),
     );
     this.memory.renewed = (hint) => this.#gossip(hint);
-    this.users = new Users({ ...this, jobs });
+    this.users = new Users({ ...this, jobs, isByItself });
     this.users.begin(simTimes.wishesMs);
     this.#letHauntedLead();
     beginTrouble(this);
@@ -206,6 +228,7 @@ export class SimCluster {
     memory.bytesPerStream = 0;
     world.trace("faults stop");
     for (const node of [...this.coordinators, ...this.executors]) node.start();
+    this.users.letDaysRun();
     world.runUntil(simTimes.endMs);
     const days = this.#jobs.flatMap(({ spec }) => simDays.map((day) => [spec.name, day] as const));
     this.checkers.atTheEnd(this.coordinators, this.users, days);

@@ -2,6 +2,8 @@
  * A coordinator process of the simulation: the production step, and a shell that does what the real one does with
  * effects: calls, replies, attach streams by connection number. It can die between any two effects.
  */
+
+import { checkInvariants } from "../../coordinator/core/invariants.ts";
 import { candidateJitterMs } from "../../coordinator/core/leadership.ts";
 import type {
   Ask,
@@ -10,11 +12,7 @@ import type {
   Message,
   Reply,
 } from "../../coordinator/core/protocol.ts";
-import {
-  type CoordinatorState,
-  checkInvariants,
-  initialState,
-} from "../../coordinator/core/state.ts";
+import { type CoordinatorState, initialState } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
 import type { Command } from "../../executor/core/protocol.ts";
 import { unreachable } from "../../shared/kernel/assert.ts";
@@ -169,7 +167,7 @@ export class SimCoordinator extends SimActor<Message> {
     const before = stateName(this.state);
     const key = this.#keyOf(message);
     const { at } = this.world;
-    const [, effects] = step(this.state, { at, wall: 1_000_000 + at, message });
+    const [, effects] = step(this.state, { at, wall: this.world.wallFrom + at, message });
     checkInvariants(this.state);
     if (effects.length > 0) {
       const told = effects.map((one) => one.kind).join(",");

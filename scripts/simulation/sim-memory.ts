@@ -3,6 +3,7 @@
  * can't be reached, and all the ways in which NATS loses what it had. It remembers for the checkers what was accepted.
  */
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import type { SourceLook } from "../../shared/kernel/days.ts";
 import type { DayRevisions, RevisionFolder, RunManifest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
@@ -158,6 +159,10 @@ export class SimMemory extends ClusterMemory {
       sources: [...folder].map(([source, files]) => ({ source, files })),
       dimensions: [],
     };
+  }
+
+  override look(source: string, day: string): SourceLook {
+    return { source, files: this.folders.get(`${source}|${day}`) ?? [], newestMs: 0 };
   }
 
   /** Is the file still what it was when it was listed? */

@@ -48,6 +48,7 @@ export class Users {
   readonly #jobs: readonly SimJob[];
   readonly #coordinators: readonly SimCoordinator[];
   readonly #waiting = new Map<number, (result: Reply) => void>();
+  readonly #isByItself: boolean;
   #replies = 1;
   #wishes = 0;
 
@@ -57,12 +58,15 @@ export class Users {
     readonly memory: SimMemory;
     readonly jobs: readonly SimJob[];
     readonly coordinators: readonly SimCoordinator[];
+    /** The jobs have a schedule. */
+    readonly isByItself: boolean;
   }) {
     this.#world = about.world;
     this.#faults = about.faults;
     this.#memory = about.memory;
     this.#jobs = about.jobs;
     this.#coordinators = about.coordinators;
+    this.#isByItself = about.isByItself;
   }
 
   /** Every day of every job once, then some of them again and again until so late. */
@@ -117,12 +121,54 @@ export class Users {
     if (known !== undefined) {
       messages.push({ kind: "submit", requestId: known, job, day, rerun: true });
     }
+    if (this.#isByItself) messages.push(...this.#words());
     if (this.#faults.strikes(0.05, "coordinatorStopped")) {
       this.stop(coordinator);
       return;
     }
     const message = this.#world.pick(messages);
     if (message !== undefined) this.#send(coordinator, message, 0);
+  }
+
+  /** What somebody may say about days. */
+  #words(): Unnumbered<ClientMessage>[] {
+    const world = this.#world;
+    const job = must(world.pick(this.#jobs), "there are jobs").spec.name;
+    const day = must(world.pick(simDays), "there are days");
+    const mark = world.pick(["held", "released", "skipped", "wanted"] as const) ?? "released";
+    const paused = world.chance() < 0.5;
+    return [
+      { kind: "markDay", job, day, mark, reason: "for a reason" },
+      { kind: "delivered", job, day, source: "" },
+      { kind: "pauseBacklog", job, paused, reason: "for a reason" },
+    ];
+  }
+
+  /** Trouble is over: nothing is held or paused any more, and whoever says so hears that it is so. */
+  letDaysRun(): void {
+    if (!this.#isByItself) return;
+    for (const { spec } of this.#jobs) {
+      const job = spec.name;
+      this.#insist({ kind: "pauseBacklog", job, paused: false, reason: "" });
+      for (const day of simDays) {
+        this.#insist({ kind: "markDay", job, day, mark: "released", reason: "" });
+      }
+    }
+  }
+
+  #insist(message: Unnumbered<ClientMessage>): void {
+    const id = JSON.stringify(message);
+    this.open.add(id);
+    const ask = () => {
+      if (!this.open.has(id)) return;
+      for (const coordinator of this.#coordinators) {
+        this.#send(coordinator, message, undefined, (result) => {
+          if (result.kind === "said") this.open.delete(id);
+        });
+      }
+      this.#world.after(2_000, ask);
+    };
+    ask();
   }
 
   /** Tells a coordinator to end; it is gone soon and comes again later. */
@@ -243,6 +289,7 @@ export class Users {
       { kind: "runs", job: "", limit: 5 },
       { kind: "executors" },
       { kind: "job", name: "traffic" },
+      ...(this.#isByItself ? [{ kind: "backlog", job: "traffic", days: 0 } as const] : []),
       { kind: "dataset", dataset: "per_cell", day: simDays[0], revision: 0 },
     ];
     return this.#world.pick(questions) ?? { kind: "status" };

@@ -16,6 +16,8 @@ const hashedAtATime = 1 << 15;
 
 export class World {
   at = 0;
+  /** Wall clock of the instant 0, epoch milliseconds. */
+  wallFrom = 1_000_000;
   /** Events that have happened. */
   happened = 0;
   /** Lines of history. */

@@ -4,7 +4,7 @@
  * A local time that the clock skips is the first moment after the gap; one that comes twice is the first of the two.
  */
 import { Cron } from "croner";
-import type { CalendarStart } from "../kernel/days.ts";
+import type { CalendarQuestion, CalendarStart } from "../kernel/days.ts";
 import { fail } from "../kernel/failure.ts";
 import { limits } from "../kernel/limits.ts";
 import type { Day } from "../kernel/time.ts";
@@ -67,18 +67,7 @@ export function timeZones(): readonly string[] {
   return Intl.supportedValuesOf("timeZone");
 }
 
-export interface CalendarQuestion {
-  /** Five cron fields. */
-  readonly schedule: string;
-  readonly timezone: string;
-  /** `HH:MM` */
-  readonly finishBy?: string;
-  /** `HH:MM` by model. */
-  readonly finishByModel?: Readonly<Record<string, string>>;
-  /** Starts from here … */
-  readonly fromMs: number;
-  /** … and before there. Epoch milliseconds. */
-  readonly toMs: number;
+export interface CalendarWindow extends CalendarQuestion {
   /** The first so many; more than `limits.calendarStartsMax` are never given at a time. */
   readonly startsMax: number;
 }
@@ -87,7 +76,7 @@ export interface CalendarQuestion {
  * The starts of a window of time, in order, at most one for a data date whatever the window: a date whose first
  * start lies before the window has none in it. Errors: `jobInvalid` for a schedule, zone or time that is none.
  */
-export function planCalendar(question: CalendarQuestion): readonly CalendarStart[] {
+export function planCalendar(question: CalendarWindow): readonly CalendarStart[] {
   const { schedule, timezone, fromMs, toMs } = question;
   const problem = cronProblem(schedule);
   if (problem !== undefined) throw fail("jobInvalid", `schedule ${schedule}: ${problem}`);

@@ -6,12 +6,15 @@ import { type CallOptions, type GrpcChannel, openChannel } from "./grpc.ts";
 import type {
   CancelReply,
   CancelRequest,
+  DeliveredRequest,
   DrainReply,
   DrainRequest,
   Duplex,
   ExplainReply,
   ExplainRequest,
   FromExecutor,
+  GetBacklogReply,
+  GetBacklogRequest,
   GetRunReply,
   GetRunRequest,
   GetStatusReply,
@@ -20,8 +23,11 @@ import type {
   ListExecutorsRequest,
   ListRunsReply,
   ListRunsRequest,
+  MarkDayRequest,
+  PauseBacklogRequest,
   ReadDatasetReply,
   ReadDatasetRequest,
+  SaidReply,
   SubmitReply,
   SubmitRequest,
   ToExecutor,
@@ -45,6 +51,10 @@ export interface CoordinatorClient {
   readonly explain: Call<ExplainRequest, ExplainReply>;
   readonly listExecutors: Call<ListExecutorsRequest, ListExecutorsReply>;
   readonly drain: Call<DrainRequest, DrainReply>;
+  readonly getBacklog: Call<GetBacklogRequest, GetBacklogReply>;
+  readonly markDay: Call<MarkDayRequest, SaidReply>;
+  readonly delivered: Call<DeliveredRequest, SaidReply>;
+  readonly pauseBacklog: Call<PauseBacklogRequest, SaidReply>;
   readonly readDataset: StreamCall<ReadDatasetRequest, ReadDatasetReply>;
   close(): void;
 }
@@ -65,6 +75,10 @@ export function connectCoordinator(address: string): CoordinatorClient {
     explain: single("Explain"),
     listExecutors: single("ListExecutors"),
     drain: single("Drain"),
+    getBacklog: single("GetBacklog"),
+    markDay: single("MarkDay"),
+    delivered: single("Delivered"),
+    pauseBacklog: single("PauseBacklog"),
     readDataset: many("ReadDataset"),
     close: () => channel.close(),
   };

@@ -2,6 +2,7 @@
  * The messages of proto/daymill/v1 as TypeScript, and the calls as library-neutral shapes. Written by hand, checked by
  * test/client/grpc.test.ts against the loaded protos. 64-bit integers are numbers and stay below 2^53.
  */
+import type * as days from "../kernel/days.ts";
 import type { Failure } from "../kernel/failure.ts";
 import type * as kernel from "../kernel/status.ts";
 import type { Stamp } from "../kernel/status.ts";
@@ -113,6 +114,45 @@ export interface ListExecutorsReply {
   readonly stamp: Stamp | null;
   readonly executors: readonly ExecutorStatus[];
 }
+/** The same at the wire as in the coordinator; states are texts that a newer peer may add to. */
+export interface BacklogStatus extends Omit<days.BacklogStatus, "order" | "days"> {
+  readonly order: string;
+  readonly days: readonly DayStatus[];
+}
+export interface DayStatus extends Omit<days.DayStatus, "models"> {
+  readonly models: readonly { readonly model: string; readonly state: string }[];
+}
+
+export interface GetBacklogRequest {
+  readonly job: string;
+  readonly days: number;
+}
+export interface GetBacklogReply {
+  readonly stamp: Stamp | null;
+  readonly backlog: BacklogStatus | null;
+}
+
+export interface MarkDayRequest {
+  readonly job: string;
+  readonly day: string;
+  /** held | released | skipped | wanted */
+  readonly mark: string;
+  readonly reason: string;
+}
+export interface DeliveredRequest {
+  readonly job: string;
+  readonly day: string;
+  readonly source: string;
+}
+export interface PauseBacklogRequest {
+  readonly job: string;
+  readonly paused: boolean;
+  readonly reason: string;
+}
+export interface SaidReply {
+  readonly stamp: Stamp | null;
+}
+
 export interface DrainRequest {
   readonly executorId: string;
 }
@@ -244,6 +284,10 @@ export interface CoordinatorHandlers {
   readonly explain: Handler<ExplainRequest, ExplainReply>;
   readonly listExecutors: Handler<ListExecutorsRequest, ListExecutorsReply>;
   readonly drain: Handler<DrainRequest, DrainReply>;
+  readonly getBacklog: Handler<GetBacklogRequest, GetBacklogReply>;
+  readonly markDay: Handler<MarkDayRequest, SaidReply>;
+  readonly delivered: Handler<DeliveredRequest, SaidReply>;
+  readonly pauseBacklog: Handler<PauseBacklogRequest, SaidReply>;
   readonly readDataset: StreamHandler<ReadDatasetRequest, ReadDatasetReply>;
 }
 

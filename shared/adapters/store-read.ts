@@ -3,6 +3,7 @@
  * error that names the file: a day must never vanish because its manifest could not be read.
  */
 import { join } from "node:path";
+import type { StoredDesk } from "../kernel/days.ts";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
 import type { RevisionOfDay, RunManifest, RunRequest } from "../kernel/manifest.ts";
@@ -52,6 +53,10 @@ export async function readStoredJobs(disk: Disk): Promise<readonly StoredJob[]> 
 /** In the order of run ids. */
 export async function readRunRequests(disk: Disk): Promise<readonly RunRequest[]> {
   return readFolder<RunRequest>(disk, join(disk.root, places.requests));
+}
+
+export async function readStoredDesks(disk: Disk): Promise<readonly StoredDesk[]> {
+  return readFolder<StoredDesk>(disk, join(disk.root, places.desks));
 }
 
 async function readFolder<T>(disk: Disk, folder: string): Promise<readonly T[]> {

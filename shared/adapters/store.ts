@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { must } from "../kernel/assert.ts";
+import type { StoredDesk } from "../kernel/days.ts";
 import { fail } from "../kernel/failure.ts";
 import { limits } from "../kernel/limits.ts";
 import {
@@ -27,6 +28,7 @@ import {
   readRunRequests,
   readStagedFiles,
   readStagedRuns,
+  readStoredDesks,
   readStoredJobs,
   snapshotNames,
 } from "./store-read.ts";
@@ -123,6 +125,15 @@ class FileStore implements Store {
 
   readRequests(): Promise<readonly RunRequest[]> {
     return readRunRequests(this.#disk);
+  }
+
+  async saveDesk(epoch: number, desk: StoredDesk): Promise<void> {
+    const path = this.#path(places.desk(desk.job));
+    await this.#fence(epoch).writeFile(path, JSON.stringify(desk), "replace");
+  }
+
+  readDesks(): Promise<readonly StoredDesk[]> {
+    return readStoredDesks(this.#disk);
   }
 
   async dropRequest(epoch: number, run: string): Promise<void> {

@@ -24,6 +24,21 @@ export interface SourceToSee {
   readonly rule?: ReadyRule | undefined;
 }
 
+/** Which starts of a job there are. */
+export interface CalendarQuestion {
+  /** Five cron fields. */
+  readonly schedule: string;
+  readonly timezone: string;
+  /** `HH:MM` */
+  readonly finishBy?: string;
+  /** `HH:MM` by model. */
+  readonly finishByModel?: Readonly<Record<string, string>>;
+  /** Starts from here … */
+  readonly fromMs: number;
+  /** … and before there. Epoch milliseconds. */
+  readonly toMs: number;
+}
+
 /** What a control file says of one file that will come. */
 export interface AnnouncedFile {
   /** Relative to the storage root. */
@@ -47,4 +62,84 @@ export interface SourceLook {
   readonly newestMs: number;
   /** The look could not be made, or what was found can't be used (a control file that can't be read). */
   readonly problem?: Failure;
+}
+
+/** Something that a person, or a program on their behalf, said. */
+export interface Said {
+  readonly reason: string;
+  /** Epoch milliseconds. */
+  readonly wallMs: number;
+}
+
+export interface SaidOfDay {
+  /** No run is started for the day until it is released. */
+  readonly held?: Said;
+  /** Nobody wants the day. */
+  readonly skipped?: Said;
+  /** It is to be made again although nothing has changed. */
+  readonly wanted?: Said;
+  /** Sources that were declared delivered, and when (epoch milliseconds). */
+  readonly delivered?: Readonly<Record<string, number>>;
+}
+
+/** What people said about a job's days, as it lies on storage: the journal alone may be lost. */
+export interface DeskDocument {
+  /** Grows with each thing that is said: of two accounts the one with more is the newer. */
+  readonly changes: number;
+  /** The backlog starts nothing. */
+  readonly paused?: Said;
+  /** By day; days about which nothing is in force are left out. */
+  readonly days: Readonly<Record<string, SaidOfDay>>;
+}
+
+export interface StoredDesk {
+  readonly job: string;
+  readonly desk: DeskDocument;
+}
+
+/** A day of a job as people are shown it: made by what the coordinator acts on. */
+export interface DayStatus {
+  readonly day: Day;
+  /** `done`, `provisional`, `missing input` …: docs/days.md names them all. */
+  readonly state: string;
+  readonly reason: string;
+  /** What will be done about it by itself; empty: nothing. */
+  readonly next: string;
+  /** Committed revision, 0 = none. */
+  readonly revision: number;
+  /** Run under way; empty: none. */
+  readonly run: string;
+  /** The newest day that is due runs in the live lane, all others in that of the backlog. */
+  readonly isLive: boolean;
+  /** Epoch milliseconds, 0 = not planned. */
+  readonly startMs: number;
+  readonly finishByMs: number;
+  /** Warned of: `missed`, `projected`, `missed <model>` … */
+  readonly warned: readonly string[];
+  /** Files there and announced ones that are not, as of the last look. */
+  readonly files: number;
+  readonly missing: readonly string[];
+  readonly missingTotal: number;
+  readonly models: readonly ModelOfDay[];
+}
+
+export interface ModelOfDay {
+  readonly model: string;
+  /** `done`: in the committed revision; `running` / `waiting`: of the run under way; `none`. */
+  readonly state: "done" | "running" | "waiting" | "none";
+}
+
+export interface BacklogStatus {
+  readonly job: string;
+  readonly schedule: string;
+  readonly timezone: string;
+  /** Why the backlog does not start anything; empty: it does. */
+  readonly paused: string;
+  readonly order: "oldest" | "newest";
+  /** Days of the backlog that will be run by themselves and are not done. */
+  readonly toDo: number;
+  /** Until they are done, by the speed of the last runs; 0 = not known or nothing to do. */
+  readonly catchUpMs: number;
+  /** Newest first. */
+  readonly days: readonly DayStatus[];
 }

@@ -152,6 +152,29 @@ export const limits = {
   retentionDaysPerLookMax: 50,
   /** Removals asked for after one look; the next one goes on where it stopped. */
   retentionDropsPerLookMax: 100,
+  // --- days by themselves
+  /** How often the leader looks through the days of its jobs. */
+  deskEveryMs: 1_000,
+  /** A day whose input is waited for is looked at this often, any other day of the window this often. */
+  lookEveryMs: 10_000,
+  lookWhenDoneEveryMs: 60_000,
+  /** Days looked at at a time: each lists all files of a day. */
+  looksAtOnceMax: 4,
+  /** The calendar is asked this far ahead, and again this often. */
+  calendarAheadMs: 2 * 86_400_000,
+  calendarEveryMs: 3_600_000,
+  /** Days of a job's backlog that run at a time. */
+  backlogRunsPerJobMax: 2,
+  /** Runs of a day that may fail in a row, with the same input and job, for a reason that counts. */
+  dayRunsFailedMax: 3,
+  /** Pause before the next one; each further one takes twice as long. */
+  dayRetryPauseMs: 60_000,
+  dayRetryPauseMsMax: 900_000,
+  /** Days that are shown of a job, by themselves and at most. */
+  backlogDaysShown: 14,
+  backlogDaysShownMax: 400,
+  /** Length of what somebody says about a day. */
+  reasonCharactersMax: 500,
   // --- what days wait for
   /** A file that has not changed for this long, and was the same in two looks, is taken for whole. */
   fileSettledMs: 30_000,

@@ -82,6 +82,10 @@ export const refusing: CoordinatorHandlers = {
   explain: refuse,
   listExecutors: refuse,
   drain: refuse,
+  getBacklog: refuse,
+  markDay: refuse,
+  delivered: refuse,
+  pauseBacklog: refuse,
   readDataset: refuse,
 };
 

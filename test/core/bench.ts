@@ -2,6 +2,8 @@
  * One coordinator on a bench: the production step over an in-memory cluster, driven message by message.
  * Asks are answered at once unless a test holds them back; what left the coordinator is kept to be looked at.
  */
+
+import { checkInvariants } from "../../coordinator/core/invariants.ts";
 import type {
   Answer,
   Ask,
@@ -12,7 +14,8 @@ import type {
   Question,
   Reply,
 } from "../../coordinator/core/protocol.ts";
-import { checkInvariants, initialState } from "../../coordinator/core/state.ts";
+import type { DaysMessage } from "../../coordinator/core/protocol-days.ts";
+import { initialState } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
@@ -24,6 +27,8 @@ import { carryOut } from "../sim/executor-model.ts";
 import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
 export const day = "2026-01-15";
+
+type Unnumbered<T> = T extends unknown ? Omit<T, "reply"> : never;
 
 export interface SentTask {
   readonly connection: number;
@@ -43,6 +48,8 @@ export class Bench {
   heldAsks: Ask[] = [];
   effects: Effect[] = [];
   at = 0;
+  /** Wall clock of the instant 0, epoch milliseconds. */
+  wallFrom = 1_000_000;
   /** Claimed by the attempts that finish. */
   rejectsFile: string | undefined;
   lateFile: string | undefined;
@@ -64,7 +71,7 @@ export class Bench {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [, effects] = step(this.state, {
         at: this.at,
-        wall: 1_000_000 + this.at,
+        wall: this.wallFrom + this.at,
         message: next,
       });
       checkInvariants(this.state);
@@ -147,6 +154,27 @@ export class Bench {
     const { rerun = false, requestId = `request-${reply}` } = changes;
     this.post({ kind: "submit", reply, requestId, job, day, rerun });
     return reply;
+  }
+
+  /** Makes a scheduled job known without a day to run. */
+  register(job: JobSpec): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({
+      kind: "submit",
+      reply,
+      requestId: `register-${reply}`,
+      job,
+      day: "",
+      rerun: false,
+    });
+    return this.#replied.get(reply);
+  }
+
+  /** What somebody says about days. */
+  say(message: Unnumbered<DaysMessage>): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({ ...message, reply } as DaysMessage);
+    return this.#replied.get(reply);
   }
 
   cancel(run: string): Reply | undefined {

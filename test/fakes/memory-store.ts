@@ -2,6 +2,7 @@
  * The Store port in memory. One object stands for the storage; every process of a test opens its own port on it.
  * Like the real one it refuses every write of an epoch that a later claim has replaced.
  */
+import type { StoredDesk } from "../../shared/kernel/days.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import type {
   DayOfJob,
@@ -16,6 +17,7 @@ export interface MemoryDisk {
   owner: number;
   readonly jobs: Map<string, StoredJob>;
   readonly requests: Map<string, RunRequest>;
+  readonly desks: Map<string, StoredDesk>;
   readonly snapshots: { readonly epoch: number; readonly snapshot: Snapshot }[];
   readonly manifests: Map<string, RunManifest>;
   /** Which revision a day shows. */
@@ -34,6 +36,7 @@ export function memoryDisk(): MemoryDisk {
     owner: 0,
     jobs: new Map(),
     requests: new Map(),
+    desks: new Map(),
     snapshots: [],
     manifests: new Map(),
     views: new Map(),
@@ -85,6 +88,13 @@ export function memoryStore(disk: MemoryDisk): Store {
     },
     async readRequests() {
       return [...disk.requests.values()].sort((a, b) => (a.run < b.run ? -1 : 1));
+    },
+    async saveDesk(epoch, desk) {
+      check(epoch);
+      disk.desks.set(desk.job, desk);
+    },
+    async readDesks() {
+      return [...disk.desks.values()].sort((a, b) => (a.job < b.job ? -1 : 1));
     },
     async dropRequest(epoch, run) {
       check(epoch);

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type CalendarQuestion, planCalendar } from "../../shared/adapters/calendar.ts";
+import { type CalendarWindow, planCalendar } from "../../shared/adapters/calendar.ts";
 import type { CalendarStart } from "../../shared/kernel/days.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -15,7 +15,7 @@ function utc(text: string): number {
   return Date.parse(`${text}Z`);
 }
 
-function ask(schedule: string, timezone: string, more: Partial<CalendarQuestion> = {}) {
+function ask(schedule: string, timezone: string, more: Partial<CalendarWindow> = {}) {
   const year = { fromMs: utc("2026-01-01T00:00"), toMs: utc("2027-01-01T00:00") };
   return planCalendar({ schedule, timezone, ...year, startsMax: 400, ...more });
 }

@@ -4,8 +4,10 @@ import { expect, test } from "vitest";
 import { durationMs, utcText } from "../../shared/kernel/time.ts";
 
 test("durations", () => {
-  expect(["30s", "30m", "2h", "0s"].map(durationMs)).toEqual([30_000, 1_800_000, 7_200_000, 0]);
-  for (const text of ["", "30", "m", "1d", "1.5h", "-1h", " 1h", "100000s"]) {
+  expect(["30s", "30m", "2h", "0s", "1d"].map(durationMs)).toEqual([
+    30_000, 1_800_000, 7_200_000, 0, 86_400_000,
+  ]);
+  for (const text of ["", "30", "m", "1.5h", "-1h", " 1h", "100000s"]) {
     expect(durationMs(text), text).toBeUndefined();
   }
 });

@@ -52,6 +52,7 @@ function world() {
         if (job.name === "broken") throw new TypeError("cannot read properties of undefined");
         return emptyPlan;
       },
+      planCalendar: () => [],
     },
     receivers: {
       hub: {
@@ -174,6 +175,7 @@ describe("asks", () => {
       jobs: [{ spec: job, digest: "d" }],
       requests,
       manifests: [commit],
+      desks: [],
       snapshot: { sequence: 5, text: "state" },
     });
     const zombie = await ask({ kind: "publish", epoch: 7, manifest: commit });

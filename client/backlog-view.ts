@@ -1,0 +1,69 @@
+/** The backlog of a job as lines for people: a grid of days and models, and a reason for each day. Pure. */
+import type { BacklogStatus, DayStatus } from "../shared/adapters/grpc-types.ts";
+import { formatDuration, formatTable } from "./format.ts";
+
+/** One letter a model and day. */
+const letters: Readonly<Record<string, string>> = {
+  done: "#",
+  running: ">",
+  waiting: ".",
+  none: "-",
+};
+
+export function backlogLines(backlog: BacklogStatus): readonly string[] {
+  const { job, schedule, timezone, paused, order, days } = backlog;
+  if (schedule === "" && days.length === 0) {
+    return [`${job} has no schedule: its days run when they are submitted`];
+  }
+  const when = schedule === "" ? "runs on command" : `runs at ${schedule} (${timezone})`;
+  const stopped = paused === "" ? "" : `; its backlog is paused: ${paused}`;
+  return [
+    `${job} ${when}, ${order} day of the backlog first${stopped}`,
+    catchUpText(backlog),
+    "",
+    ...grid(days),
+    "",
+    ...days.flatMap(dayLines),
+  ];
+}
+
+function catchUpText({ toDo, catchUpMs }: BacklogStatus): string {
+  if (toDo === 0) return "nothing to catch up";
+  const what = toDo === 1 ? "1 day to do" : `${toDo} days to do`;
+  return catchUpMs === 0 ? what : `${what}, about ${formatDuration(catchUpMs)}`;
+}
+
+function grid(days: readonly DayStatus[]): readonly string[] {
+  const [first] = days;
+  if (first === undefined) return ["no day is known yet"];
+  const models = first.models.map(({ model }) => model);
+  const rows = days.map((day) => [
+    day.isLive ? `${day.day} *` : day.day,
+    day.state,
+    day.revision === 0 ? "-" : `r${day.revision}`,
+    models.map((model) => letters[stateOf(day, model)] ?? "?").join(""),
+  ]);
+  const table = formatTable(["DAY", "STATE", "REV", "MODELS"], rows);
+  return [
+    ...table,
+    `models: ${models.join(", ")}`,
+    "# done  > running  . waiting  - none    * live day",
+  ];
+}
+
+function stateOf(day: DayStatus, model: string): string {
+  return day.models.find((one) => one.model === model)?.state ?? "none";
+}
+
+function dayLines(day: DayStatus): readonly string[] {
+  const next = day.next === "" ? "" : ` -> ${day.next}`;
+  const lines = [`${day.day} ${day.state}: ${day.reason}${next}`];
+  if (day.missingTotal > 0) {
+    const more = day.missingTotal - day.missing.length;
+    const names = day.missing.slice(0, 5).join(", ");
+    const rest = day.missing.length - Math.min(5, day.missing.length) + more;
+    lines.push(`  missing: ${names}${rest > 0 ? ` and ${rest} more` : ""}`);
+  }
+  if (day.warned.length > 0) lines.push(`  deadline: ${day.warned.join(", ")}`);
+  return lines;
+}

@@ -1,0 +1,75 @@
+/**
+ * What is remembered of a job's day beside its runs: when it starts, what is known of its input, what its committed
+ * revision was made from, how it last failed, and what people said about it. Part of `DayRecord`; changed by `fold` only.
+ */
+import type { CalendarStart, SaidOfDay } from "../../../shared/kernel/days.ts";
+import type { FailureCode } from "../../../shared/kernel/failure.ts";
+
+/** Source → digest of the fingerprints of its files. */
+export type InputDigests = Readonly<Record<string, string>>;
+
+/** Times are epoch milliseconds. */
+export type DayPlan = Omit<CalendarStart, "day">;
+
+/** `gaps`: files are missing, but enough are there, and they were waited for long enough. */
+export type InputVerdict = "waiting" | "ready" | "gaps";
+
+/** What the last look that said anything new has found. */
+export interface InputKnown {
+  readonly digests: InputDigests;
+  readonly files: number;
+  readonly bytes: number;
+  readonly verdict: InputVerdict;
+  /** Nothing seems to be under way: no file has changed for a while. */
+  readonly isSettled: boolean;
+  /** For people: what is there and what is waited for. */
+  readonly reason: string;
+  /** Paths that are announced and not there, at most `limits.missingFilesNamedMax`, and how many there are. */
+  readonly missing: readonly string[];
+  readonly missingTotal: number;
+  readonly wallMs: number;
+}
+
+/** What the committed revision was made from. */
+export interface DayMade {
+  readonly revision: number;
+  readonly digests: InputDigests;
+  readonly jobDigest: string;
+  /** Files that were announced and not there: above 0 the day is provisional. */
+  readonly missing: number;
+  /** Revisions of the days of other jobs that were waited for, by `job/dataset`. */
+  readonly upstream: Readonly<Record<string, number>>;
+  readonly wallMs: number;
+}
+
+/** How the last run failed; none after a commit. */
+export interface DayFailed {
+  readonly run: string;
+  readonly code: FailureCode;
+  readonly message: string;
+  /** Failures in a row with the same input and the same form of the job. */
+  readonly times: number;
+  readonly digests: InputDigests;
+  readonly jobDigest: string;
+  readonly wallMs: number;
+}
+
+type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
+/** Members of `DayRecord` that the desk acts on. All are absent in journals of older versions. */
+export interface DayMemory extends Mutable<SaidOfDay> {
+  plan?: DayPlan;
+  input?: InputKnown;
+  made?: DayMade;
+  failed?: DayFailed;
+  /** Deadlines that were warned of: `missed`, `projected`, or `missed <model>`. */
+  warned?: readonly string[];
+}
+
+export type DayMark = "held" | "released" | "skipped" | "wanted";
+
+/** Are these the files that a run has read? Sources that only one of them names count as a difference. */
+export function sameInput(a: InputDigests, b: InputDigests): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}

@@ -1,0 +1,88 @@
+/**
+ * Is a day, or a model of it, late, and will it be? Judged on the clock and not by runs: one that hangs or was never
+ * started is late, too. Each warning is a fact, so that a day is warned of once, whoever leads.
+ */
+import type { DayRecord, Run } from "../durable.ts";
+import { liveRun } from "../durable.ts";
+import { decide, log, publish, type Turn } from "../turn.ts";
+import type { Judgement } from "./judge.ts";
+import { instantText } from "./words.ts";
+
+/** Below this share of its tasks a run says too little about how long it will take. */
+const tellingShare = 0.1;
+
+export interface Progress {
+  /** Epoch milliseconds. */
+  readonly startedMs: number;
+  /** Share of the tasks that are done, 0 to 1. */
+  readonly done: number;
+}
+
+/**
+ * When a day will be done, epoch milliseconds; undefined: nothing to tell it from. `usualMs`: how long its runs take,
+ * 0 = not known. What has not begun begins now at the earliest.
+ */
+export function projectedMs(
+  about: { readonly nowMs: number; readonly startMs: number; readonly usualMs: number },
+  progress: Progress | undefined,
+): number | undefined {
+  const { nowMs, startMs, usualMs } = about;
+  if (progress !== undefined && progress.done >= tellingShare) {
+    const elapsedMs = nowMs - progress.startedMs;
+    return Math.round(progress.startedMs + elapsedMs / progress.done);
+  }
+  if (usualMs === 0) return undefined;
+  const beganMs = progress?.startedMs ?? Math.max(nowMs, startMs);
+  return Math.max(nowMs, beganMs + usualMs);
+}
+
+/** Warns of what is late, and of what will be. */
+export function watchDeadlines(
+  turn: Turn,
+  record: DayRecord,
+  judgement: Judgement,
+  usualMs: number,
+): void {
+  const { plan, committed } = record;
+  if (plan === undefined || judgement.state === "skipped") return;
+  const { finishByMs, finishByModelMs = {}, startMs } = plan;
+  for (const [model, byMs] of Object.entries(finishByModelMs)) {
+    if (turn.wall < byMs || record.datasets.includes(model)) continue;
+    warn(turn, record, `missed ${model}`, judgement, byMs, { model });
+  }
+  if (finishByMs === undefined || committed > 0) return;
+  if (turn.wall >= finishByMs) {
+    warn(turn, record, "missed", judgement, finishByMs, {});
+    return;
+  }
+  const run = liveRun(turn.state.durable, record.job, record.day);
+  const progress = run && progressOf(run);
+  const projected = projectedMs({ nowMs: turn.wall, startMs, usualMs }, progress);
+  if (projected === undefined || projected <= finishByMs) return;
+  warn(turn, record, "projected", judgement, finishByMs, { projectedMs: projected });
+}
+
+function warn(
+  turn: Turn,
+  record: DayRecord,
+  what: string,
+  { state, reason }: Judgement,
+  finishByMs: number,
+  more: Readonly<Record<string, string | number>>,
+): void {
+  if (record.warned?.includes(what) === true) return;
+  const { job, day } = record;
+  decide(turn, { kind: "dayWarned", job, day, what, wallMs: turn.wall });
+  const event = what === "projected" ? "deadline.projected" : "deadline.missed";
+  publish(turn, record, event, { finishByMs, state, reason, ...more });
+  const late = what === "projected" ? "will be late" : "is late";
+  const text = `a day ${late}: it was to be done ${instantText(finishByMs, turn.wall)}; ${reason}`;
+  log(turn, "warn", text, { job, day, what });
+}
+
+function progressOf(run: Run): Progress | undefined {
+  const tasks = run.stages.reduce((sum, stage) => sum + stage.tasks.length, 0);
+  if (tasks === 0) return undefined;
+  const done = run.stages.reduce((sum, stage) => sum + stage.done, 0);
+  return { startedMs: run.createdMs, done: done / tasks };
+}

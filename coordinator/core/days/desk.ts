@@ -1,0 +1,222 @@
+/**
+ * The desk: days of scheduled jobs are opened by the calendar, looked at, judged, and started, by themselves. It runs on
+ * the leader's clock, and whatever it has to remember is a fact; the next leader goes on from there.
+ */
+import type { CalendarStart } from "../../../shared/kernel/days.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
+import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../durable.ts";
+import type { Answered } from "../state.ts";
+import { submitByDesk } from "../submissions.ts";
+import { ask, decide, log, publish, type Turn } from "../turn.ts";
+import { runStatus } from "../views.ts";
+import type { DayPlan } from "./day.ts";
+import { watchDeadlines } from "./deadlines.ts";
+import { usualRunMs } from "./durations.ts";
+import { daysOf, recordOf } from "./fold-days.ts";
+import { type NamedJob, scheduledJobs } from "./jobs.ts";
+import { type DayView, type Judgement, judgeDay } from "./judge.ts";
+import { lookAround } from "./looks.ts";
+
+const dayMs = 86_400_000;
+
+/** One look at the clock of a leader. */
+export function deskTick(turn: Turn): void {
+  const { desk, durable } = turn.state;
+  if (turn.at < desk.nextAt) return;
+  desk.nextAt = turn.at + limits.deskEveryMs;
+  for (const job of scheduledJobs(durable)) {
+    askCalendar(turn, job);
+    openDays(turn, job);
+    const days = windowOf(turn, job);
+    lookAround(turn, job.spec, days);
+    startDays(turn, job, days);
+  }
+}
+
+// --- the calendar -----------------------------------------------------------------------------
+
+function askCalendar(turn: Turn, { spec, digest }: NamedJob): void {
+  const { calendars } = turn.state.desk;
+  const known = calendars.get(spec.name);
+  if (known?.jobDigest === digest && turn.at < known.nextAskAt) return;
+  calendars.set(spec.name, {
+    jobDigest: digest,
+    starts: known?.jobDigest === digest ? known.starts : [],
+    nextAskAt: turn.at + limits.calendarEveryMs,
+  });
+  const { schedule = "", timezone, finishBy, finishByModel } = spec;
+  ask(
+    turn,
+    {
+      kind: "planCalendar",
+      schedule,
+      timezone,
+      ...(finishBy === undefined ? {} : { finishBy }),
+      ...(finishByModel === undefined ? {} : { finishByModel }),
+      fromMs: windowFromMs(turn, spec.backlogDays),
+      toMs: turn.wall + limits.calendarAheadMs,
+    },
+    { kind: "calendar", job: spec.name },
+  );
+}
+
+export function calendarAnswered(turn: Turn, job: string, { answer }: Answered): void {
+  const calendar = turn.state.desk.calendars.get(job);
+  if (calendar === undefined) return;
+  if (answer.kind === "calendar") {
+    calendar.starts = answer.starts;
+    return;
+  }
+  calendar.nextAskAt = turn.at + limits.retryBackoffMsMax;
+  if (answer.kind !== "failed") return;
+  const { code, message } = answer.failure;
+  log(turn, "error", `the calendar of a job can't be made: ${message}`, { job, code });
+}
+
+function windowFromMs(turn: Turn, backlogDays: number): number {
+  return turn.wall - (backlogDays + 2) * dayMs;
+}
+
+/** Days that began since the leader last looked, and those of the window that nobody opened: it may have been away. */
+function openDays(turn: Turn, { spec }: NamedJob): void {
+  const { durable, desk } = turn.state;
+  const starts = desk.calendars.get(spec.name)?.starts ?? [];
+  const begun = starts.filter(({ opensMs }) => opensMs <= turn.wall);
+  // The bound of catching up: the newest day that is due, those of the backlog before it, and what is not due yet.
+  const due = begun.filter(({ startMs }) => startMs <= turn.wall).slice(-(spec.backlogDays + 1));
+  const wanted = [...due, ...begun.filter(({ startMs }) => startMs > turn.wall)];
+  for (const start of wanted) {
+    const record = recordOf(durable, spec.name, start.day);
+    const plan = planOf(start);
+    if (record?.plan !== undefined && samePlan(record.plan, plan)) continue;
+    decide(turn, { kind: "dayOpened", job: spec.name, day: start.day, plan });
+  }
+}
+
+function planOf({ opensMs, startMs, finishByMs, finishByModelMs }: CalendarStart): DayPlan {
+  return {
+    opensMs,
+    startMs,
+    ...(finishByMs === undefined ? {} : { finishByMs }),
+    ...(finishByModelMs === undefined ? {} : { finishByModelMs }),
+  };
+}
+
+function samePlan(a: DayPlan, b: DayPlan): boolean {
+  return JSON.stringify(planOf({ day: "", ...a })) === JSON.stringify(planOf({ day: "", ...b }));
+}
+
+/** Days that the desk acts on, newest first: what is open, the newest day that is due, and the backlog before it. */
+export function windowOf(turn: Turn, { spec }: NamedJob): readonly DayRecord[] {
+  const days = daysOf(turn.state.durable, spec.name).filter(({ plan }) => plan !== undefined);
+  const isDue = ({ plan }: DayRecord) => plan !== undefined && plan.startMs <= turn.wall;
+  const open = days.filter((day) => !isDue(day));
+  return [...open, ...days.filter(isDue).slice(0, spec.backlogDays + 1)];
+}
+
+// --- starting ---------------------------------------------------------------------------------
+
+/** What the desk sees of a day; people are shown the judgement of the very same. */
+export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord): DayView {
+  const { durable, desk, submissions } = turn.state;
+  const key = dayKey(record.job, record.day);
+  const run = liveRun(durable, record.job, record.day);
+  const isPlanned = submissions.has(key);
+  const refused = desk.refused.get(key);
+  const live =
+    run !== undefined
+      ? runText(runStatus(run))
+      : isPlanned
+        ? "its run is being planned"
+        : undefined;
+  return {
+    job: spec,
+    jobDigest: digest,
+    memory: record,
+    committed: record.committed,
+    live,
+    upstream: (spec.after ?? []).map(({ job, dataset }) => {
+      const other = recordOf(durable, job, record.day);
+      const revision = other?.datasets.includes(dataset) === true ? other.committed : 0;
+      return { name: `${job}/${dataset}`, revision };
+    }),
+    nowMs: turn.wall,
+    ...(refused === undefined ? {} : { refused }),
+  };
+}
+
+function runText({ runId, state, stages }: ReturnType<typeof runStatus>): string {
+  const tasks = stages.reduce((sum, stage) => sum + stage.tasks, 0);
+  const done = stages.reduce((sum, stage) => sum + stage.done, 0);
+  return tasks === 0 ? `${runId}: ${state}` : `${runId}: ${state}, ${done} of ${tasks} tasks`;
+}
+
+function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void {
+  const newestDue = days.find(({ plan }) => plan !== undefined && plan.startMs <= turn.wall);
+  const usualMs = usualRunMs(turn.state.durable.runs.values(), job.spec.name);
+  const judged = days.map((record) => ({ record, view: viewOf(turn, job, record) }));
+  const ready: { record: DayRecord; view: DayView; judgement: Judgement }[] = [];
+  for (const { record, view } of judged) {
+    const judgement = judgeDay(view);
+    tellChange(turn, record, judgement);
+    watchDeadlines(turn, record, judgement, usualMs);
+    if (judgement.action.kind === "run") ready.push({ record, view, judgement });
+  }
+  const isPaused = turn.state.durable.desks.get(job.spec.name)?.paused !== undefined;
+  let room = limits.backlogRunsPerJobMax - judged.filter(isRunningBacklog(turn, newestDue)).length;
+  const inOrder = job.spec.backlogOrder === "newest" ? ready : [...ready].reverse();
+  for (const { record, view, judgement } of inOrder) {
+    const isLive = record === newestDue;
+    if (!isLive && (isPaused || room <= 0)) continue;
+    if (!isLive) room--;
+    startDay(turn, job, record, view, judgement, isLive);
+  }
+}
+
+function isRunningBacklog(turn: Turn, newestDue: DayRecord | undefined) {
+  return ({ record }: { readonly record: DayRecord }) => {
+    if (record === newestDue) return false;
+    const { durable, submissions } = turn.state;
+    return (
+      liveRun(durable, record.job, record.day) !== undefined ||
+      submissions.has(dayKey(record.job, record.day))
+    );
+  };
+}
+
+function startDay(
+  turn: Turn,
+  { spec, digest }: NamedJob,
+  record: DayRecord,
+  view: DayView,
+  { state, action }: Judgement,
+  isLive: boolean,
+): void {
+  if (action.kind !== "run") return;
+  const { job, day } = record;
+  const { revision } = nextRun(turn.state.durable, job, day);
+  const upstream = Object.fromEntries(view.upstream.map(({ name, revision: of }) => [name, of]));
+  const origin = originOf(state, record, isLive);
+  log(turn, "info", "a day starts by itself", { job, day, why: action.why, origin });
+  submitByDesk(turn, {
+    job: spec,
+    digest,
+    day,
+    requestId: `auto.${job}.${day}.r${revision}`,
+    byDesk: { origin, lane: isLive ? "live" : "backlog", missing: action.missing, upstream },
+  });
+}
+
+function originOf(state: Judgement["state"], record: DayRecord, isLive: boolean): RunOrigin {
+  if (record.wanted !== undefined) return "command";
+  if (state === "stale" || state === "provisional") return "news";
+  return isLive ? "schedule" : "recovery";
+}
+
+function tellChange(turn: Turn, record: DayRecord, { state, reason }: Judgement): void {
+  const { told } = turn.state.desk;
+  const key = dayKey(record.job, record.day);
+  if (told.get(key) === state) return;
+  told.set(key, state);
+  publish(turn, record, "day.changed", { state, reason });
+}

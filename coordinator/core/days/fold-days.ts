@@ -1,0 +1,181 @@
+/**
+ * What facts about days do to durable state: opened, looked at, marked, made, failed. Part of `fold`: in place, total,
+ * deciding nothing.
+ */
+import { unreachable } from "../../../shared/kernel/assert.ts";
+import type { DeskDocument } from "../../../shared/kernel/days.ts";
+import type { Failure } from "../../../shared/kernel/failure.ts";
+import { type DayRecord, type DeskRecord, type Durable, dayKey, type Run } from "../durable.ts";
+import type { Fact } from "../facts.ts";
+import { type DayMemory, sameInput } from "./day.ts";
+
+const kinds = [
+  "dayOpened",
+  "inputSeen",
+  "dayMarked",
+  "dayDelivered",
+  "backlogPaused",
+  "deskFound",
+  "dayWarned",
+] as const;
+
+export type DaysFact = Extract<Fact, { kind: (typeof kinds)[number] }>;
+
+export function isDaysFact(fact: Fact): fact is DaysFact {
+  return (kinds as readonly string[]).includes(fact.kind);
+}
+
+type RecordOf = (durable: Durable, job: string, day: string) => DayRecord;
+
+export function foldDays(durable: Durable, recordOf: RecordOf, fact: DaysFact): void {
+  switch (fact.kind) {
+    case "dayOpened":
+      recordOf(durable, fact.job, fact.day).plan = fact.plan;
+      return;
+    case "inputSeen":
+      recordOf(durable, fact.job, fact.day).input = fact.input;
+      return;
+    case "dayMarked":
+      foldMarked(recordOf(durable, fact.job, fact.day), fact);
+      deskOf(durable, fact.job).changes++;
+      return;
+    case "dayDelivered": {
+      const record = recordOf(durable, fact.job, fact.day);
+      const said = fact.sources.map((source) => [source, fact.wallMs] as const);
+      record.delivered = { ...record.delivered, ...Object.fromEntries(said) };
+      deskOf(durable, fact.job).changes++;
+      return;
+    }
+    case "backlogPaused": {
+      const desk = deskOf(durable, fact.job);
+      if (fact.paused) desk.paused = { reason: fact.reason, wallMs: fact.wallMs };
+      else delete desk.paused;
+      desk.changes++;
+      return;
+    }
+    case "deskFound":
+      foldDeskFound(durable, recordOf, fact.job, fact.desk);
+      return;
+    case "dayWarned": {
+      const record = recordOf(durable, fact.job, fact.day);
+      if (!record.warned?.includes(fact.what))
+        record.warned = [...(record.warned ?? []), fact.what];
+      return;
+    }
+    default:
+      unreachable(fact);
+      return;
+  }
+}
+
+function foldMarked(day: DayMemory, fact: Extract<DaysFact, { kind: "dayMarked" }>): void {
+  const said = { reason: fact.reason, wallMs: fact.wallMs };
+  switch (fact.mark) {
+    case "held":
+      day.held = said;
+      return;
+    case "released":
+      delete day.held;
+      delete day.skipped;
+      return;
+    case "skipped":
+      day.skipped = said;
+      return;
+    case "wanted":
+      day.wanted = said;
+      return;
+    default:
+      unreachable(fact.mark);
+      return;
+  }
+}
+
+function deskOf(durable: Durable, job: string): DeskRecord {
+  const known = durable.desks.get(job);
+  if (known !== undefined) return known;
+  const desk: DeskRecord = { changes: 0 };
+  durable.desks.set(job, desk);
+  return desk;
+}
+
+/** Older than what is known: nothing. Days that it does not name have nothing said about them any more. */
+function foldDeskFound(
+  durable: Durable,
+  recordOf: RecordOf,
+  job: string,
+  document: DeskDocument,
+): void {
+  const desk = deskOf(durable, job);
+  if (document.changes <= desk.changes) return;
+  desk.changes = document.changes;
+  if (document.paused === undefined) delete desk.paused;
+  else desk.paused = document.paused;
+  for (const record of durable.days.values()) {
+    if (record.job !== job) continue;
+    delete record.held;
+    delete record.skipped;
+    delete record.wanted;
+    delete record.delivered;
+  }
+  for (const [day, said] of Object.entries(document.days)) {
+    Object.assign(recordOf(durable, job, day), said);
+  }
+}
+
+/** The account of a job's days for storage. */
+export function deskDocument(durable: Durable, job: string): DeskDocument {
+  const { changes, paused } = durable.desks.get(job) ?? { changes: 0 };
+  const days: Record<string, DeskDocument["days"][string]> = {};
+  for (const record of durable.days.values()) {
+    if (record.job !== job) continue;
+    const { held, skipped, wanted, delivered } = record;
+    const said = {
+      ...(held === undefined ? {} : { held }),
+      ...(skipped === undefined ? {} : { skipped }),
+      ...(wanted === undefined ? {} : { wanted }),
+      ...(delivered === undefined ? {} : { delivered }),
+    };
+    if (Object.keys(said).length > 0) days[record.day] = said;
+  }
+  return { changes, ...(paused === undefined ? {} : { paused }), days };
+}
+
+export function foldDayMade(day: DayMemory, run: Run, wallMs: number): void {
+  day.made = {
+    revision: run.revision,
+    digests: run.digests ?? day.input?.digests ?? {},
+    jobDigest: run.jobDigest,
+    missing: run.missing ?? 0,
+    upstream: run.upstream ?? {},
+    wallMs,
+  };
+  delete day.failed;
+}
+
+export function foldDayFailed(day: DayMemory, run: Run, why: Failure, wallMs: number): void {
+  const digests = run.digests ?? day.input?.digests ?? {};
+  const { failed } = day;
+  const isSame =
+    failed !== undefined &&
+    failed.jobDigest === run.jobDigest &&
+    sameInput(failed.digests, digests);
+  day.failed = {
+    run: run.id,
+    code: why.code,
+    message: why.message,
+    times: isSame ? failed.times + 1 : 1,
+    digests,
+    jobDigest: run.jobDigest,
+    wallMs,
+  };
+}
+
+/** The days of a job that are remembered, newest first. */
+export function daysOf(durable: Durable, job: string): DayRecord[] {
+  const days = [...durable.days.values()].filter((record) => record.job === job);
+  return days.sort((a, b) => (a.day < b.day ? 1 : -1));
+}
+
+export function recordOf(durable: Durable, job: string, day: string): DayRecord | undefined {
+  return durable.days.get(dayKey(job, day));
+}

@@ -1,0 +1,128 @@
+/**
+ * Looks at what lies in the sources of a job's days: when, and what of it is news. A look says what is there now; only
+ * what it changes in the verdict is remembered, so a folder that nobody touches costs the journal nothing.
+ */
+import { inputDigest } from "../../../shared/kernel/input-files.ts";
+import type { JobSpec } from "../../../shared/kernel/job.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
+import { type DayRecord, dayKey } from "../durable.ts";
+import type { Answered } from "../state.ts";
+import { ask, decide, log, type Turn } from "../turn.ts";
+import type { InputKnown } from "./day.ts";
+import { sameInput } from "./day.ts";
+import type { Look } from "./desk-state.ts";
+import { jobNamed } from "./jobs.ts";
+import { type DayVerdict, judgeReadiness } from "./readiness.ts";
+import { seeSource } from "./seen.ts";
+
+/** Asks for the looks that are due, those that somebody waits for first. */
+export function lookAround(turn: Turn, job: JobSpec, days: readonly DayRecord[]): void {
+  const { looks } = turn.state.desk;
+  let free = limits.looksAtOnceMax;
+  for (const { isUnderWay } of looks.values()) if (isUnderWay) free--;
+  const due = days.filter((day) => {
+    const look = looks.get(dayKey(day.job, day.day));
+    return look === undefined || (!look.isUnderWay && look.nextAt <= turn.at);
+  });
+  const byNeed = [...due].sort((a, b) => Number(isAwaited(b)) - Number(isAwaited(a)));
+  for (const day of byNeed.slice(0, Math.max(0, free))) look(turn, job, day);
+}
+
+/** Its input is waited for. */
+function isAwaited({ committed, input }: DayRecord): boolean {
+  return committed === 0 && input?.verdict !== "ready";
+}
+
+function look(turn: Turn, job: JobSpec, record: DayRecord): void {
+  const key = dayKey(record.job, record.day);
+  const { looks } = turn.state.desk;
+  const everyMs = isAwaited(record) ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
+  const known: Look = looks.get(key) ?? { isUnderWay: false, nextAt: 0, seen: new Map() };
+  looks.set(key, known);
+  known.isUnderWay = true;
+  known.nextAt = turn.at + everyMs;
+  const sources = job.sources.map((source) => {
+    const rule = job.ready?.[source.name];
+    return { source, ...(rule === undefined ? {} : { rule }) };
+  });
+  ask(turn, { kind: "lookAtDay", day: record.day, sources }, { kind: "look", key });
+}
+
+/** Somebody says that there is something to see. */
+export function lookSoon(turn: Turn, job: string, day: string): void {
+  const known = turn.state.desk.looks.get(dayKey(job, day));
+  if (known !== undefined) known.nextAt = turn.at;
+}
+
+export function lookAnswered(turn: Turn, key: string, { answer }: Answered): void {
+  const record = turn.state.durable.days.get(key);
+  const known = turn.state.desk.looks.get(key);
+  if (known === undefined) return;
+  known.isUnderWay = false;
+  const job = record && jobNamed(turn.state.durable, record.job);
+  if (record === undefined || job === undefined) return;
+  if (answer.kind === "failed") {
+    const { code, message } = answer.failure;
+    const about = { job: record.job, day: record.day, code };
+    log(turn, "warn", `the input of a day can't be looked at: ${message}`, about);
+    return;
+  }
+  if (answer.kind !== "looked") return;
+  for (const look of answer.sources) {
+    known.seen.set(look.source, seeSource(known.seen.get(look.source), look, turn.wall));
+  }
+  const { verdict, input } = inputKnown(turn, job.spec, record, known);
+  known.verdict = verdict;
+  if (verdict.judgeAtMs !== undefined) {
+    known.nextAt = Math.min(known.nextAt, turn.at + Math.max(0, verdict.judgeAtMs - turn.wall));
+  }
+  if (isNews(record.input, input)) {
+    decide(turn, { kind: "inputSeen", job: record.job, day: record.day, input });
+  }
+}
+
+function inputKnown(
+  turn: Turn,
+  job: JobSpec,
+  record: DayRecord,
+  { seen }: Look,
+): { readonly verdict: DayVerdict; readonly input: InputKnown } {
+  const verdict = judgeReadiness({
+    sources: job.sources.map(({ name }) => ({
+      source: name,
+      rule: job.ready?.[name],
+      seen: seen.get(name),
+      isDelivered: record.delivered?.[name] !== undefined,
+    })),
+    startMs: record.plan?.startMs ?? 0,
+    nowMs: turn.wall,
+  });
+  const looks = [...seen.values()].map(({ look: one }) => one);
+  const files = looks.flatMap((one) => one.files);
+  const missing = verdict.sources.flatMap((one) => one.missing.paths);
+  const settled = verdict.sources.reduce((sum, one) => sum + one.final.length, 0);
+  const input: InputKnown = {
+    digests: Object.fromEntries(looks.map((one) => [one.source, inputDigest(one.files)])),
+    files: files.length,
+    bytes: files.reduce((sum, { size }) => sum + size, 0),
+    verdict: verdict.state,
+    isSettled: settled >= files.length,
+    reason: verdict.reason,
+    missing: missing.slice(0, limits.missingFilesNamedMax),
+    missingTotal: verdict.sources.reduce((sum, one) => sum + one.missing.total, 0),
+    wallMs: turn.wall,
+  };
+  return { verdict, input };
+}
+
+/** Would anybody be told, or decide, otherwise? The time of the look is no news. */
+function isNews(known: InputKnown | undefined, input: InputKnown): boolean {
+  if (known === undefined) return true;
+  return (
+    !sameInput(known.digests, input.digests) ||
+    known.verdict !== input.verdict ||
+    known.isSettled !== input.isSettled ||
+    known.reason !== input.reason ||
+    known.missingTotal !== input.missingTotal
+  );
+}

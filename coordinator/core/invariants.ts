@@ -1,0 +1,66 @@
+/** What must hold of a coordinator's state after every step; tests and the simulation check it. */
+import { assert } from "../../shared/kernel/assert.ts";
+import type { Durable } from "./durable.ts";
+import { isOpen } from "./places.ts";
+import type { CoordinatorState } from "./state.ts";
+
+/** What must hold between steps. */
+export function checkInvariants(state: CoordinatorState): void {
+  const { durable, journal, role } = state;
+  const inFlight = journal.flight?.facts ?? 0;
+  assert(
+    journal.decided === journal.saved + inFlight + journal.unsaved.length,
+    "every decided fact is saved, in flight or waiting",
+  );
+  assert(journal.held.length === 0 || journal.decided > journal.saved, "no effect is held in vain");
+  assert(role.kind === "leader" || journal.decided === 0, "only a leader decides");
+  assert(role.kind === "leader" || state.connections.size === 0, "only a leader has executors");
+  for (const run of durable.runs.values()) {
+    for (const stage of run.stages) {
+      let done = 0;
+      stage.tasks.forEach((task, index) => {
+        if (task.result !== undefined) done++;
+        const waiting = task.result === undefined && task.running.length === 0;
+        assert(stage.waiting.has(index) === waiting, "waiting = neither done nor running");
+      });
+      assert(stage.done === done, "a stage counts its done tasks");
+    }
+  }
+  for (const executor of state.executors.values()) {
+    if (executor.connection === undefined) continue;
+    assert(
+      state.connections.get(executor.connection) === executor.id,
+      "each executor's connection leads back to it",
+    );
+  }
+  checkPlaces(state);
+  checkRunning(durable);
+}
+
+function checkPlaces({ places, executors }: CoordinatorState): void {
+  let free = 0;
+  let slots = 0;
+  let open = 0;
+  for (const executor of executors.values()) {
+    if (!isOpen(executor)) continue;
+    open++;
+    slots += executor.slots;
+    assert(places.open.get(executor.id)?.executor === executor, "an executor with work to take");
+    if (executor.busy.size >= executor.slots) continue;
+    free++;
+    assert(places.levels[executor.busy.size]?.has(executor) === true, "is found where it belongs");
+  }
+  const listed = places.levels.reduce((sum, level) => sum + level.size, 0);
+  assert(places.open.size === open && places.slots === slots, "no place is counted that is gone");
+  assert(places.free === free && listed === free, "free executors are counted once");
+}
+
+function checkRunning({ attempts, running }: Durable): void {
+  let count = 0;
+  for (const [id, { state }] of attempts) {
+    if (state !== "running") continue;
+    count++;
+    assert(running.has(id), "a running attempt is listed");
+  }
+  assert(running.size === count, "only running attempts are listed");
+}

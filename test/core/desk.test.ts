@@ -1,0 +1,283 @@
+// Days that run by themselves: opened by the calendar, looked at, judged, started. Transcripts of one coordinator.
+import { describe, expect, test } from "vitest";
+import { projectedMs } from "../../coordinator/core/days/deadlines.ts";
+import type { BacklogStatus } from "../../shared/kernel/days.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { Bench } from "./bench.ts";
+
+const hourMs = 3_600_000;
+const midnight = Date.parse("2026-01-18T00:00:00Z");
+
+/** A daily job at 01:00 UTC that catches up two days. */
+const daily = (changes: Partial<JobSpec> = {}) =>
+  sampleJob({ schedule: "0 1 * * *", backlogDays: 2, ...changes });
+
+/** A leader at 00:59 of 18 January with one executor, and what it knows of the job. */
+function atNight(job = daily(), bench = new Bench()): Bench {
+  bench.wallFrom = midnight + hourMs - 60_000;
+  bench.lead();
+  bench.attach(1, { slots: 8 });
+  bench.register(job);
+  return bench;
+}
+
+/** Time passes, and everything that is sent is carried out. */
+function live(bench: Bench, ms: number): void {
+  const until = bench.at + ms;
+  while (bench.at < until) {
+    bench.pass(Math.min(1_000, until - bench.at), [1]);
+    bench.work();
+  }
+}
+
+function backlog(bench: Bench, job = "usage"): BacklogStatus {
+  const reply = bench.ask({ kind: "backlog", job, days: 0 });
+  if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
+  return reply.backlog;
+}
+
+/** `day state: reason → next`, newest first. */
+function grid(bench: Bench): string[] {
+  return backlog(bench).days.map(
+    ({ day, state, reason, next }) =>
+      `${day} ${state}: ${reason}${next === "" ? "" : ` → ${next}`}`,
+  );
+}
+
+function stateOf(bench: Bench, day: string): string {
+  return backlog(bench).days.find((one) => one.day === day)?.state ?? "unknown";
+}
+
+const committed = (bench: Bench) =>
+  [...bench.memory.manifests.values()]
+    .filter(({ state }) => state === "committed")
+    .map(({ run }) => run);
+
+const files = (count: number) => sampleFiles(count);
+
+describe("a scheduled job", () => {
+  test("catches up its window and runs each day once, the live one when it is due", () => {
+    const bench = atNight();
+    live(bench, 40_000);
+    const caughtUp = ["usage.2026-01-14.r1", "usage.2026-01-15.r1", "usage.2026-01-16.r1"];
+    expect(committed(bench).sort()).toEqual(caughtUp);
+    expect(grid(bench)).toEqual([
+      expect.stringMatching(/^2026-01-18 waiting: starts in 1 d; ipdr: 4 files .* in 1 d$/),
+      expect.stringMatching(/^2026-01-17 waiting: starts in 16 s; ipdr: 4 files .* in 16 s$/),
+      "2026-01-16 done: revision 1",
+      "2026-01-15 done: revision 1",
+      "2026-01-14 done: revision 1",
+    ]);
+    live(bench, 60_000);
+    expect(committed(bench)).toContain("usage.2026-01-17.r1");
+    live(bench, 10 * 60_000);
+    expect(committed(bench)).toHaveLength(4);
+  });
+
+  test("waits for a day without files, and runs it when they come", () => {
+    const bench = new Bench();
+    bench.memory.lookedAt.set("ipdr|2026-01-15", []);
+    atNight(daily(), bench);
+    live(bench, 40_000);
+    expect(stateOf(bench, "2026-01-15")).toBe("missing input");
+    expect(committed(bench)).not.toContain("usage.2026-01-15.r1");
+    bench.memory.lookedAt.set("ipdr|2026-01-15", files(4));
+    live(bench, 60_000);
+    expect(committed(bench)).toContain("usage.2026-01-15.r1");
+    expect(stateOf(bench, "2026-01-15")).toBe("done");
+  });
+
+  test("runs a day again when a late file comes, and only then", () => {
+    const bench = atNight();
+    live(bench, 40_000);
+    bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
+    bench.memory.inputs = files(5);
+    for (const day of ["14", "16", "17", "18"]) {
+      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, files(4));
+    }
+    live(bench, 150_000);
+    expect(committed(bench)).toContain("usage.2026-01-15.r2");
+    expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
+    live(bench, 300_000);
+    expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
+  });
+
+  test("marks days of another form, and runs them again where the job says so", () => {
+    const bench = atNight();
+    live(bench, 40_000);
+    const changed = (onChange?: "rerun") =>
+      daily({
+        rejects: undefined,
+        ...(onChange && { onChange }),
+        finishBy: "06:00",
+      } as Partial<JobSpec>);
+    bench.register(changed());
+    live(bench, 5_000);
+    expect(stateOf(bench, "2026-01-15")).toBe("stale");
+    expect(committed(bench)).not.toContain("usage.2026-01-15.r2");
+    bench.register(changed("rerun"));
+    live(bench, 20_000);
+    expect(committed(bench)).toContain("usage.2026-01-15.r2");
+    expect(stateOf(bench, "2026-01-15")).toBe("done");
+  });
+});
+
+describe("what people say about days", () => {
+  test("a held day is not started, and is on storage before that is confirmed", () => {
+    const bench = new Bench();
+    bench.memory.lookedAt.set("ipdr|2026-01-15", []);
+    atNight(daily(), bench);
+    bench.hold = ({ kind }) => kind === "saveDesk";
+    const about = { job: "usage", day: "2026-01-15" };
+    const mark = { kind: "markDay", ...about, mark: "held", reason: "bad feed" } as const;
+    expect(bench.say(mark)).toBeUndefined();
+    bench.hold = () => false;
+    bench.release();
+    expect(bench.memory.desks.get("usage")?.desk.days["2026-01-15"]?.held?.reason).toBe("bad feed");
+    bench.memory.lookedAt.set("ipdr|2026-01-15", files(4));
+    live(bench, 60_000);
+    expect(grid(bench)).toContain("2026-01-15 held: held: bad feed");
+    expect(bench.say({ ...mark, mark: "released", reason: "" })).toEqual({ kind: "said" });
+    live(bench, 20_000);
+    expect(stateOf(bench, "2026-01-15")).toBe("done");
+  });
+
+  test("a paused backlog starts nothing, the live day runs", () => {
+    const bench = new Bench();
+    for (const day of ["14", "15"]) bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, []);
+    atNight(daily(), bench);
+    const pause = {
+      kind: "pauseBacklog",
+      job: "usage",
+      paused: true,
+      reason: "maintenance",
+    } as const;
+    expect(bench.say(pause)).toEqual({ kind: "said" });
+    bench.memory.lookedAt.clear();
+    live(bench, 150_000);
+    expect(committed(bench).sort()).toEqual(["usage.2026-01-16.r1", "usage.2026-01-17.r1"]);
+    expect(backlog(bench)).toMatchObject({ paused: "maintenance", toDo: 1 });
+    expect(grid(bench).at(-1)).toMatch(/^2026-01-15 ready: .* → runs when the backlog goes on$/);
+    bench.say({ ...pause, paused: false });
+    live(bench, 20_000);
+    // The 14th has left the window of two days meanwhile.
+    expect(committed(bench).sort()[0]).toBe("usage.2026-01-15.r1");
+    expect(committed(bench)).toHaveLength(3);
+  });
+
+  test("what was said outlives a journal that is lost", () => {
+    const bench = atNight();
+    live(bench, 40_000);
+    const about = { job: "usage", day: "2026-01-17" };
+    bench.say({ kind: "markDay", ...about, mark: "held", reason: "bad feed" });
+    bench.memory.journal = [];
+    bench.memory.journalLast = 0;
+    const next = new Bench(bench.memory, "c2");
+    next.wallFrom = midnight + 2 * hourMs;
+    next.lead();
+    next.attach(1, { slots: 8 });
+    live(next, 60_000);
+    expect(stateOf(next, "2026-01-17")).toBe("held");
+    expect(committed(next).filter((run) => run.includes("-17"))).toEqual([]);
+  });
+
+  test("words that make no sense are refused", () => {
+    const bench = atNight();
+    const about = { kind: "markDay", job: "usage", day: "2026-01-15", mark: "held" } as const;
+    const refusals = [
+      bench.say({ ...about, job: "other", reason: "" }),
+      bench.say({ ...about, day: "yesterday", reason: "" }),
+      bench.say({ ...about, reason: "x".repeat(501) }),
+      bench.say({ kind: "delivered", job: "usage", day: "2026-01-15", source: "sms" }),
+    ].map((reply) => (reply?.kind === "failed" ? reply.failure.message : reply?.kind));
+    expect(refusals).toEqual([
+      'job "other" is not known; known jobs: usage',
+      'day "yesterday" is not a date; write YYYY-MM-DD',
+      "a reason has at most 500 characters, this one 501",
+      'job usage has no source "sms"; it has ipdr',
+    ]);
+  });
+});
+
+describe("a day that fails", () => {
+  test("is tried again after pauses as long as that may help, and after news", () => {
+    const bench = atNight();
+    const planned = bench.override;
+    bench.override = (ask) =>
+      ask.kind === "listInputs"
+        ? {
+            kind: "failed",
+            failure: { code: "inputEmpty", message: "file 3 is empty", detail: {} },
+          }
+        : undefined;
+    live(bench, 30_000);
+    expect(grid(bench)[2]).toBe(
+      "2026-01-16 failed: usage.2026-01-16.r1 failed: file 3 is empty; it runs again when its input or the job changes, or on command",
+    );
+    live(bench, 30 * 60_000);
+    expect([...bench.memory.manifests.keys()].filter((run) => run.includes("-16"))).toHaveLength(1);
+    bench.override = planned;
+    bench.memory.inputs = files(5);
+    live(bench, 150_000);
+    expect(committed(bench)).toContain("usage.2026-01-16.r2");
+  });
+});
+
+describe("a new leader", () => {
+  test("goes on where the last one was: no day is run twice, none is left out", () => {
+    const bench = atNight();
+    live(bench, 12_000);
+    const before = committed(bench);
+    const next = new Bench(bench.memory, "c2");
+    next.wallFrom = midnight + hourMs + 60_000;
+    next.lead();
+    next.attach(1, { slots: 8 });
+    live(next, 120_000);
+    const runs = committed(next).sort();
+    expect(runs).toEqual(["14", "15", "16", "17"].map((day) => `usage.2026-01-${day}.r1`));
+    expect(runs).toEqual(expect.arrayContaining(before));
+    expect(grid(next).slice(1)).toEqual(
+      ["17", "16", "15"].map((day) => `2026-01-${day} done: revision 1`),
+    );
+  });
+});
+
+describe("a deadline", () => {
+  const warnings = (bench: Bench) =>
+    bench.effects.flatMap((effect) =>
+      effect.kind === "publishEvent" && effect.event.startsWith("deadline.")
+        ? [`${effect.day} ${effect.event} ${effect.data["model"] ?? ""}`.trim()]
+        : [],
+    );
+
+  test("is missed by a day that was never started, once, whoever leads", () => {
+    const bench = new Bench();
+    bench.memory.lookedAt.set("ipdr|2026-01-16", []);
+    bench.memory.finishAfterMs = 2 * 60_000;
+    atNight(daily({ finishBy: "01:02" }), bench);
+    bench.pass(3 * 60_000, [1]);
+    expect(warnings(bench)).toContain("2026-01-16 deadline.missed");
+    const next = new Bench(bench.memory, "c2");
+    next.wallFrom = midnight + hourMs + 4 * 60_000;
+    next.lead();
+    next.pass(30_000);
+    expect(warnings(next)).toEqual([]);
+    expect(backlog(next).days.find(({ day }) => day === "2026-01-16")?.warned).toEqual(["missed"]);
+  });
+
+  test.each([
+    { what: "at 5 %, by the usual time", done: 0.05, usualMs: 600, projected: 1_600 },
+    { what: "at half, by its own speed", done: 0.5, usualMs: 600, projected: 1_800 },
+    { what: "at half, nothing known before", done: 0.5, usualMs: 0, projected: 1_800 },
+    { what: "at 5 %, nothing known before", done: 0.05, usualMs: 0, projected: undefined },
+  ])("is projected: $what", ({ done, usualMs, projected }) => {
+    const about = { nowMs: 1_400, startMs: 900, usualMs };
+    expect(projectedMs(about, { startedMs: 1_000, done })).toBe(projected);
+  });
+
+  test("what has not begun begins now, or at its start", () => {
+    expect(projectedMs({ nowMs: 500, startMs: 900, usualMs: 600 }, undefined)).toBe(1_500);
+    expect(projectedMs({ nowMs: 1_000, startMs: 900, usualMs: 600 }, undefined)).toBe(1_600);
+  });
+});
