@@ -106,7 +106,7 @@ function members(value: unknown, what: string): Readonly<Record<string, unknown>
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Readonly<Record<string, unknown>>;
   }
-  throw new Unusable(`${what} is no object; see the format in docs/cli.md`);
+  throw new Unusable(`${what} is no object; see the format in docs/readiness.md`);
 }
 
 function announced(value: unknown, where: string, context: ControlContext): AnnouncedFile {

@@ -199,6 +199,10 @@ describe("a quiet time", () => {
     expect(watch.look("02:20", "a:2@00:01")).toMatch(/waits until 2026-01-16 02:50 UTC/);
   });
 
+  test("goes by when a copy was made, not by the time that it kept from its original", () => {
+    expect(new Watch(quiet).look("02:00", "a:1@00:01/01:50")).toMatch(/waits until .* 02:20 UTC/);
+  });
+
   test("of an old day that nobody watched is over at the first look; a time to come is not believed", () => {
     expect(new Watch(quiet).look("09:00", "a:1@00:15")).toMatch(/^09:00 ready/);
     const watch = new Watch(quiet);
@@ -264,6 +268,14 @@ describe("files that are final can be mapped before the day is ready", () => {
     expect(watch.final("00:10:30")).toBe("a x");
   });
 
+  test("but not what is dropped because another file of this checksum is there", () => {
+    const watch = new Watch(manifest);
+    const sha256 = "ab".repeat(32);
+    const control = announced("a:10 b:10 c:30 d:10").map((file) => ({ ...file, sha256 }));
+    watch.look("00:10", "a:10 b:10 c:30", { announced: control });
+    expect(watch.final("00:10")).toBe("a");
+  });
+
   test("without one: those that two looks showed alike and nobody wrote to for some time", () => {
     const watch = new Watch({ by: "marker", value: "_SUCCESS" });
     watch.look("00:10:00", "a:1@00:01 b:1@00:09:55");
@@ -278,6 +290,7 @@ describe("files that are final can be mapped before the day is ready", () => {
     const watch = new Watch({ by: "marker", value: "_SUCCESS" });
     watch.look("00:10:00", "a:1@23:00");
     watch.look("00:10:10", "a:1@23:00");
+    watch.look("00:10:20", "a:1@23:00");
     expect(watch.final("00:10:29")).toBe("");
     expect(watch.final("00:10:30")).toBe("a");
   });

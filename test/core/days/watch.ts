@@ -1,6 +1,7 @@
 /**
  * Somebody who watches one source's folder: each look at a clock time gives a line with the verdict. Files are written
- * `a:100 b:250@00:40`: path, size, and when it was last written to (00:00 unless said).
+ * `a:100 b:250@00:40 c:1@00:40/00:50`: path, size, when it was last written to (00:00 unless said), and when its inode
+ * last changed (the same unless said).
  */
 import {
   type DayVerdict,
@@ -23,9 +24,10 @@ export function clock(text: string): number {
 export function files(text: string): readonly FileFingerprint[] {
   return words(text).map((word) => {
     const [name = "", rest = ""] = split(word, ":");
-    const [size = "", time = "00:00"] = split(rest, "@");
-    const ns = `${clock(time)}000000`;
-    return { path: name, size: Number(size), mtimeNs: ns, ctimeNs: ns, inode: name };
+    const [size = "", times = "00:00"] = split(rest, "@");
+    const [written = "", changed = written] = split(times, "/");
+    const [mtimeNs, ctimeNs] = [`${clock(written)}000000`, `${clock(changed)}000000`];
+    return { path: name, size: Number(size), mtimeNs, ctimeNs, inode: name };
   });
 }
 
