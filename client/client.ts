@@ -15,6 +15,7 @@ import type {
   SubmitReply,
 } from "../shared/adapters/grpc-types.ts";
 import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
+import type { Lane } from "../shared/kernel/lane.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { addressOf, answered, isElsewhere, missed, type Search, startSearch } from "./failover.ts";
 
@@ -88,13 +89,14 @@ export class DaymillClient {
   async submit(
     job: JobReference,
     day: string,
-    options: { readonly rerun?: boolean; readonly requestId?: string } = {},
+    options: { readonly rerun?: boolean; readonly requestId?: string; readonly lane?: Lane } = {},
   ): Promise<SubmitReply> {
     const request = {
       ...named(job),
       requestId: options.requestId ?? randomUUID(),
       day,
       rerun: options.rerun ?? false,
+      lane: options.lane ?? "live",
     };
     return this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
       at.submit(request, { deadlineMs }),

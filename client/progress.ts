@@ -5,6 +5,7 @@
 import type { RunStatus, StageStatus } from "../shared/adapters/grpc-types.ts";
 import { stageLabel } from "../shared/kernel/status.ts";
 import { formatBytes, formatDuration, formatShort } from "./format.ts";
+import { laneNote } from "./views.ts";
 
 const barWidth = 24;
 /** On a terminal of fewer columns than this the bar is short, so that the figures fit. */
@@ -40,7 +41,7 @@ function cut(text: string, width: number): string {
 
 function headline(run: RunStatus, wallMs: number): string {
   const end = run.endedMs === 0 ? wallMs : run.endedMs;
-  return `${run.runId}  ${run.state}  ${formatDuration(end - run.createdMs)}`;
+  return `${run.runId}  ${run.state}${laneNote(run)}  ${formatDuration(end - run.createdMs)}`;
 }
 
 /** Where there is no room for all figures, whole ones are left out: the least telling first. */
@@ -84,7 +85,8 @@ export function bar(share: number, columns = barWidth): string {
 /** Plain lines for what changed between two statuses (`before` undefined: from nothing). */
 export function changeLines(before: RunStatus | undefined, run: RunStatus): readonly string[] {
   const lines: string[] = [];
-  const state = before?.state === run.state ? [] : [`${run.runId}: ${run.state}`];
+  const isSame = before?.state === run.state && before.lane === run.lane;
+  const state = isSame ? [] : [`${run.runId}: ${run.state}${laneNote(run)}`];
   const over = run.endedMs > 0;
   if (!over) lines.push(...state);
   for (const stage of run.stages) {

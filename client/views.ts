@@ -15,7 +15,7 @@ import {
 export function runsTable(runs: readonly RunStatus[], job = ""): readonly string[] {
   if (runs.length === 0 && job !== "") return [`no runs of job ${job}; all jobs: daymill runs`];
   if (runs.length === 0) return ["no runs yet; start one with: daymill submit JOB.yaml --day D"];
-  const header = ["RUN", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
+  const header = ["RUN", "LANE", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
   return formatTable(
     header,
     runs.map((run) => {
@@ -26,6 +26,7 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
       const rows = formatCount(run.rowsIn);
       return [
         run.runId,
+        run.lane,
         run.state,
         created,
         took,
@@ -38,10 +39,15 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
   );
 }
 
+/** A live run is the usual one: nothing is said. */
+export function laneNote({ lane }: RunStatus): string {
+  return lane === "live" || lane === "" ? "" : ` (${lane})`;
+}
+
 /** What a run did, at its end or so far. */
 export function runSummary(run: RunStatus): readonly string[] {
   const end = run.endedMs === 0 ? "" : ` in ${formatDuration(run.endedMs - run.createdMs)}`;
-  const lines = [`${run.runId}: ${run.state}${end}`];
+  const lines = [`${run.runId}: ${run.state}${end}${laneNote(run)}`];
   if (run.failure !== null)
     lines.push(...run.failure.message.split("\n").map((line) => `  ${line}`));
   if (run.rowsIn > 0) {

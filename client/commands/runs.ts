@@ -7,6 +7,7 @@ import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import { parseRunId } from "../../shared/kernel/job.ts";
+import { isLane, type Lane, lanes } from "../../shared/kernel/lane.ts";
 import type { DaymillClient, JobReference } from "../client.ts";
 import {
   type CommonOptions,
@@ -25,6 +26,7 @@ interface SubmitOptions extends CommonOptions {
   readonly day?: string;
   readonly rerun?: boolean;
   readonly wait?: boolean;
+  readonly lane: string;
 }
 
 /** Its files where the argument is one, else a job that the cluster knows by name. */
@@ -36,11 +38,17 @@ export async function jobReference(text: string): Promise<JobReference> {
   return { job: text };
 }
 
+function checkLane(text: string): Lane {
+  if (isLane(text)) return text;
+  throw fail("badRequest", `--lane ${JSON.stringify(text)}: write ${lanes.join(", ")}`);
+}
+
 export function submitCommand(): Command {
   return clusterCommand("submit", "start a run of a job for a day")
     .argument("<job>", "a job file, or the name of a job that the cluster knows")
     .option("--day <date>", "data date, YYYY-MM-DD; without it a scheduled job is made known")
     .option("--rerun", "run again although the day is done: a new revision")
+    .option("--lane <lane>", "how urgent: live, backlog or ahead", "live")
     .option("--wait", "show progress until the run has ended; exit code 1 when it failed")
     .action((job: string, options: SubmitOptions) =>
       withCluster(options, async ({ client }) => {
@@ -49,7 +57,8 @@ export function submitCommand(): Command {
         }
         const day = checkDay(options.day);
         const rerun = options.rerun === true;
-        const reply = await client.submit(await jobReference(job), day, { rerun });
+        const lane = checkLane(options.lane);
+        const reply = await client.submit(await jobReference(job), day, { rerun, lane });
         if (options.wait === true) return waitFor(client, reply.runId, options);
         const { runId, created, warnings } = reply;
         const how = created ? "started" : "is running already";

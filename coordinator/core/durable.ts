@@ -6,6 +6,7 @@
 import type { Said } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
+import type { Lane } from "../../shared/kernel/lane.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { RunStateName, RunStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
@@ -71,6 +72,8 @@ export interface Run {
   readonly jobDigest: string;
   readonly duckdb: string;
   readonly createdMs: number;
+  /** Absent: live. */
+  lane?: Lane;
   plan: JobPlan;
   state: RunStateName;
   /** Set by `runEnding`. */
@@ -236,6 +239,10 @@ export function liveRun(durable: Durable, job: string, day: Day): Run | undefine
     if (run.job === job && run.day === day && run.ended === undefined) return run;
   }
   return undefined;
+}
+
+export function laneOf({ lane = "live" }: Pick<Run, "lane">): Lane {
+  return lane;
 }
 
 /** What the next run of this job and day is called. */

@@ -6,6 +6,7 @@
 import type { DeskDocument } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Lane } from "../../shared/kernel/lane.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
@@ -61,8 +62,12 @@ export type Fact =
       readonly origin?: RunOrigin;
       readonly missing?: number;
       readonly upstream?: Readonly<Record<string, number>>;
+      /** Absent: live. */
+      readonly lane?: Lane;
       readonly wallMs: number;
     }
+  /** Somebody wants the run sooner than it was asked for first. It never goes back. */
+  | { readonly kind: "laneRaised"; readonly run: string; readonly lane: Lane }
   /** A further request was given a run that was there already. */
   | { readonly kind: "requestAnswered"; readonly requestId: string; readonly run: string }
   | {

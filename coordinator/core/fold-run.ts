@@ -32,6 +32,7 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
     jobDigest: fact.jobDigest,
     duckdb: fact.duckdb,
     createdMs: fact.wallMs,
+    ...(fact.lane === undefined ? {} : { lane: fact.lane }),
     plan: fact.plan,
     state: "planning",
     stages: [],

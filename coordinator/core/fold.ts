@@ -94,6 +94,9 @@ type RunFact = Exclude<
 function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): void {
   if (run === undefined || run.ended !== undefined) return;
   switch (fact.kind) {
+    case "laneRaised":
+      run.lane = fact.lane;
+      return;
     case "runPlanned":
       foldRunPlanned(durable, dayRecord(durable, run.job, run.day), run, fact);
       return;

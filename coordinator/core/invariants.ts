@@ -1,7 +1,7 @@
 /** What must hold of a coordinator's state after every step; tests and the simulation check it. */
 import { assert } from "../../shared/kernel/assert.ts";
 import type { Durable } from "./durable.ts";
-import { isOpen } from "./places.ts";
+import { checkPlaces } from "./places.ts";
 import type { CoordinatorState } from "./state.ts";
 
 /** What must hold between steps. */
@@ -35,24 +35,6 @@ export function checkInvariants(state: CoordinatorState): void {
   }
   checkPlaces(state);
   checkRunning(durable);
-}
-
-function checkPlaces({ places, executors }: CoordinatorState): void {
-  let free = 0;
-  let slots = 0;
-  let open = 0;
-  for (const executor of executors.values()) {
-    if (!isOpen(executor)) continue;
-    open++;
-    slots += executor.slots;
-    assert(places.open.get(executor.id)?.executor === executor, "an executor with work to take");
-    if (executor.busy.size >= executor.slots) continue;
-    free++;
-    assert(places.levels[executor.busy.size]?.has(executor) === true, "is found where it belongs");
-  }
-  const listed = places.levels.reduce((sum, level) => sum + level.size, 0);
-  assert(places.open.size === open && places.slots === slots, "no place is counted that is gone");
-  assert(places.free === free && listed === free, "free executors are counted once");
 }
 
 function checkRunning({ attempts, running }: Durable): void {

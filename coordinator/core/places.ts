@@ -3,6 +3,9 @@
  * would cost more than the task, so this is kept up to date with every change of an executor: whoever changes one that
  * is in `state.executors` calls `place`. It decides nothing; `checkInvariants` compares it with a fresh count.
  */
+import { assert } from "../../shared/kernel/assert.ts";
+import { type Lane, lanes } from "../../shared/kernel/lane.ts";
+import { laneOf } from "./durable.ts";
 import type { Busy, CoordinatorState, ExecutorState } from "./state.ts";
 
 export interface Places {
@@ -12,18 +15,23 @@ export interface Places {
   readonly open: Map<string, Place>;
   /** Executors in `levels`, together. */
   free: number;
-  /** Slots of all open executors. */
+  /** Slots of all open executors, those of them that are free, and attempts in the others by lane. */
   slots: number;
+  freeSlots: number;
+  readonly held: Record<Lane, number>;
 }
 
 interface Place {
   readonly executor: ExecutorState;
   readonly busy: number;
   readonly slots: number;
+  /** Lanes of the attempts there, as far as they are known. */
+  readonly lanes: readonly Lane[];
 }
 
 export function emptyPlaces(): Places {
-  return { levels: [], open: new Map(), free: 0, slots: 0 };
+  const held = { live: 0, backlog: 0, ahead: 0 };
+  return { levels: [], open: new Map(), free: 0, slots: 0, freeSlots: 0, held };
 }
 
 /** It can be sent something now, whether or not we want to. */
@@ -48,9 +56,12 @@ export function place(state: CoordinatorState, executor: ExecutorState): void {
   }
   if (was?.executor === executor && was.busy === busy && was.slots === slots) return;
   displace(state, id);
-  places.open.set(id, { executor, busy, slots });
+  const there = [...executor.busy.values()].flatMap(({ lane }) => lane ?? []);
+  places.open.set(id, { executor, busy, slots, lanes: there });
   places.slots += slots;
+  for (const lane of there) places.held[lane]++;
   if (busy >= slots) return;
+  places.freeSlots += slots - busy;
   while (places.levels.length <= busy) places.levels.push(new Set());
   places.levels[busy]?.add(executor);
   places.free++;
@@ -62,6 +73,8 @@ function displace({ places }: CoordinatorState, id: string): void {
   if (was === undefined) return;
   places.open.delete(id);
   places.slots -= was.slots;
+  places.freeSlots -= Math.max(0, was.slots - was.busy);
+  for (const lane of was.lanes) places.held[lane]--;
   if (places.levels[was.busy]?.delete(was.executor) === true) places.free--;
 }
 
@@ -69,10 +82,17 @@ export function occupy(
   state: CoordinatorState,
   executor: ExecutorState,
   attemptId: string,
-  busy: Busy,
+  busy: Omit<Busy, "lane">,
 ): void {
-  executor.busy.set(attemptId, busy);
+  const known = executor.busy.get(attemptId);
+  const lane = known === undefined ? laneOfAttempt(state, attemptId) : known.lane;
+  executor.busy.set(attemptId, { ...busy, lane });
   place(state, executor);
+}
+
+function laneOfAttempt({ durable }: CoordinatorState, attemptId: string): Lane | undefined {
+  const run = durable.runs.get(durable.attempts.get(attemptId)?.run ?? "");
+  return run && laneOf(run);
 }
 
 export function vacate(state: CoordinatorState, executor: ExecutorState, attemptId: string): void {
@@ -97,4 +117,30 @@ export function pick(places: Places, avoid: readonly string[]): ExecutorState | 
 export function hasOthers(places: Places, avoid: readonly string[]): boolean {
   const avoided = new Set(avoid.filter((id) => places.open.has(id)));
   return places.open.size > avoided.size;
+}
+
+/** What is kept must be what a fresh count gives. */
+export function checkPlaces({ places, executors }: CoordinatorState): void {
+  let free = 0;
+  let slots = 0;
+  let freeSlots = 0;
+  let open = 0;
+  const held = { live: 0, backlog: 0, ahead: 0 };
+  for (const executor of executors.values()) {
+    if (!isOpen(executor)) continue;
+    open++;
+    slots += executor.slots;
+    freeSlots += Math.max(0, executor.slots - executor.busy.size);
+    for (const { lane } of executor.busy.values()) if (lane !== undefined) held[lane]++;
+    assert(places.open.get(executor.id)?.executor === executor, "an executor with work to take");
+    if (executor.busy.size >= executor.slots) continue;
+    free++;
+    assert(places.levels[executor.busy.size]?.has(executor) === true, "is found where it belongs");
+  }
+  const listed = places.levels.reduce((sum, level) => sum + level.size, 0);
+  assert(places.open.size === open && places.slots === slots, "no place is counted that is gone");
+  assert(places.free === free && listed === free, "free executors are counted once");
+  assert(places.freeSlots === freeSlots, "free slots are counted once");
+  for (const lane of lanes)
+    assert(places.held[lane] === held[lane], `slots of ${lane} are counted`);
 }

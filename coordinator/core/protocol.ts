@@ -7,6 +7,7 @@
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import type { Lane } from "../../shared/kernel/lane.ts";
 import type {
   DayOfJob,
   DayRevisions,
@@ -62,6 +63,8 @@ export type ClientMessage =
       readonly job: JobSpec | string;
       readonly day: Day;
       readonly rerun: boolean;
+      /** Absent: live. A run that is there already in a less urgent lane is raised to it. */
+      readonly lane?: Lane;
     }
   | {
       readonly kind: "cancelRun";

@@ -1,73 +1,71 @@
 /**
- * Which waiting task starts where: earlier runs first, later stages before earlier ones, the executor with the
- * fewest running attempts first, and not again where the task failed as long as there is another place.
+ * Which waiting task starts where: lane by lane as far as its share goes (lanes.ts), earlier runs first, later stages
+ * before earlier ones, the executor with the fewest running attempts first, and not again where the task failed as long as there is another place.
  * One turn starts a bounded number of tasks (each needs its map key); the next turn goes on.
  */
 import { must } from "../../shared/kernel/assert.ts";
+import { lanes, type PerLane } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Work } from "../../shared/kernel/work.ts";
 import { taskKey } from "./attempts.ts";
 import type { Run, Stage } from "./durable.ts";
+import { mayTake, servingOrder } from "./lanes.ts";
 import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
 import { hasOthers, pick } from "./places.ts";
 import { advanceRun, changed, jobOf } from "./run-flow.ts";
-import { waitsForRoom } from "./space.ts";
-import { isComplete, isReady } from "./stage-graph.ts";
+import { isComplete } from "./stage-graph.ts";
+import { isDelayed, loadOf, openRuns, startableStages } from "./startable.ts";
 import type { ExecutorState } from "./state.ts";
 import { decide, epochOf, publish, type Turn, tell, tellNow } from "./turn.ts";
 import { goesOn } from "./waiting.ts";
 import { buildDelivery, buildWork, keyOf } from "./work-builder.ts";
 
 interface Budget {
+  /** Tasks that are named in this turn. */
   left: number;
+  /** Slots that the lane may still take. */
+  slots: number;
 }
 
 /** Called at the end of each step of a leader. */
 export function schedule(turn: Turn): void {
-  const budget = { left: limits.startsPerStepMax };
-  for (const run of turn.state.durable.runs.values()) {
-    if (run.state !== "running" && run.state !== "checking") continue;
-    if (run.ending !== undefined || turn.state.streamsChecking.has(run.id)) continue;
-    // Lost with a part of the journal: the run has a manifest and is about to end by it (takeover.ts).
-    if (jobOf(turn, run) === undefined) continue;
-    reuseKept(turn, run, budget);
-    // Most turns end here: nobody is free.
-    if (turn.state.places.free === 0) continue;
-    const isHeld = waitsForRoom(turn, run);
-    // Downstream first: what is nearly done frees memory and streams.
-    for (let index = run.stages.length - 1; index >= 0; index--) {
-      const stage = run.stages[index];
-      if (stage === undefined || stage.waiting.size === 0) continue;
-      if (isHeld && stage.kind === "scan") continue;
-      if (isReady(run, index)) startTasks(turn, run, index, budget);
-    }
-  }
-  if (budget.left > 0 || turn.state.proceeding) return;
+  const open = openRuns(turn);
+  const reuses = { left: limits.startsPerStepMax };
+  for (const lane of lanes) for (const run of open[lane]) reuseKept(turn, run, reuses);
+  const budget = { left: limits.startsPerStepMax, slots: 0 };
+  // Most turns end here: nobody is free.
+  if (turn.state.places.free > 0) startByLane(turn, open, budget);
+  if ((budget.left > 0 && reuses.left > 0) || turn.state.proceeding) return;
   turn.state.proceeding = true;
   tellNow(turn, { kind: "again" });
+}
+
+function startByLane(turn: Turn, open: PerLane<readonly Run[]>, budget: Budget): void {
+  const { isLiveActive } = loadOf(turn, open);
+  for (const lane of servingOrder(isLiveActive)) {
+    if (open[lane].length === 0) continue;
+    const { slots, freeSlots: free, held } = turn.state.places;
+    budget.slots = mayTake(lane, { slots, free, held, isLiveActive });
+    for (const run of open[lane]) {
+      if (budget.slots === 0) break;
+      for (const index of startableStages(turn, run)) startTasks(turn, run, index, budget);
+    }
+  }
 }
 
 function startTasks(turn: Turn, run: Run, index: number, budget: Budget): void {
   const stage = must(run.stages[index], "the stage exists");
   for (const task of stage.waiting) {
-    if (budget.left === 0) return;
+    if (budget.left === 0 || budget.slots === 0) return;
     if (isDelayed(turn, run, stage, task)) continue;
     const failedOn = must(stage.tasks[task], "the task exists").failedOn;
     if (turn.state.places.free === 0) return;
     const executor = choose(turn, failedOn);
     if (executor === undefined) continue;
     budget.left--;
-    startTask(turn, run, index, task, executor, "first");
+    if (startTask(turn, run, index, task, executor, "first") !== undefined) budget.slots--;
   }
-}
-
-function isDelayed(turn: Turn, run: Run, stage: Stage, task: number): boolean {
-  const { delays } = turn.state;
-  // Most of the time nothing is delayed: no key is built then.
-  if (delays.size === 0) return false;
-  const until = delays.get(taskKey(run.id, stage.id, task));
-  return until !== undefined && turn.at < until;
 }
 
 /** One that failed the task is taken only if there is no other place at all. */
@@ -139,8 +137,8 @@ function nameAttempt(turn: Turn, stage: Stage, task: number, key: string | undef
 }
 
 /** Compares waiting tasks with the outputs that earlier runs of the day left, a few each turn. */
-function reuseKept(turn: Turn, run: Run, budget: Budget): void {
-  if (turn.state.reusing.size === 0) return;
+function reuseKept(turn: Turn, run: Run, budget: { left: number }): void {
+  if (turn.state.reusing.size === 0 || turn.state.streamsChecking.has(run.id)) return;
   const job = jobOf(turn, run);
   if (job === undefined) return;
   run.stages.forEach((stage, index) => {

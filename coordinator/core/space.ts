@@ -1,11 +1,20 @@
 /**
  * Room in the exchange and in staging. The leader looks every so often at what is there: what belongs to no live run and
  * to no kept output is dropped; above the budget kept outputs go, oldest day first; while that is not enough, scans of
- * older days wait for the newest one. Streams of a live run are never touched.
+ * less urgent lanes wait, and within a lane those of older days wait for the newest one. Streams of a live run are never touched.
  */
 import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
+import { isMoreUrgent } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { type Durable, liveRun, liveRuns, nextRun, type Run, streamsOf } from "./durable.ts";
+import {
+  type Durable,
+  laneOf,
+  liveRun,
+  liveRuns,
+  nextRun,
+  type Run,
+  streamsOf,
+} from "./durable.ts";
 import type { Answer } from "./protocol.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
@@ -35,12 +44,17 @@ export function foundFull(turn: Turn): void {
   lookWithin(turn, limits.spaceLookWhenFullMs);
 }
 
-/** Must the scans of this run wait? While space is short, those of the newest live day come first. */
+/** Must the scans of this run wait? While space is short, those of the newest day of the most urgent lane come first. */
 export function waitsForRoom(turn: Turn, run: Run): boolean {
   if (!turn.state.space.isOver) return false;
   return liveRuns(turn.state.durable).some(
-    (other) => other.day > run.day && other.ending === undefined && other.state !== "committing",
+    (other) => goesBefore(other, run) && other.ending === undefined && other.state !== "committing",
   );
+}
+
+function goesBefore(other: Run, run: Run): boolean {
+  const [theirs, ours] = [laneOf(other), laneOf(run)];
+  return theirs === ours ? other.day > run.day : isMoreUrgent(theirs, ours);
 }
 
 export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): void {
@@ -103,7 +117,9 @@ function makeRoom(turn: Turn, bytes: ReadonlyMap<string, number>): void {
   }
   const isOver = space.isFull || total > budget;
   if (isOver && !space.isOver) {
-    log(turn, "warn", "the exchange is short of room: scans of older days wait", { bytes: total });
+    log(turn, "warn", "the exchange is short of room: scans of backlog and older days wait", {
+      bytes: total,
+    });
   }
   space.isOver = isOver;
   space.isFull = false;

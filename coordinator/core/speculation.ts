@@ -2,15 +2,19 @@
  * Slow tasks. Near the end of a stage an attempt that runs far longer than the finished ones did gets a second attempt
  * on another executor, if a slot there is free; the first to finish wins (attempts.ts cancels the other and has its
  * output removed). Whether an attempt is slow is a guess and may be wrong: a wrong one costs a slot, never a row.
+ * A second attempt counts in its run's lane like any other: it gets no slot that the lane may not take.
  */
 import { must } from "../../shared/kernel/assert.ts";
+import { lanes } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Split } from "../../shared/kernel/work.ts";
-import type { Attempt, Run, Stage, Task } from "./durable.ts";
+import { type Attempt, laneOf, type Run, type Stage, type Task } from "./durable.ts";
+import { mayTake } from "./lanes.ts";
 import { pick } from "./places.ts";
 import { jobOf } from "./run-flow.ts";
 import { startTask } from "./scheduler.ts";
 import { isReady } from "./stage-graph.ts";
+import { loadOf, openRuns } from "./startable.ts";
 import { log, publish, type Turn } from "./turn.ts";
 
 interface Slow {
@@ -31,13 +35,16 @@ export function speculate(turn: Turn): void {
   state.slowLookAt = turn.at + limits.slowLookEveryMs;
   if (places.free === 0) return;
   const most = Math.max(1, Math.floor(places.slots * limits.secondAttemptsSlotsShare));
-  let left = most - secondsRunning(turn);
+  const seconds = secondsRunning(turn);
   for (const slow of slowAttempts(turn)) {
-    if (left <= 0) return;
-    const executor = pick(places, [slow.attempt.executor, ...slow.task.failedOn]);
-    if (executor === undefined) continue;
-    left--;
     const { run, attempt } = slow;
+    const lane = laneOf(run);
+    // Those of live runs are not kept from theirs by those of others.
+    const counted = lane === "live" ? seconds.live : seconds.live + seconds.others;
+    if (counted >= most || mayTake(lane, loadOf(turn, openRuns(turn))) === 0) continue;
+    const executor = pick(places, [attempt.executor, ...slow.task.failedOn]);
+    if (executor === undefined) continue;
+    seconds[lane === "live" ? "live" : "others"]++;
     const attemptId = startTask(turn, run, attempt.stage, attempt.task, executor, "second");
     if (attemptId !== undefined) tellSecond(turn, slow, attemptId, executor.id);
   }
@@ -53,22 +60,23 @@ function tellSecond(turn: Turn, slow: Slow, attemptId: string, executor: string)
   log(turn, "info", "a slow task gets a second attempt", { ...about, ...beside });
 }
 
-function secondsRunning(turn: Turn): number {
+function secondsRunning(turn: Turn): { live: number; others: number } {
   const { durable } = turn.state;
-  let beyond = 0;
+  const beyond = { live: 0, others: 0 };
   const counted = new Set<Task>();
   for (const id of durable.running) {
     const attempt = durable.attempts.get(id);
-    const task =
-      attempt && durable.runs.get(attempt.run)?.stages[attempt.stage]?.tasks[attempt.task];
-    if (task === undefined || task.running.length < 2 || counted.has(task)) continue;
+    const run = durable.runs.get(attempt?.run ?? "");
+    const task = attempt && run?.stages[attempt.stage]?.tasks[attempt.task];
+    if (run === undefined || task === undefined) continue;
+    if (task.running.length < 2 || counted.has(task)) continue;
     counted.add(task);
-    beyond += task.running.length - 1;
+    beyond[laneOf(run) === "live" ? "live" : "others"] += task.running.length - 1;
   }
   return beyond;
 }
 
-/** Slow attempts that may have a second one, the one that runs longest first. */
+/** Slow attempts that may have a second one: the most urgent lane first, in it the one that runs longest. */
 function slowAttempts(turn: Turn): readonly Slow[] {
   const { state } = turn;
   const { attempts, running, runs } = state.durable;
@@ -91,7 +99,8 @@ function slowAttempts(turn: Turn): readonly Slow[] {
     if (ranMs <= limits.slowFactor * expectedMs) continue;
     found.push({ attemptId, attempt, run, stage, task, ranMs, medianMs: pace.medianMs });
   }
-  return found.sort((a, b) => b.ranMs - a.ranMs);
+  const rank = ({ run }: Slow) => lanes.indexOf(laneOf(run));
+  return found.sort((a, b) => rank(a) - rank(b) || b.ranMs - a.ranMs);
 }
 
 /** How long attempts of a stage took, and how much each had to read. */

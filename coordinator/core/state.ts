@@ -6,6 +6,7 @@
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Lane } from "../../shared/kernel/lane.ts";
 import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
@@ -182,6 +183,8 @@ export interface ExecutorState {
 export interface Busy {
   /** Start of the attempt; for one of an earlier leader a guess from its wall clock. */
   readonly since: Instant;
+  /** Of its run when it began; undefined for an attempt of a run that we don't know. */
+  readonly lane: Lane | undefined;
   namedAt: Instant;
   rows: number;
   bytes: number;
@@ -199,10 +202,11 @@ export interface Submission {
   /** Set when the leader itself starts the day. */
   readonly byDesk?: {
     readonly origin: RunOrigin;
-    readonly lane: "live" | "backlog";
     readonly missing: number;
     readonly upstream: Readonly<Record<string, number>>;
   };
+  /** The most urgent that was asked for. */
+  lane: Lane;
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
 

@@ -5,12 +5,13 @@
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { isMoreUrgent, type Lane } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
 import { deskRefused } from "./days/desk-state.ts";
-import { type Durable, dayKey, liveRun, liveRuns, nextRun } from "./durable.ts";
+import { type Durable, dayKey, laneOf, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
 import type { Answered, CoordinatorState, Submission } from "./state.ts";
@@ -24,6 +25,7 @@ import {
   reply,
   retryLater,
   type Turn,
+  tell,
 } from "./turn.ts";
 
 type Submit = Extract<ClientMessage, { kind: "submit" }>;
@@ -41,6 +43,7 @@ export function submit(turn: Turn, message: Submit): void {
     register(turn, message, job);
     return;
   }
+  const { lane = "live" } = message;
   const live = liveRun(durable, job.name, message.day);
   const answered = durable.requests.get(message.requestId);
   const earlier = answered ?? live?.id;
@@ -53,6 +56,7 @@ export function submit(turn: Turn, message: Submit): void {
   if (earlier !== undefined) {
     if (answered === undefined) {
       decide(turn, { kind: "requestAnswered", requestId: message.requestId, run: earlier });
+      if (live !== undefined) raise(turn, live, lane);
     }
     reply(turn, message.reply, { kind: "submitted", run: earlier, created: false });
     return;
@@ -62,6 +66,7 @@ export function submit(turn: Turn, message: Submit): void {
   const same = submissions.get(key);
   if (same !== undefined) {
     same.waiters.push(waiter);
+    if (isMoreUrgent(lane, same.lane)) same.lane = lane;
     return;
   }
   const closed = closedDay(durable, job, message, submissions.size);
@@ -76,6 +81,7 @@ export function submit(turn: Turn, message: Submit): void {
     plan: undefined,
     requestId: message.requestId,
     isRestored: false,
+    lane,
     waiters: [waiter],
   });
   ask(turn, { kind: "planJob", job }, { kind: "submission", key });
@@ -97,6 +103,7 @@ function register(turn: Turn, { reply: to, requestId }: Submit, job: JobSpec): v
     plan: undefined,
     requestId,
     isRestored: false,
+    lane: "live",
     waiters: [{ reply: to, requestId }],
   });
   ask(turn, { kind: "planJob", job }, { kind: "submission", key });
@@ -115,7 +122,7 @@ function registered(turn: Turn, key: string, { job, digest, waiters }: Submissio
 /** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
 export function submitByDesk(
   turn: Turn,
-  start: Pick<Submission, "job" | "digest" | "day" | "requestId" | "byDesk">,
+  start: Pick<Submission, "job" | "digest" | "day" | "requestId" | "lane" | "byDesk">,
 ): void {
   const { durable, submissions } = turn.state;
   const key = dayKey(start.job.name, start.day);
@@ -125,11 +132,20 @@ export function submitByDesk(
   ask(turn, { kind: "planJob", job: start.job }, { kind: "submission", key });
 }
 
+/** Whoever wants the run now gets it now, although it was begun as something that can wait. */
+function raise(turn: Turn, run: Run, lane: Lane): void {
+  if (!isMoreUrgent(lane, laneOf(run))) return;
+  decide(turn, { kind: "laneRaised", run: run.id, lane });
+  log(turn, "info", "run raised to a more urgent lane", { run: run.id, lane });
+  tell(turn, { kind: "runChanged", run: run.id });
+}
+
 /**
  * A run that was promised under a journal that is lost: the same again, though nobody waits for the answer.
  * False: another run of the day has to end first, it is tried again then.
  */
-export function restore(turn: Turn, { spec, digest, day, run, requestId }: RunRequest): boolean {
+export function restore(turn: Turn, request: RunRequest): boolean {
+  const { spec, digest, day, run, requestId, lane = "live" } = request;
   const key = dayKey(spec.name, day);
   const { submissions, durable } = turn.state;
   if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return false;
@@ -141,6 +157,7 @@ export function restore(turn: Turn, { spec, digest, day, run, requestId }: RunRe
     plan: undefined,
     requestId,
     isRestored: true,
+    lane,
     waiters: [],
   });
   ask(turn, { kind: "planJob", job: spec }, { kind: "submission", key });
@@ -310,9 +327,14 @@ function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
 function saveRequest(turn: Turn, key: string, submission: Submission): void {
   const { job: spec, digest, day, requestId } = submission;
   const named = namedRun(turn.state.durable, submission);
-  const request: RunRequest = { ...named, spec, digest, day, requestId };
+  const request: RunRequest = { ...named, spec, digest, day, requestId, ...laneIn(submission) };
   const purpose = { kind: "submission", key } as const;
   ask(turn, { kind: "saveRequest", epoch: epochOf(turn), request }, purpose);
+}
+
+/** A live run says nothing of its lane, as ever. */
+function laneIn({ lane }: Submission): { readonly lane?: Lane } {
+  return lane === "live" ? {} : { lane };
 }
 
 /** The next revision of the day: it stays so while the submission is under way, for a day has one at a time. */
@@ -359,6 +381,7 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
     plan,
     duckdb: state.config.duckdb,
     ...startedBy(submission),
+    ...laneIn(submission),
     wallMs: wall,
   });
   if (submission.isRestored && newest !== digest && newestJob !== undefined) {

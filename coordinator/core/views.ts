@@ -14,7 +14,7 @@ import {
   type StageStatus,
   stageLabel,
 } from "../../shared/kernel/status.ts";
-import type { Run, Stage } from "./durable.ts";
+import { laneOf, type Run, type Stage } from "./durable.ts";
 import { inputsOf, outputsOf } from "./stage-graph.ts";
 import type { CoordinatorState, ExecutorState } from "./state.ts";
 
@@ -29,6 +29,7 @@ export function runStatus(run: Run, waiting?: string): RunStatus {
     jobDigest: run.jobDigest,
     day: run.day,
     revision: run.revision,
+    lane: laneOf(run),
     state: run.state,
     stages: run.stages.map((stage, index) => stageStatus(run, stage, index)),
     datasets: [],

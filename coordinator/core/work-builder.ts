@@ -195,6 +195,7 @@ export function buildDelivery(
     })),
     stagingDir: `staging/${run.id}/${stage.id}-${at.task}-${attempt.attemptId}`,
     lowMemory: attempt.lowMemory,
+    ...(run.lane === undefined ? {} : { lane: run.lane }),
   };
 }
 

@@ -7,6 +7,7 @@ import type * as wire from "../../shared/adapters/grpc-types.ts";
 import { parseJob } from "../../shared/adapters/job-file.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { isLane, type Lane, lanes } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Stamp } from "../../shared/kernel/status.ts";
@@ -51,12 +52,13 @@ function commands({ calls }: ServiceOptions) {
   return {
     submit: async (request, { signal }) => {
       const { requestId, rerun } = request;
+      const lane = laneNamed(request.lane ?? "");
       const day = request.day === "" ? "" : dayOf(request.day);
       if (requestId === "") throw fail("badRequest", "request_id is empty: give each submit one");
       const job = jobOf(request);
       const { stamp, result } = await calls.ask(
         "submitted",
-        (reply) => ({ kind: "submit", reply, requestId, job, day, rerun }),
+        (reply) => ({ kind: "submit", reply, requestId, job, day, rerun, lane }),
         signal,
       );
       const { run: runId, created } = result;
@@ -220,6 +222,14 @@ async function sizesOf(job: JobSpec, day: string, inputs: Pick<Inputs, "listSour
     sizes.push({ source: source.name, files: files.length, bytes });
   }
   return sizes;
+}
+
+/** Callers of older versions name none. */
+function laneNamed(text: string): Lane {
+  if (text === "") return "live";
+  if (isLane(text)) return text;
+  const known = lanes.join(", ");
+  throw fail("badRequest", `lane ${JSON.stringify(text)} is not one of ${known}`, { lane: text });
 }
 
 function jobOf(request: { readonly bundle: wire.JobBundle | null; readonly job: string }) {

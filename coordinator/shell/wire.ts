@@ -8,16 +8,17 @@ import type * as wire from "../../shared/adapters/grpc-types.ts";
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { fail, isFailureCode } from "../../shared/kernel/failure.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
-import { type AttemptOutcome, workText } from "../../shared/kernel/work.ts";
+import { type AttemptOutcome, isBackground, workText } from "../../shared/kernel/work.ts";
 import type { ExecutorCommand, Hello } from "../core/protocol.ts";
 
 /** Paths of datasets become absolute under the storage root; what runs of older versions lack is empty. */
 export function toWireRun(run: RunStatus, root: string): wire.RunStatus {
-  const { failure, jobDigest = "", secondAttempts = 0, ...rest } = run;
+  const { failure, jobDigest = "", secondAttempts = 0, lane = "live", ...rest } = run;
   return {
     ...rest,
     jobDigest,
     secondAttempts,
+    lane,
     stages: run.stages.map((stage) => ({ source: "", makes: [], exchanges: [], ...stage })),
     datasets: run.datasets.map((dataset) => ({ ...dataset, path: join(root, dataset.path) })),
     failure: failure === undefined ? null : toWireFailure(failure),
@@ -40,6 +41,7 @@ export function toWireCommand(epoch: number, command: ExecutorCommand): wire.ToE
           workJson: Buffer.from(workText(command.work)),
           deliveryJson: Buffer.from(canonicalJson(command.delivery as unknown as Json)),
           freshWorker: command.delivery.lowMemory,
+          background: isBackground(command.delivery),
         },
       };
     case "cancelTask":

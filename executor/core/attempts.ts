@@ -6,8 +6,8 @@ import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Command } from "./protocol.ts";
 import { addReport, sendReports } from "./reports.ts";
-import { giveWaiting, isUsed, replaceUsed, setSlot } from "./slots.ts";
-import type { ExecutorState, Turn } from "./state.ts";
+import { giveWaiting, isLowered, isUsed, replaceUsed, setSlot, slotAt } from "./slots.ts";
+import type { ExecutorState, Turn, Worker } from "./state.ts";
 
 type Of<K extends Command["kind"]> = Extract<Command, { kind: K }>;
 
@@ -19,24 +19,24 @@ export function reportsFull(state: ExecutorState): boolean {
 
 /** Puts the attempt into a free slot; otherwise it fails in a way that is retried elsewhere and not counted. */
 export function runTask(turn: Turn, epoch: number, command: Of<"runTask">): void {
-  const { attemptId, work, delivery, fresh = false } = command;
+  const { attemptId, work, delivery, fresh = false, background = false } = command;
   if (isKnown(turn, attemptId)) return;
   const { drain, slots, identity } = turn.state;
   if (drain !== undefined) {
     refuse(turn, attemptId, epoch, "drained", `executor ${identity.id} is leaving`);
     return;
   }
-  const free = freeSlot(turn.state, fresh);
+  const free = freeSlot(turn.state, fresh, background);
   if (free === undefined) {
     const text = `all ${slots.length} slots of executor ${identity.id} are busy`;
     refuse(turn, attemptId, epoch, "unavailable", text);
     return;
   }
   const waiting = { work, delivery };
-  const attempt = { attemptId, epoch, waiting, rows: 0, bytes: 0, ending: undefined };
+  const attempt = { attemptId, epoch, waiting, background, rows: 0, bytes: 0, ending: undefined };
   setSlot(turn, free, { attempt });
   // It waits in the slot until the successor is ready.
-  if (fresh) replaceUsed(turn, free);
+  if (fresh || (!background && isLowered(slotAt(turn, free).worker))) replaceUsed(turn, free);
   giveWaiting(turn, free);
 }
 
@@ -93,20 +93,25 @@ function isKnown(turn: Turn, attemptId: string): boolean {
 
 /**
  * A slot whose worker is ready, else one whose worker soon will be. Work that needs a fresh process goes where one is,
- * or will be soon, rather than where one has to be replaced.
+ * or will be soon, rather than where one has to be replaced; background work rather where the priority is low already,
+ * and live work where it is not.
  */
-function freeSlot(state: ExecutorState, fresh: boolean): number | undefined {
+function freeSlot(state: ExecutorState, fresh: boolean, background: boolean): number | undefined {
   const free = [...state.slots.entries()].filter(([, { attempt }]) => attempt === undefined);
   if (fresh) {
     const found = free.find(([, { worker }]) => !isUsed(worker));
     if (found !== undefined) return found[0];
   }
-  const order = ["ready", "starting", "leaving", "down"] as const;
-  for (const kind of order) {
-    const found = free.find(([, { worker }]) => worker.kind === kind);
-    if (found !== undefined) return found[0];
-  }
-  return undefined;
+  const [best] = free.sort(
+    ([, a], [, b]) => rank(a.worker, background) - rank(b.worker, background),
+  );
+  return best?.[0];
+}
+
+/** The lower, the sooner it can begin. */
+function rank(worker: Worker, background: boolean): number {
+  if (worker.kind === "ready" && isLowered(worker) !== background) return background ? 1 : 4;
+  return { ready: 0, starting: 2, leaving: 3, down: 5 }[worker.kind];
 }
 
 function refuse(

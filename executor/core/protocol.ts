@@ -43,6 +43,8 @@ export type Command =
       readonly delivery: string;
       /** By a process that has run nothing yet. */
       readonly fresh?: boolean;
+      /** Of a run that is not live: the process lowers its priority, and can't raise it again. */
+      readonly background?: boolean;
     }
   | { readonly kind: "cancelTask"; readonly attemptId: string; readonly reason: string }
   | { readonly kind: "reportAck"; readonly attemptId: string }

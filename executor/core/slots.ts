@@ -38,7 +38,13 @@ export function workerReady(turn: Turn, message: Of<"workerReady">): void {
   if (worker.kind !== "starting" || worker.worker !== message.worker) return;
   turn.state = { ...turn.state, startsFailed: 0, duckdbVersion: message.duckdbVersion };
   setSlot(turn, message.slot, {
-    worker: { kind: "ready", worker: message.worker, pid: message.pid, attemptsDone: 0 },
+    worker: {
+      kind: "ready",
+      worker: message.worker,
+      pid: message.pid,
+      attemptsDone: 0,
+      isLowered: false,
+    },
   });
   giveWaiting(turn, message.slot);
 }
@@ -47,7 +53,11 @@ export function workerReady(turn: Turn, message: Of<"workerReady">): void {
 export function giveWaiting(turn: Turn, index: number): void {
   const { worker, attempt } = slotAt(turn, index);
   if (worker.kind !== "ready" || attempt?.waiting === undefined) return;
-  setSlot(turn, index, { attempt: { ...attempt, waiting: undefined } });
+  const isLowered = worker.isLowered || attempt.background;
+  setSlot(turn, index, {
+    worker: { ...worker, isLowered },
+    attempt: { ...attempt, waiting: undefined },
+  });
   turn.effects.push({
     kind: "giveWork",
     slot: index,
@@ -82,6 +92,11 @@ export function workerOutcome(turn: Turn, message: Of<"workerOutcome">): void {
 /** Has the process run something already? */
 export function isUsed(worker: Worker): worker is Extract<Worker, { kind: "ready" }> {
   return worker.kind === "ready" && worker.attemptsDone > 0;
+}
+
+/** Has its priority been lowered for good? */
+export function isLowered(worker: Worker): boolean {
+  return worker.kind === "ready" && worker.isLowered;
 }
 
 /** A process that has run something makes room for a fresh one. */

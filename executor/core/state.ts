@@ -17,6 +17,8 @@ export type Worker =
       readonly worker: number;
       readonly pid: number;
       readonly attemptsDone: number;
+      /** It was given background work: its priority is low for good. */
+      readonly isLowered: boolean;
     }
   /** Asked to quit, or killed: its successor starts when it has gone. */
   | { readonly kind: "leaving"; readonly worker: number; readonly killAt: Instant }
@@ -35,6 +37,8 @@ export interface RunningAttempt {
   readonly epoch: number;
   /** Present until a worker has it. */
   readonly waiting: { readonly work: string; readonly delivery: string } | undefined;
+  /** Of a run that is not live. */
+  readonly background: boolean;
   readonly rows: number;
   readonly bytes: number;
   readonly ending: Ending | undefined;
@@ -160,6 +164,9 @@ export function checkInvariants(state: ExecutorState): void {
     seen.add(slot.attempt.attemptId);
     const given = slot.attempt.waiting === undefined;
     assert(!given || slot.worker.kind !== "down", "an attempt that was given has a process");
+    if (!given || slot.worker.kind !== "ready") continue;
+    const { isLowered } = slot.worker;
+    assert(isLowered === slot.attempt.background, "live work runs at its own priority");
   }
   for (const report of state.reports) {
     assert(!seen.has(report.attemptId), "a reported attempt no longer runs and is kept once");

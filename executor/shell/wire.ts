@@ -54,6 +54,7 @@ function commandOf(message: ToExecutor): Command | undefined {
       work: textOf(runTask.workJson),
       delivery: textOf(runTask.deliveryJson),
       fresh: runTask.freshWorker ?? false,
+      background: runTask.background ?? false,
     };
   }
   if (cancelTask && cancelTask.attemptId !== "") {

@@ -184,8 +184,9 @@ async function replayProblems(world: World, durable: Durable): Promise<readonly 
   return problems;
 }
 
-type Status = Omit<ReturnType<typeof runStatus>, "failure" | "state" | "stages"> & {
+type Status = Omit<ReturnType<typeof runStatus>, "failure" | "state" | "lane" | "stages"> & {
   readonly state: string;
+  readonly lane?: string;
   readonly stages: readonly {
     readonly id: string;
     readonly tasks: number;

@@ -18,7 +18,7 @@ import type { Command } from "../../executor/core/protocol.ts";
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { workText } from "../../shared/kernel/work.ts";
+import { isBackground, workText } from "../../shared/kernel/work.ts";
 import type { Calls } from "./calls.ts";
 import type { Faults } from "./faults.ts";
 import type { Link, Up } from "./link.ts";
@@ -336,6 +336,7 @@ function toWire(command: ExecutorCommand): Command {
         attemptId,
         work: workText(work),
         delivery: canonicalJson(delivery as unknown as Json),
+        background: isBackground(delivery),
       };
     }
     case "refused":

@@ -3,9 +3,15 @@
  * interrupted, or don't listen; crash between two acts; and may outlive their supervisor for a moment.
  */
 import type { Message } from "../../executor/core/protocol.ts";
+import { assert } from "../../shared/kernel/assert.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { AttemptOutcome, Delivery, Work } from "../../shared/kernel/work.ts";
+import {
+  type AttemptOutcome,
+  type Delivery,
+  isBackground,
+  type Work,
+} from "../../shared/kernel/work.ts";
 import { actsOf } from "./data-plane.ts";
 import type { Faults } from "./faults.ts";
 import { type Network, nats, storage } from "./network.ts";
@@ -18,6 +24,8 @@ interface Worker {
   isAlive: boolean;
   /** It answers nobody. */
   isHung: boolean;
+  /** Its priority is low for good. */
+  isLowered: boolean;
   attempt: Running | undefined;
 }
 
@@ -83,7 +91,8 @@ export class SimWorkers {
   }
 
   start(slot: number, number: number): void {
-    const worker: Worker = { slot, number, isAlive: true, isHung: false, attempt: undefined };
+    const state = { isAlive: true, isHung: false, isLowered: false, attempt: undefined };
+    const worker: Worker = { slot, number, ...state };
     this.#workers.set(number, worker);
     if (this.#faults.strikes(this.#faults.badWork, "workerNotStarted")) {
       // It ends by itself, or never says a word and has to be killed.
@@ -106,6 +115,8 @@ export class SimWorkers {
     const { badWork } = this.#faults;
     const work = JSON.parse(workText) as Work;
     const delivery = JSON.parse(deliveryText) as Delivery;
+    if (isBackground(delivery)) worker.isLowered = true;
+    assert(worker.isLowered === isBackground(delivery), "live work runs at its own priority");
     const isDoubled = () => this.#faults.strikes(0.02, "publishDuplicated");
     const acts = actsOf(this.#memory, work, delivery, isDoubled);
     let ms = world.between(50, 5_000) * this.slowness;

@@ -6,6 +6,7 @@ import type { ClientMessage, Question, Reply } from "../../coordinator/core/prot
 import { assert, must } from "../../shared/kernel/assert.ts";
 import type { FailureCode } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { Lane } from "../../shared/kernel/lane.ts";
 import type { Faults } from "./faults.ts";
 import { type SimJob, simDays } from "./jobs.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
@@ -19,6 +20,7 @@ interface Wish {
   readonly job: string;
   readonly day: string;
   readonly rerun: boolean;
+  readonly lane: Lane;
 }
 
 /** A submit may be refused for these: it is sent again. */
@@ -49,6 +51,8 @@ export class Users {
   readonly #coordinators: readonly SimCoordinator[];
   readonly #waiting = new Map<number, (result: Reply) => void>();
   readonly #isByItself: boolean;
+  /** Lanes that wishes are for; in some histories all are live. */
+  readonly #lanes: readonly Lane[];
   #replies = 1;
   #wishes = 0;
 
@@ -67,6 +71,7 @@ export class Users {
     this.#jobs = about.jobs;
     this.#coordinators = about.coordinators;
     this.#isByItself = about.isByItself;
+    this.#lanes = this.#world.chance() < 0.4 ? ["live"] : ["live", "live", "backlog", "ahead"];
   }
 
   /** Every day of every job once, then some of them again and again until so late. */
@@ -207,7 +212,8 @@ export class Users {
   #wish(job: string, day: string, rerun: boolean): void {
     const id = `${job}|${day}|${++this.#wishes}`;
     this.open.add(id);
-    this.#submit({ id, job, day, rerun });
+    const lane = must(this.#world.pick(this.#lanes), "there are lanes");
+    this.#submit({ id, job, day, rerun, lane });
   }
 
   #submit(wish: Wish): void {
@@ -226,14 +232,14 @@ export class Users {
     if (other !== undefined) this.#send(other, message);
   }
 
-  #submitOf({ id, job, day, rerun }: Wish): Unnumbered<ClientMessage> {
+  #submitOf({ id, job, day, rerun, lane }: Wish): Unnumbered<ClientMessage> {
     const spec = must(
       this.#jobs.find((one) => one.spec.name === job),
       "wishes are for known jobs",
     ).spec;
     const isNamed = this.#world.chance() < 0.1;
     const named: JobSpec | string = isNamed ? job : this.#edited(spec);
-    return { kind: "submit", requestId: id, job: named, day, rerun };
+    return { kind: "submit", requestId: id, job: named, day, rerun, lane };
   }
 
   /** The same job, sometimes cut in another way. */

@@ -26,9 +26,11 @@ export interface StageStatus extends Required<Omit<kernel.StageStatus, "state">>
 }
 
 export interface RunStatus
-  extends Required<Omit<kernel.RunStatus, "state" | "stages" | "failure">> {
+  extends Required<Omit<kernel.RunStatus, "state" | "lane" | "stages" | "failure">> {
   /** planning | running | checking | committing | committed | failed | cancelled */
   readonly state: string;
+  /** live | backlog | ahead */
+  readonly lane: string;
   readonly stages: readonly StageStatus[];
   readonly failure: WireFailure | null;
 }
@@ -66,6 +68,8 @@ export interface SubmitRequest {
   readonly job: string;
   readonly day: string;
   readonly rerun: boolean;
+  /** live | backlog | ahead; absent or empty: live. */
+  readonly lane?: string;
 }
 export interface SubmitReply {
   readonly stamp: Stamp | null;
@@ -221,6 +225,8 @@ export interface RunTask {
   readonly deliveryJson: Uint8Array;
   /** By a worker process that has run nothing yet. */
   readonly freshWorker?: boolean;
+  /** Of a run that is not live: at low priority. */
+  readonly background?: boolean;
 }
 
 /** `epoch` and exactly one other member; `message` names it when received. */

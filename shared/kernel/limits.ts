@@ -40,6 +40,9 @@ export const limits = {
   slowStageDoneShare: 0.75,
   /** Share of all slots that second attempts may take up; one is always allowed. */
   secondAttemptsSlotsShare: 0.25,
+  // --- lanes
+  /** Share of all slots that runs which are not live may take while a live run is active; one slot at least. */
+  backlogSlotsShare: 0.25,
   // --- executors that keep failing
   /** Different tasks whose attempts failed on one executor, within the window, before it is excluded. */
   exclusionTasksFailed: 3,
@@ -271,6 +274,8 @@ export const limits = {
   workerThreadsMax: 256,
   workerCancelGraceMs: 2_000,
   workerNice: 10,
+  /** The same while it works for a run that is not live. */
+  backlogNice: 19,
   /** A worker that is not ready by then is killed and started again. */
   workerStartMs: 30_000,
   /** Pause before a worker that failed to start is started again. */
@@ -343,6 +348,11 @@ assert(
   limits.exclusionShareMax < 1 && limits.exclusionTasksFailed <= limits.outcomesKeptPerExecutor,
   "some executor is always left, and what excludes one is remembered",
 );
+assert(
+  limits.backlogSlotsShare > 0 && limits.backlogSlotsShare <= 0.5,
+  "a backlog has a part of the slots, and live runs no smaller one",
+);
+assert(limits.workerNice <= limits.backlogNice, "a worker's priority can only be lowered");
 assert(
   limits.exchangeMessageBytesMax < 1024 * KiB,
   "an exchange message fits NATS' default payload",

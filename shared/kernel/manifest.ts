@@ -5,6 +5,7 @@
 
 import type { Failure } from "./failure.ts";
 import type { Column, JobSpec } from "./job.ts";
+import type { Lane } from "./lane.ts";
 
 /** Reject files are arranged like a dataset of this name and named in the manifest, but readers' links never show them. */
 export const rejectsDataset = "_rejects";
@@ -48,6 +49,8 @@ export interface RunRequest {
   readonly day: string;
   readonly revision: number;
   readonly requestId: string;
+  /** Absent: live. */
+  readonly lane?: Lane;
 }
 
 /** The folder of one arrangement of a revision's files, and what the revision's manifest says. */

@@ -4,6 +4,7 @@
  */
 import type { Failure } from "./failure.ts";
 import type { Column } from "./job.ts";
+import type { Lane } from "./lane.ts";
 import type { Day } from "./time.ts";
 
 /** Which leadership answered, and how much of its journal the answer reflects. */
@@ -84,6 +85,8 @@ export interface RunStatus {
   readonly jobDigest?: string;
   readonly day: Day;
   readonly revision: number;
+  /** Absent in runs of older versions, which were live. */
+  readonly lane?: Lane;
   readonly state: RunStateName;
   readonly stages: readonly StageStatus[];
   /** Filled once committed. */

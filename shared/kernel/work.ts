@@ -5,6 +5,7 @@
 import { canonicalJson, type Json } from "./canonical.ts";
 import type { Failure } from "./failure.ts";
 import type { Column, DimensionSpec, SourceSpec } from "./job.ts";
+import type { Lane } from "./lane.ts";
 import type { ExchangePlan, StagePlan } from "./plan.ts";
 import { hashPrefix, sha256Hex } from "./sha256.ts";
 
@@ -143,6 +144,13 @@ export interface Delivery {
   readonly stagingDir: string;
   /** Second try after out-of-memory: one thread, disk-backed tables. */
   readonly lowMemory: boolean;
+  /** Of its run when it was started. Absent: live. */
+  readonly lane?: Lane;
+}
+
+/** Does the attempt run at low priority, so that those of live runs are not slowed down? */
+export function isBackground({ lane = "live" }: Pick<Delivery, "lane">): boolean {
+  return lane !== "live";
 }
 
 /** Per-partition totals of one attempt in one exchange. */

@@ -186,7 +186,7 @@ test("lists are tables, or JSON", async () => {
     listExecutors: async () => ({ stamp, executors: [] }),
   });
   const table = await daymill("runs", at);
-  expect(table.out.split("\n")[0]).toMatch(/^RUN +STATE +CREATED/);
+  expect(table.out.split("\n")[0]).toMatch(/^RUN +LANE +STATE +CREATED/);
   expect(table.out).toMatch(/ipdr-daily\.2026-01-15\.r1 +committed/);
   expect(JSON.parse((await daymill("runs", "--json", at)).out)).toEqual([done]);
   expect((await daymill("executors", at)).out).toContain("no executors");

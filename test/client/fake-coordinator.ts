@@ -18,6 +18,7 @@ export const emptyRun: RunStatus = {
   day: "2026-01-15",
   revision: 1,
   state: "running",
+  lane: "live",
   stages: [],
   datasets: [],
   failure: null,

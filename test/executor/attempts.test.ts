@@ -75,6 +75,50 @@ describe("running", () => {
   });
 });
 
+describe("background work", () => {
+  test("goes where the priority is low already, live work where it is not", () => {
+    const script = new Script(3).attached(1);
+    expect(script.runBackground(1, "b1")).toEqual(["slot 0: giveWork 1 b1"]);
+    script.outcome(0, 1, "b1");
+    expect(script.run(1, "a1")).toEqual(["slot 1: giveWork 2 a1"]);
+    expect(script.run(1, "a2")).toEqual(["slot 2: giveWork 3 a2"]);
+    script.outcome(1, 2, "a1");
+    expect(script.runBackground(1, "b2")).toEqual(["slot 0: giveWork 1 b2"]);
+    expect(script.runBackground(1, "b3")).toEqual(["slot 1: giveWork 2 b3"]);
+  });
+
+  test("leaves a process that live work can't use: it gets a fresh one in that slot", () => {
+    const script = new Script(1).attached(1);
+    script.runBackground(1, "b1");
+    script.outcome(0, 1, "b1");
+    expect(script.run(1, "a1")).toEqual(["slot 0: quitWorker 1"]);
+    expect(script.exited(0, 1, "exit code 0")).toEqual(["slot 0: startWorker 2"]);
+    expect(script.ready(0, 2)).toEqual(["slot 0: giveWork 2 a1"]);
+    script.outcome(0, 2, "a1");
+    expect(script.runBackground(1, "b2")).toEqual(["slot 0: giveWork 2 b2"]);
+  });
+
+  test("a fresh process for live work is one that nobody has used, or one that is about to start", () => {
+    const script = new Script(2).attached(1);
+    script.runBackground(1, "b1");
+    script.runBackground(1, "b2");
+    script.outcome(1, 2, "b2");
+    script.exited(0, 1);
+    // Slot 0 has no process at the moment; that of slot 1 can leave at once.
+    expect(script.run(1, "a1")).toEqual(["slot 1: quitWorker 2"]);
+    script.after(limits.workerRestartAfterMs);
+    expect(script.run(1, "a2")).toEqual([]);
+    expect(script.ready(0, 3)).toEqual(["slot 0: giveWork 3 a2"]);
+  });
+
+  test("after out-of-memory it gets a fresh process, too", () => {
+    const script = new Script(1).attached(1);
+    script.runBackground(1, "b1");
+    script.outcome(0, 1, "b1");
+    expect(script.runBackground(1, "b2", true)).toEqual(["slot 0: quitWorker 1"]);
+  });
+});
+
 describe("reports", () => {
   test("kept while nobody listens, listed in the next hello, sent after its welcome", () => {
     const script = new Script().attached(1);

@@ -4,7 +4,7 @@
  */
 import { createServer, executorHubService, type GrpcServer } from "../../shared/adapters/grpc.ts";
 import type { Duplex, FromExecutor, Hello, ToExecutor } from "../../shared/adapters/grpc-types.ts";
-import type { AttemptOutcome } from "../../shared/kernel/work.ts";
+import { type AttemptOutcome, type Delivery, isBackground } from "../../shared/kernel/work.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 
 export interface FakeHub {
@@ -76,6 +76,7 @@ export async function startHub(options: {
           attemptId,
           workJson: Buffer.from(JSON.stringify(work)),
           deliveryJson: Buffer.from(JSON.stringify(delivery)),
+          background: isBackground(delivery as Pick<Delivery, "lane">),
         },
       }),
     stop: () => server.stop(),

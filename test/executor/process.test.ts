@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Lane } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { type FakeHub, lives, reportOn, until } from "./fake-hub.ts";
 import { Bed, dispatch, running, workersOf } from "./program.ts";
@@ -16,15 +17,16 @@ afterEach(() => bed.clear());
 afterAll(() => bed.close());
 
 /** Work that takes no input: a check's SQL over an empty table. */
-function check(hub: FakeHub, attemptId: string, sql: string): void {
-  dispatch(hub, attemptId, {
+function check(hub: FakeHub, attemptId: string, sql: string, lane: Lane = "live"): void {
+  const work = {
     kind: "check",
     duckdb: hub.hellos.at(-1)?.duckdbVersion ?? "",
     timezone: "UTC",
     check: { name: "test", model: "m", sql },
     columns: [{ name: "a", type: "BIGINT" }],
     files: [],
-  });
+  } as const;
+  dispatch(hub, attemptId, work, { lane });
 }
 
 /** Takes hours, and can be interrupted. */
@@ -63,6 +65,31 @@ describe("a working executor", () => {
     for (const pid of pids) {
       expect(new Set(nicesOf(pid))).toEqual(new Set([limits.workerNice]));
     }
+  });
+
+  test("all threads of background work have the lowest priority, and live work never has", async () => {
+    const hub = await bed.lead();
+    bed.start();
+    const before = await workersOf(hub);
+    check(hub, "back", endless, "backlog");
+    check(hub, "live", endless);
+    await running(hub, 2);
+    const nices = () => before.map((pid) => [...new Set(nicesOf(pid))].join());
+    // The engine's threads are there, and work.
+    const isSet = () => nices().sort().join(" ") === `${limits.workerNice} ${limits.backlogNice}`;
+    await until("two priorities", isSet);
+    for (let look = 0; look < 20; look++) {
+      expect(nices().sort()).toEqual([`${limits.workerNice}`, `${limits.backlogNice}`]);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    hub.send({ cancelTask: { attemptId: "back", reason: "test" } });
+    await reportOn(hub, "back");
+    check(hub, "live too", "SELECT 1");
+    expect(await reportOn(hub, "live too")).toMatchObject({ kind: "done", checkValue: "1" });
+    const after = await workersOf(hub);
+    // The slot has a fresh process; the other one goes on.
+    expect(after.filter((pid) => before.includes(pid))).toHaveLength(1);
+    for (const pid of after) expect(new Set(nicesOf(pid))).toEqual(new Set([limits.workerNice]));
   });
 
   test("a query is interrupted when its attempt is cancelled; the worker lives on", async () => {

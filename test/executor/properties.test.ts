@@ -204,7 +204,7 @@ class World {
 function commandOf(kind: "run" | "cancel", number: number): Command {
   const attemptId = `a${number}`;
   return kind === "run"
-    ? { kind: "runTask", attemptId, work: "{}", delivery: "{}" }
+    ? { kind: "runTask", attemptId, work: "{}", delivery: "{}", background: number % 3 === 0 }
     : { kind: "cancelTask", attemptId, reason: "test" };
 }
 

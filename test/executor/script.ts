@@ -57,8 +57,14 @@ export class Script {
     return this.post({ kind: "commanded", link: this.state.nextLink - 1, epoch, command });
   }
 
-  run(epoch: number, attemptId: string, fresh = false): string[] {
-    return this.command(epoch, { kind: "runTask", attemptId, work: "{}", delivery: "{}", fresh });
+  run(epoch: number, attemptId: string, fresh = false, background = false): string[] {
+    const task = { attemptId, work: "{}", delivery: "{}", fresh, background };
+    return this.command(epoch, { kind: "runTask", ...task });
+  }
+
+  /** Of a run that is not live. */
+  runBackground(epoch: number, attemptId: string, fresh = false): string[] {
+    return this.run(epoch, attemptId, fresh, true);
   }
 
   /** Moves the time on and ticks once. */

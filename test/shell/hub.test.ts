@@ -159,7 +159,7 @@ describe("what goes down", () => {
     await eventually(() => heard.length === 1);
     hub.send(1, 5, { kind: "welcome", coordinator: "c1" });
     const work = { kind: "check", files: [], duckdb: "v1.5.6" };
-    const delivery = { run: "r", epoch: 5, attemptId: "a9", lowMemory: true };
+    const delivery = { run: "r", epoch: 5, attemptId: "a9", lowMemory: true, lane: "ahead" };
     hub.send(1, 5, {
       kind: "runTask",
       attemptId: "a9",
@@ -187,6 +187,7 @@ describe("what goes down", () => {
     );
     expect(JSON.parse(Buffer.from(task?.deliveryJson ?? []).toString())).toEqual(delivery);
     expect(task?.freshWorker).toBe(true);
+    expect(task?.background).toBe(true);
     expect(commands[5]?.refused?.failure?.code).toBe("versionMismatch");
     expect(ends).toEqual([undefined]);
   });

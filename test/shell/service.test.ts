@@ -63,6 +63,7 @@ describe("commands", () => {
         job: "daily",
         day: "2026-01-15",
         rerun: false,
+        lane: "live",
       },
       { kind: "question", reply: 2, question: { kind: "run", run: run.runId } },
     ]);

@@ -203,7 +203,8 @@ function startDay(
     digest,
     day,
     requestId: `auto.${job}.${day}.r${revision}`,
-    byDesk: { origin, lane: isLive ? "live" : "backlog", missing: action.missing, upstream },
+    lane: isLive ? "live" : "backlog",
+    byDesk: { origin, missing: action.missing, upstream },
   });
 }
 

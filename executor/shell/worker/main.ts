@@ -13,7 +13,12 @@ import { must, unreachable } from "../../../shared/kernel/assert.ts";
 import { canonicalJson, type Json } from "../../../shared/kernel/canonical.ts";
 import { fail, failure, fromUnknown } from "../../../shared/kernel/failure.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import type { AttemptOutcome, Delivery, Work } from "../../../shared/kernel/work.ts";
+import {
+  type AttemptOutcome,
+  type Delivery,
+  isBackground,
+  type Work,
+} from "../../../shared/kernel/work.ts";
 import type { Log } from "../../../shared/ports.ts";
 import { killSelf, lowerPriority, peakMemoryBytes } from "./own-process.ts";
 import type { FromWorker, ToWorker, WorkerConfig } from "./protocol.ts";
@@ -49,7 +54,7 @@ function take(message: ToWorker): void {
     case "configure": {
       const { config } = message;
       const { executor, slot, worker } = config;
-      lowerPriority();
+      lowerPriority(limits.workerNice);
       place = {
         config,
         log: createLog(config.logLevel, { role: "worker", executor, slot, worker }),
@@ -85,6 +90,8 @@ async function run(
     mkdirSync(tempDir, { recursive: true, mode: 0o700 });
     const parsed = parse(work, delivery);
     about = log.child(fieldsOf(parsed.delivery));
+    // Before the engine is opened: the threads that it makes inherit it.
+    if (isBackground(parsed.delivery)) lowerPriority(limits.backlogNice);
     outcome = await runWork(parsed.work, parsed.delivery, {
       root: config.root,
       tempDir,

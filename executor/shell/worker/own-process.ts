@@ -4,18 +4,17 @@
  */
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { setPriority } from "node:os";
-import { limits } from "../../../shared/kernel/limits.ts";
 
 /**
- * Lowers the priority of all threads: an engine must not starve lease renewal and heartbeats. On Linux the priority
+ * Lowers the priority of all threads (10 is below that of other programs, 19 the lowest): an engine must not starve lease renewal and heartbeats. On Linux the priority
  * is each thread's own and is inherited by those it makes: setting it from outside right after the fork misses some
- * threads in one start of ten.
+ * threads in one start of ten. It can't be raised again without a privilege.
  */
-export function lowerPriority(): void {
+export function lowerPriority(nice: number): void {
   const threads = process.platform === "linux" ? readdirSync("/proc/self/task") : ["0"];
   for (const thread of threads) {
     try {
-      setPriority(Number(thread), limits.workerNice);
+      setPriority(Number(thread), nice);
     } catch {
       // The thread has ended meanwhile.
     }
