@@ -5,7 +5,7 @@
  *
  *   node dist/scripts/trial-takeover.js [--kills N] [--rows N] [--work DIR]
  */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -18,8 +18,8 @@ import { followEvents } from "../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { generate } from "./generate/generate.ts";
 import { Backlog } from "./trial-backlog.ts";
+import { copyDay, dayOf, firstDay } from "./trial-days.ts";
 
-const firstDay = "2026-01-15";
 const executors = 2;
 const slots = 1;
 const slowestMs = 5_000;
@@ -113,23 +113,6 @@ async function killLeader(
   await cluster.addCoordinator();
   const [a, b] = [Math.round(leaderMs), Math.round(attachedMs)];
   return { kill, busy, leaderMs: a, attachedMs: b, adopted, epoch };
-}
-
-/** The same lines under other days' names. Copies: a further link to a file would be a change of it. */
-function copyDay(root: string, day: string): void {
-  const folder = (of: string) => path.join(root, "raw/ipdr", `day=${of}`);
-  const from = folder(firstDay);
-  for (const entry of readdirSync(from, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const file = path.join(entry.parentPath, entry.name);
-    const to = path.join(folder(day), path.relative(from, file));
-    mkdirSync(path.dirname(to), { recursive: true });
-    copyFileSync(file, to);
-  }
-}
-
-function dayOf(index: number): string {
-  return new Date(Date.parse(firstDay) + index * 86_400_000).toISOString().slice(0, 10);
 }
 
 async function trial(cluster: LocalCluster, kills: number, rows: number): Promise<boolean> {

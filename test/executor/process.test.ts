@@ -84,8 +84,8 @@ describe("a working executor", () => {
     }
     hub.send({ cancelTask: { attemptId: "back", reason: "test" } });
     await reportOn(hub, "back");
-    check(hub, "live too", "SELECT 1");
-    expect(await reportOn(hub, "live too")).toMatchObject({ kind: "done", checkValue: "1" });
+    check(hub, "live2", "SELECT 1");
+    expect(await reportOn(hub, "live2")).toMatchObject({ kind: "done", checkValue: "1" });
     const after = await workersOf(hub);
     // The slot has a fresh process; the other one goes on.
     expect(after.filter((pid) => before.includes(pid))).toHaveLength(1);
