@@ -67,6 +67,8 @@ export interface LocalCluster {
   /** Every process of ours, nats-server included, in the order of start. */
   processes(): readonly { readonly name: string; readonly pid: number; readonly command: string }[];
   addCoordinator(): Promise<CoordinatorHandle>;
+  /** Starts a coordinator that has ended again, under its name; its port may change. */
+  restartCoordinator(id: string): Promise<CoordinatorHandle>;
   addExecutor(options?: { readonly slots?: number }): Promise<ExecutorHandle>;
   /** Starts nats-server again on the same port and files, after it was killed. Only for a server of ours. */
   restartNats(): Promise<void>;
@@ -151,6 +153,14 @@ class Cluster implements LocalCluster {
   async addCoordinator(): Promise<CoordinatorHandle> {
     const id = `coordinator-${this.#ids.coordinators.length + 1}`;
     this.#ids.coordinators.push(id);
+    return this.#startCoordinator(id);
+  }
+
+  async restartCoordinator(id: string): Promise<CoordinatorHandle> {
+    const handle = this.#coordinators.findLast((one) => one.id === id);
+    if (handle === undefined) throw fail("badRequest", `no coordinator ${id} was started here`);
+    if (this.#alive(handle.pid)) throw fail("conflict", `coordinator ${id} still runs`);
+    this.#guard.forget(handle.pid);
     return this.#startCoordinator(id);
   }
 

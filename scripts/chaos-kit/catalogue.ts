@@ -3,6 +3,7 @@
  */
 import type { Scenario } from "./scenario.ts";
 import { randomScenario } from "./scenario-random.ts";
+import { tenKills } from "./scenario-ten-kills.ts";
 import { killScenarios } from "./scenarios-kill.ts";
 import { natsScenarios } from "./scenarios-nats.ts";
 import { pauseScenarios } from "./scenarios-pause.ts";
@@ -10,6 +11,7 @@ import { workScenarios } from "./scenarios-work.ts";
 
 export const scenarios: readonly Scenario[] = [
   ...killScenarios,
+  tenKills,
   ...pauseScenarios,
   ...natsScenarios,
   ...workScenarios,

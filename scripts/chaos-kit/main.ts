@@ -57,12 +57,15 @@ async function rounds(options: ChaosOptions, say: (line: string) => void): Promi
 
 async function one(
   scenario: Scenario,
-  { rows, seed, keepFailed }: ChaosOptions,
+  { rows, seed, data, at, keepFailed }: ChaosOptions,
   say: (line: string) => void,
 ): Promise<void> {
   say(`${scenario.name}: ${scenario.proves}`);
   const signal = interrupt;
-  const outcome = await runScenario(scenario, { rows, seed, keepFailed, signal, say });
+  const outcome = await runScenario(scenario, {
+    ...{ rows, seed, data, at },
+    ...{ keepFailed, signal, say },
+  });
   outcomes.push(outcome);
   for (const line of outcomeLines(outcome)) say(line);
   say("");

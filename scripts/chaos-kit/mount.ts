@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { fail } from "../../shared/kernel/failure.ts";
+import { skip } from "./scenario.ts";
 
 const blockBytes = 64 * 1024;
 
@@ -27,7 +27,7 @@ export class Mount {
       execFileSync("mount", args, { stdio: ["ignore", "ignore", "pipe"] });
     } catch (error) {
       const said = String((error as { stderr?: unknown }).stderr ?? error).trim();
-      throw fail("unavailable", `a file system cannot be mounted here: ${said}`, {}, error);
+      throw skip(`a file system cannot be mounted here: ${said}`, error);
     }
     return new Mount(folder);
   }

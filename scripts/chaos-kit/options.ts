@@ -5,7 +5,10 @@
 import { parseArgs } from "node:util";
 import { wholeNumber } from "../../client/command.ts";
 import { fail } from "../../shared/kernel/failure.ts";
+import type { Skew } from "../generate/options.ts";
+import { type Data, dataOf } from "./data.ts";
 import type { Scenario } from "./scenario.ts";
+import { parseTimes } from "./times.ts";
 
 export const usage = `Trials of a real cluster under faults: real processes, a real nats-server, one temporary folder each.
 
@@ -15,9 +18,16 @@ export const usage = `Trials of a real cluster under faults: real processes, a r
   scripts/chaos run --random          rounds with faults drawn at random within a budget; the nth round has seed S + n - 1,
                                       and 'run random --seed' does it again
 
-  --rows N        lines of the day                             (default 60,000)
   --seed S        draws positions, victims and points          (default 1)
   --minutes M     with --random: no new round after this long  (default 5)
+  --at S,S…       the faults come so many seconds after the submission, not at the seed's positions; with --random,
+                  as many faults as times
+  --data WHICH    ipdr, retail (CSV and Parquet of a shop chain) or a folder laid out as a storage root (default ipdr)
+  --rows N        lines of the day, where they are made here   (default 60,000)
+  --data-seed S   draws these lines                            (default 1)
+  --skew WHICH    of ipdr: realistic or hostile                (default realistic)
+  --job FILE      YAML of the job that reads a folder of yours (default jobs/ipdr-daily.yaml)
+  --day D         its day                                      (default 2026-01-15)
   --keep-failed   leave the folder of a trial that failed
   --json          print one JSON summary as the last line
 `;
@@ -26,8 +36,11 @@ export interface ChaosOptions {
   readonly command: "help" | "list" | "run" | "random";
   /** Of `run` and `all`. */
   readonly scenarios: readonly Scenario[];
+  readonly data: Data;
   readonly rows: number;
   readonly seed: number;
+  /** Milliseconds after the submission; empty: at the seed's positions. */
+  readonly at: readonly number[];
   readonly minutes: number;
   readonly keepFailed: boolean;
   readonly json: boolean;
@@ -51,12 +64,25 @@ export function chaosOptions(
   return {
     command: command === "run" && random ? "random" : command,
     scenarios: word === "all" ? all : names.map((name) => named(name, byName)),
+    data: dataOf({
+      data: values.data,
+      seed: wholeNumber("--data-seed", values["data-seed"], 0, 2 ** 31),
+      skew: skewOf(values.skew),
+      job: values.job,
+      day: values.day,
+    }),
+    at: parseTimes(values.at),
     rows: wholeNumber("--rows", values.rows, 12_000, 1_000_000_000),
     seed: wholeNumber("--seed", values.seed, 0, 2 ** 31),
     minutes: wholeNumber("--minutes", values.minutes, 1, 10_000),
     keepFailed: values["keep-failed"] === true,
     json: values.json === true,
   };
+}
+
+function skewOf(text: string): Skew {
+  if (text === "realistic" || text === "hostile") return text;
+  throw fail("badRequest", `--skew ${text}: realistic or hostile is expected`);
 }
 
 function named(name: string, known: readonly Scenario[]): Scenario {
@@ -75,6 +101,12 @@ function parsed(argv: readonly string[]) {
         rows: { type: "string", default: "60000" },
         seed: { type: "string", default: "1" },
         minutes: { type: "string", default: "5" },
+        at: { type: "string" },
+        data: { type: "string", default: "ipdr" },
+        "data-seed": { type: "string", default: "1" },
+        skew: { type: "string", default: "realistic" },
+        job: { type: "string" },
+        day: { type: "string" },
         random: { type: "boolean" },
         "keep-failed": { type: "boolean" },
         json: { type: "boolean" },

@@ -21,13 +21,28 @@ export function hasSeen(view: JournalView, kind: JournalView["seen"][number]["fa
 
 type Position = Pick<Fault, "when" | "due" | "missed">;
 
-/** While the day's files are read: after the nth of them. `files`: how many there are. */
-export function midMap(nth: number, files: number): Position {
+/** Tasks of this kind that the live runs have, done or not; 0 before they are planned. */
+export function planned(view: JournalView, kind: StageKind): number {
+  let tasks = 0;
+  for (const run of view.durable.runs.values()) {
+    for (const stage of run.stages) if (stage.kind === kind) tasks += stage.tasks.length;
+  }
+  return tasks;
+}
+
+/** While the day's files are read: when so much of it is done. Of twelve files `nth` of `parts` 12 is the nth. */
+export function midMap(nth: number, parts: number): Position {
   return {
-    when: `after finished map task ${nth} of ${files}`,
-    due: (view) => finished(view, "scan") >= nth,
-    missed: (view) => finished(view, "scan") >= files,
+    when: `when ${nth}/${parts} of the map tasks were done`,
+    due: (view) => isDone(view, "scan", nth / parts),
+    missed: (view) => finished(view, "scan") >= planned(view, "scan"),
   };
+}
+
+/** Is this share of the tasks of a kind done, and one at least? */
+export function isDone(view: JournalView, kind: StageKind, share: number): boolean {
+  const tasks = planned(view, kind);
+  return tasks > 0 && finished(view, kind) >= Math.max(1, Math.round(tasks * share));
 }
 
 /** While groups are reduced. */

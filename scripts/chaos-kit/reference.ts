@@ -4,10 +4,9 @@
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseJob, readJobBundle } from "../../shared/adapters/job-file.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
 import { fail } from "../../shared/kernel/failure.ts";
-import { day, type World } from "./world.ts";
+import type { World } from "./world.ts";
 
 interface Compared {
   readonly dataset: string;
@@ -20,9 +19,9 @@ export async function compareWithReference(
   world: World,
 ): Promise<{ readonly compared: number; readonly differences: readonly string[] }> {
   const job = join(world.work, "job.json");
-  writeFileSync(job, JSON.stringify(parseJob(await readJobBundle(world.jobFile))));
+  writeFileSync(job, JSON.stringify(world.job.spec));
   const program = join(projectRoot(), "test/reference/reference.mjs");
-  const args = [program, "--job", job, "--root", world.root, "--day", day];
+  const args = [program, "--job", job, "--root", world.root, "--day", world.day];
   const output = await run(args, world.stopSignal);
   const lines = output
     .split("\n")

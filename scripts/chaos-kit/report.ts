@@ -3,6 +3,7 @@
  */
 import { formatBytes, formatTable } from "../../client/format.ts";
 import type { Seen } from "./journal-watch.ts";
+import { adoptedAttempts } from "./phases.ts";
 
 export interface Injected {
   readonly what: string;
@@ -28,6 +29,8 @@ export interface Outcome {
   readonly scenario: string;
   readonly seed: number;
   readonly rows: number;
+  /** Which day it was. */
+  readonly data: string;
   readonly result: "PASS" | "FAIL" | "SKIP";
   /** Why not PASS. */
   readonly reasons: readonly string[];
@@ -43,22 +46,16 @@ export interface Outcome {
 
 /** Counts over everything that the journal said. */
 export function countAttempts(all: readonly Seen[]): Attempts {
-  const starts = new Map<string, number>();
   const tasks = new Set<string>();
-  let adopted = 0;
   let started = 0;
   let reused = 0;
-  for (const { fact, epoch, life } of all) {
+  for (const { fact } of all) {
     if (fact.kind === "attemptStarted") {
       started++;
       tasks.add(`${fact.run} ${fact.stage} ${fact.task}`);
-      starts.set(`${life} ${fact.attemptId}`, epoch);
-    } else if (fact.kind === "attemptDone") {
-      const from = starts.get(`${life} ${fact.attemptId}`);
-      if (from !== undefined && from < epoch) adopted++;
     } else if (fact.kind === "taskReused") reused++;
   }
-  return { started, rerun: started - tasks.size, adopted, reused };
+  return { started, rerun: started - tasks.size, adopted: adoptedAttempts(all).size, reused };
 }
 
 export function outcomeLines(outcome: Outcome): readonly string[] {

@@ -5,16 +5,23 @@
 import { rmSync } from "node:fs";
 import { DaymillError, type Failure, fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import { afterChecks, type Settled } from "./after-checks.ts";
+import { type Data, dataOf, usualWish } from "./data.ts";
 import { Draw } from "./draw.ts";
+import type { JournalView } from "./journal-watch.ts";
 import { processesIn } from "./processes.ts";
 import { compareWithReference } from "./reference.ts";
 import { countAttempts, type Injected, type Outcome } from "./report.ts";
-import { type Fault, isProgress, type Mark, type Plan, type Scenario } from "./scenario.ts";
+import { type Fault, isProgress, isSkip, type Mark, type Plan, type Scenario } from "./scenario.ts";
+import { atTimes } from "./times.ts";
 import { patienceMs, usualShape, World } from "./world.ts";
 
 export interface TrialOptions {
   readonly rows: number;
   readonly seed: number;
+  /** Default: a day of IPDR. */
+  readonly data?: Data;
+  /** Milliseconds after the submission at which the faults come, instead of at the seed's positions. */
+  readonly at?: readonly number[];
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
   /** Leave the folder (logs, storage) of a trial that did not pass. */
@@ -32,10 +39,11 @@ interface Findings {
 
 /** Never throws but `cancelled`; whatever goes wrong is the outcome's reason. */
 export async function runScenario(scenario: Scenario, options: TrialOptions): Promise<Outcome> {
-  const { rows, seed, signal, say, keepFailed } = options;
+  const { rows, seed, signal, say, keepFailed, at = [] } = options;
+  const data = options.data ?? dataOf(usualWish);
   const beganAt = performance.now();
-  const plan = scenario.plan(new Draw(seed, scenario.name));
-  const world = new World({ ...usualShape, rows, ...plan.shape }, { seed, signal, say });
+  const plan = atTimes(scenario.plan(new Draw(seed, scenario.name), at.length), at);
+  const world = new World({ ...usualShape, rows, ...plan.shape }, { data, signal, say });
   const found: Findings = {
     reasons: [],
     injected: [],
@@ -49,12 +57,13 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
     await trial(world, plan, found);
   } catch (error) {
     const why = reasonOf(error);
-    skipped = why.code === "unavailable" && why.message.includes("mounted");
+    skipped = isSkip(why);
     if (why.code !== "cancelled") found.reasons.push(why.message);
     else await end(world, found);
     if (why.code === "cancelled") throw error;
   }
-  const outcome = sumUp(scenario, world, found, { rows, seed });
+  const outcome = sumUp(scenario, world, found, { rows, seed, data: data.name });
+  if (found.settled !== undefined) found.reasons.push(...late(outcome.injected, found));
   await end(world, found, keepFailed && found.reasons.length > 0 && !skipped);
   const result = skipped ? "SKIP" : found.reasons.length === 0 ? "PASS" : "FAIL";
   const seconds = (performance.now() - beganAt) / 1_000;
@@ -76,9 +85,22 @@ async function trial(world: World, plan: Plan, found: Findings): Promise<void> {
   found.reasons.push(...found.settled.problems);
 }
 
+/** Recoveries that took longer than what is promised. */
+function late(injected: readonly Injected[], found: Findings): readonly string[] {
+  return injected.flatMap(({ when, recoveredAfterMs }, index) => {
+    const { withinMs } = found.injected[index]?.fault ?? {};
+    if (withinMs === undefined || (recoveredAfterMs ?? Number.POSITIVE_INFINITY) < withinMs)
+      return [];
+    return [`${when}: back after ${recoveredAfterMs} ms, under ${withinMs} ms is promised`];
+  });
+}
+
 async function fire(world: World, fault: Fault, run: string, found: Findings): Promise<void> {
   const isOver = () => !fault.mayComeAfterTheEnd && world.run(run)?.ended !== undefined;
-  await world.wait(`the position ${fault.when}`, (view) => isOver() || fault.due(view, world));
+  const sinceMs = () => performance.now() - found.submittedAt;
+  const isDue = (view: JournalView) => isOver() || fault.due(view, world, sinceMs());
+  await world.wait(`the position ${fault.when}`, isDue);
+  await fault.prepare?.(world);
   if (isOver()) {
     if (fault.isOptional) return;
     throw fail("conflict", `the fault did not fire: ${run} ended before ${fault.when}`);
@@ -114,7 +136,7 @@ function sumUp(
   scenario: Scenario,
   world: World,
   found: Findings,
-  about: { readonly rows: number; readonly seed: number },
+  about: Pick<Outcome, "rows" | "seed" | "data">,
 ): Omit<Outcome, "result" | "reasons" | "seconds"> {
   const seen = world.isWatching ? world.view.seen : [];
   const injected = found.injected.map(({ fault, mark, what }): Injected => {

@@ -4,7 +4,7 @@
  */
 import type { Draw } from "./draw.ts";
 import { pause } from "./journal-watch.ts";
-import { finished } from "./positions.ts";
+import { finished, hasSeen } from "./positions.ts";
 import { childrenOf } from "./processes.ts";
 import { type Fault, movesUnderNewLeader, type Scenario } from "./scenario.ts";
 import { killExecutor, killLeader } from "./scenarios-kill.ts";
@@ -36,10 +36,10 @@ export const faultKinds: readonly [FaultKind, ...FaultKind[]] = [
   { name: "kill everything", points: 4, most: 1, make: restartedCluster },
 ];
 
-/** Kinds in the order in which they come, within the budget: at least one. */
-export function drawKinds(draw: Draw): readonly FaultKind[] {
+/** Kinds in the order in which they come, within the budget: at least one, `wanted` when that is not 0. */
+export function drawKinds(draw: Draw, wanted = 0): readonly FaultKind[] {
   const chosen: FaultKind[] = [];
-  const count = draw.between(1, faultBudget.faults);
+  const count = wanted > 0 ? wanted : draw.between(1, faultBudget.faults);
   let left: number = faultBudget.points;
   while (chosen.length < count) {
     const fits = faultKinds.filter((kind) => {
@@ -57,21 +57,37 @@ export function drawKinds(draw: Draw): readonly FaultKind[] {
 export const randomScenario: Scenario = {
   name: "random",
   proves: "a day stands any faults within the budget",
-  plan: (draw) => {
+  plan: (draw, wanted) => {
     let position = 0;
-    const faults = drawKinds(draw).map((kind, index): Fault => {
+    const kinds = drawKinds(draw, wanted);
+    const faults = kinds.map((kind, index): Fault => {
       position += draw.between(1, 5);
-      const nth = position;
-      return {
-        when: `after finished task ${nth}`,
-        due: (view) => finished(view, "scan") + finished(view, "reduce") >= nth,
-        isOptional: index > 0,
-        ...kind.make(draw),
-      };
+      const isLast = index === kinds.length - 1;
+      const where = placed(draw.between(1, 6), position, index === 0, isLast);
+      return { ...where, isOptional: index > 0, ...kind.make(draw) };
     });
     return { shape: { executors, natsProxies: ["coordinator", "executor"] }, faults };
   },
 };
+
+/** Mostly after some task; the first may come before there is any, the last when all of them are done. */
+function placed(
+  choice: number,
+  nth: number,
+  isFirst: boolean,
+  isLast: boolean,
+): Pick<Fault, "when" | "due"> {
+  if (choice === 1 && isFirst) {
+    return { when: "as soon as the run was there", due: (view) => view.durable.runs.size > 0 };
+  }
+  if (choice === 2 && isLast) {
+    return { when: "when it began to commit", due: (view) => hasSeen(view, "commitStarted") };
+  }
+  return {
+    when: `after finished task ${nth}`,
+    due: (view) => finished(view, "scan") + finished(view, "reduce") >= nth,
+  };
+}
 
 function replacedLeader() {
   return {
@@ -87,6 +103,7 @@ function replacedLeader() {
 
 function pausedLeader() {
   const inject: Fault["inject"] = async (world, mark) => {
+    await world.wait("a leader that can be paused", () => world.hasLeader());
     const { id, pid } = world.leader();
     world.cluster.kill(pid, "SIGSTOP");
     try {

@@ -2,7 +2,7 @@
  * A scenario is a value: what it proves, which cluster and day it wants, which faults come when, and what must hold
  * besides the checks that every scenario ends with. run-scenario.ts carries it out.
  */
-import { fail } from "../../shared/kernel/failure.ts";
+import { type DaymillError, type Failure, fail } from "../../shared/kernel/failure.ts";
 import type { Draw } from "./draw.ts";
 import type { JournalView, Seen } from "./journal-watch.ts";
 import type { Shape, World } from "./world.ts";
@@ -20,18 +20,22 @@ export interface Fault {
   /** The position, for people: `after finished map task 5`. */
   readonly when: string;
   /** Has the position been reached? Asked again with every look at the journal. */
-  readonly due: (view: JournalView, world: World) => boolean;
+  readonly due: (view: JournalView, world: World, msSinceSubmit: number) => boolean;
   /** It may also come when the run has ended; otherwise it did not fire then. */
   readonly mayComeAfterTheEnd?: boolean;
   /** A run that ends before it came is no failure. */
   readonly isOptional?: boolean;
   readonly what: string;
+  /** What has to be in place at the position, done just before the fault; its time is not the fault's. */
+  readonly prepare?: (world: World) => Promise<void>;
   /** Does it. May give details for the report, e.g. who was hit. */
   readonly inject: (world: World, mark: Mark) => Promise<string | undefined>;
   /** Asked right afterwards: true when it came too late to be this fault. */
   readonly missed?: (view: JournalView) => boolean;
   /** Is this the first fact of the recovery? Default: any progress of the run. */
   readonly recovered?: (seen: Seen, mark: Mark, world: World) => boolean;
+  /** A later recovery fails the trial. */
+  readonly withinMs?: number;
 }
 
 /** What a seed made of a scenario. */
@@ -53,7 +57,8 @@ export interface Scenario {
   /** As on the command line. */
   readonly name: string;
   readonly proves: string;
-  readonly plan: (draw: Draw) => Plan;
+  /** `wanted`: so many faults, where the scenario itself does not say how many; 0: as the seed says. */
+  readonly plan: (draw: Draw, wanted: number) => Plan;
 }
 
 /** Facts that mean that a run moves. */
@@ -76,6 +81,15 @@ export function isProgress({ fact }: Seen): boolean {
 /** Progress under another leader than the one at the mark. */
 export function movesUnderNewLeader(seen: Seen, mark: Mark): boolean {
   return seen.epoch > mark.epoch && isProgress(seen);
+}
+
+/** This machine, or this data, does not allow the scenario: it is skipped aloud. */
+export function skip(why: string, cause?: unknown): DaymillError {
+  return fail("unavailable", why, { skipped: "yes" }, cause);
+}
+
+export function isSkip({ detail }: Failure): boolean {
+  return detail?.["skipped"] === "yes";
 }
 
 /** What must hold, or the trial fails with this text. */

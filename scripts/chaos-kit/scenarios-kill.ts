@@ -7,6 +7,8 @@ import { type Fault, insist, isProgress, movesUnderNewLeader, type Scenario } fr
 import type { World } from "./world.ts";
 
 export async function killLeader(world: World): Promise<string> {
+  // At a chosen time nobody may lead.
+  await world.wait("a leader that can be killed", () => world.hasLeader());
   const { id, pid } = world.leader();
   await world.kill(pid);
   return id;
@@ -48,7 +50,7 @@ const leaderMidCommit: Scenario = {
   plan: (draw) => {
     const point = draw.pick([`link:${draw.between(1, 8)}`, "manifest:1", "view:1"]);
     return {
-      shape: { coordinators: 1, stop: `before-${point}` },
+      shape: { coordinators: 1, stops: [`before-${point}`] },
       before: addStandby,
       faults: [
         {

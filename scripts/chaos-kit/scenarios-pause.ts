@@ -74,7 +74,7 @@ export const pauseScenarios: readonly Scenario[] = points.map(({ name, proves, a
       recovered: (seen, mark) => seen.epoch > mark.epoch,
     };
     return {
-      shape: { coordinators: 1, stop: `before-${stop}` },
+      shape: { coordinators: 1, stops: [`before-${stop}`] },
       before: addStandby,
       faults: first === undefined ? [paused] : [first(draw), paused],
       after: async (world) => {

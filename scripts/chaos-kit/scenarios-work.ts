@@ -10,13 +10,14 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import type { Run } from "../../coordinator/core/durable.ts";
 import type { JournalView } from "./journal-watch.ts";
 import { pause } from "./journal-watch.ts";
 import { hasSeen, midMap, runningOn } from "./positions.ts";
 import { childrenOf, hasOpen } from "./processes.ts";
 import { type Fault, insist, isProgress, type Plan, type Scenario } from "./scenario.ts";
-import { day, type World } from "./world.ts";
+import type { World } from "./world.ts";
 
 const hangWorker: Scenario = {
   name: "hang-worker",
@@ -75,7 +76,7 @@ const poisonGzip: Scenario = {
     return {
       shape: { gzip: true },
       before: async (world) => {
-        file = rawFiles(world)[nth] ?? "";
+        file = nthOf(await world.lineFiles(), nth);
         whole = readFileSync(path(world));
         truncateSync(path(world), Math.floor(whole.length / 2));
       },
@@ -105,18 +106,13 @@ const poisonGzip: Scenario = {
 };
 
 function nothingVisible(world: World): void {
-  const shown = join(world.root, "current", world.jobName, day);
+  const shown = join(world.root, "current", world.job.spec.name, world.day);
   insist(!existsSync(shown), `${shown} shows something of a failed run`);
 }
 
-/** Names of the day's files before any run, in path order. */
-function rawFiles(world: World): readonly string[] {
-  const gateways = world.shape.files / 4;
-  const suffix = world.shape.gzip ? "csv.gz" : "csv";
-  const times = ["0000", "0600", "1200", "1800"];
-  return Array.from({ length: gateways }, (_, index) =>
-    times.map((time) => `raw/ipdr/day=${day}/gw=${index + 1}/${day}T${time}.${suffix}`),
-  ).flat();
+/** Of a day that may have fewer. */
+function nthOf(files: readonly [string, ...string[]], nth: number): string {
+  return files[nth % files.length] ?? files[0];
 }
 
 const poisonCrash: Scenario = {
@@ -125,11 +121,14 @@ const poisonCrash: Scenario = {
     "a file at which every worker dies fails the run by name after a bounded number of attempts",
   plan: (draw) => {
     const nth = draw.between(0, 3);
-    const name = (world: World) => rawFiles(world)[nth] ?? "";
+    let file = "";
     const killed = new Set<string>();
     return {
-      // One gateway: files that take long enough to be caught reading.
+      // Few files, which take long enough to be caught reading.
       shape: { files: 4 },
+      before: async (world) => {
+        file = nthOf(await world.lineFiles(), nth);
+      },
       faults: [
         {
           when: "at every attempt with one file",
@@ -138,10 +137,10 @@ const poisonCrash: Scenario = {
           inject: async (world) => {
             const isOver = () => [...world.view.durable.runs.values()].every((run) => run.ended);
             await world.wait("the run to give up the file", (view) => {
-              killReader(view, world, name(world), killed);
+              killReader(view, world, file, killed);
               return isOver();
             });
-            return `${killed.size} kills, ${name(world)}`;
+            return `${killed.size} kills, ${file}`;
           },
           recovered: (seen) => seen.fact.kind === "runEnded",
         },
@@ -149,7 +148,6 @@ const poisonCrash: Scenario = {
       ends: "failed",
       after: async (world, run) => {
         const why = world.run(run)?.ended?.failure;
-        const file = name(world);
         insist(why?.code === "workerLost", `the run failed with ${why?.code}: ${why?.message}`);
         insist(
           why?.message.includes(file) ?? false,
@@ -225,18 +223,26 @@ const lateFile: Scenario = {
   proves: "a file that comes after the commit costs its own map work and the reduces",
   plan: (draw) => {
     const nth = draw.between(0, 11);
+    let path = "";
     return {
       before: async (world) => {
-        const path = join(world.root, rawFiles(world)[nth] ?? "");
+        path = join(world.root, nthOf(await world.lineFiles(), nth));
         renameSync(path, `${path}.held`);
       },
-      ...delivered("a late file", nth, (path) => renameSync(`${path}.held`, path)),
+      ...delivered("a late file", 1, async () => {
+        renameSync(`${path}.held`, path);
+        return path;
+      }),
     };
   },
 };
 
-/** A file comes after the commit; a rerun maps that one alone. */
-function delivered(what: string, nth: number, deliver: (path: string) => void): Plan {
+/** A file comes after the commit, one `more` than there were or none; a rerun maps that one alone. */
+function delivered(
+  what: string,
+  more: number,
+  deliver: (world: World) => Promise<string>,
+): Pick<Plan, "faults" | "after"> {
   return {
     faults: [
       {
@@ -244,33 +250,41 @@ function delivered(what: string, nth: number, deliver: (path: string) => void): 
         due: (view) => hasSeen(view, "runCommitted"),
         mayComeAfterTheEnd: true,
         what,
-        inject: async (world) => {
-          const file = rawFiles(world)[nth] ?? "";
-          deliver(join(world.root, file));
-          return file;
-        },
+        inject: async (world) => relative(world.root, await deliver(world)),
       },
     ],
-    after: (world) => rerunReads(world, 1, 12),
+    after: (world, run) => rerunReads(world, run, more),
   };
 }
 
 const sentTwice: Scenario = {
   name: "file-sent-twice",
   proves: "a file that is delivered a second time, byte by byte the same, changes no result",
-  plan: (draw) =>
-    delivered("a second delivery of a file", draw.between(0, 11), (path) => {
+  plan: (draw) => {
+    const nth = draw.between(0, 11);
+    return delivered("a second delivery of a file", 0, async (world) => {
+      const path = join(world.root, nthOf(await world.lineFiles(), nth));
       copyFileSync(path, `${path}.part`);
       renameSync(`${path}.part`, path);
-    }),
+      return path;
+    });
+  },
 };
 
-/** A rerun maps so many files; the outputs of all others are taken as they are. */
-async function rerunReads(world: World, mapped: number, files: number): Promise<void> {
-  const run = await world.runEnds(await world.submit({ rerun: true }), "committed");
-  const scan = run.ended?.stages.find(({ label }) => label.startsWith("scan"));
-  const got = `${scan?.tasks} map tasks, ${scan?.reused} of them re-used`;
-  insist(scan?.tasks === files && scan.reused === files - mapped, `the rerun had ${got}`);
+/** A rerun maps one file; the outputs of all others are taken as they are. */
+async function rerunReads(world: World, first: string, more: number): Promise<void> {
+  const before = scans(world.run(first));
+  const rerun = scans(await world.runEnds(await world.submit({ rerun: true }), "committed"));
+  const got = `${rerun.tasks} map tasks, ${rerun.reused} of them re-used, after ${before.tasks}`;
+  const isRight = rerun.tasks === before.tasks + more && rerun.reused === rerun.tasks - 1;
+  insist(isRight, `the rerun had ${got}`);
+}
+
+function scans(run: Run | undefined): { readonly tasks: number; readonly reused: number } {
+  const stages = run?.ended?.stages.filter(({ label }) => label.startsWith("scan")) ?? [];
+  const sum = (of: (stage: (typeof stages)[number]) => number) =>
+    stages.reduce((total, stage) => total + of(stage), 0);
+  return { tasks: sum(({ tasks }) => tasks), reused: sum(({ reused }) => reused) };
 }
 
 const submitTwice: Scenario = {

@@ -2,7 +2,7 @@
  * One trial's world: a cluster of real processes in a folder of its own, a day of files, the journal seen from outside.
  * Scenarios act through it. Every wait has a bound and says what it waited for.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DaymillClient } from "../../client/client.ts";
@@ -13,30 +13,30 @@ import {
   startLocalCluster,
 } from "../../client/local-cluster.ts";
 import type { Run } from "../../coordinator/core/durable.ts";
-import { readJobBundle } from "../../shared/adapters/job-file.ts";
-import { projectRoot } from "../../shared/adapters/project.ts";
+import type { JobBundle } from "../../shared/adapters/grpc-types.ts";
+import { openInputs } from "../../shared/adapters/inputs.ts";
+import { parseJob, readJobBundle } from "../../shared/adapters/job-file.ts";
 import { DaymillError, fail } from "../../shared/kernel/failure.ts";
-import { generate } from "../generate/generate.ts";
+import { isDelimited, type JobSpec } from "../../shared/kernel/job.ts";
+import type { Data, Wants } from "./data.ts";
 import { type JournalView, JournalWatch } from "./journal-watch.ts";
 import { Mount } from "./mount.ts";
 import { isStopped } from "./processes.ts";
 import { TcpProxy } from "./proxy.ts";
+import { skip } from "./scenario.ts";
 
-export const day = "2026-01-15";
 const cluster = "chaos";
 /** How long anything that must happen may take, on a busy machine with two cores. */
 export const patienceMs = 120_000;
 
 /** What a scenario wants of its cluster and its day. */
-export interface Shape {
+export interface Shape extends Wants {
   readonly executors: number;
   readonly coordinators: number;
-  readonly rows: number;
-  /** Files of the day, one split each; a multiple of four. */
-  readonly files: number;
-  readonly gzip: boolean;
-  /** Wish of the first coordinator (DAYMILL_CHAOS_STOP). */
-  readonly stop?: string;
+  /** Groups of each exchange: so many tasks read it. */
+  readonly groups: number;
+  /** Wishes of coordinators (DAYMILL_CHAOS_STOP), in the order in which they are started; empty: none. */
+  readonly stops: readonly string[];
   /** A proxy before NATS for each process whose name begins so; empty: none. */
   readonly natsProxies: readonly string[];
   /** A proxy before the gRPC of each coordinator. */
@@ -50,6 +50,8 @@ export const usualShape: Omit<Shape, "rows"> = {
   coordinators: 2,
   files: 12,
   gzip: false,
+  groups: 4,
+  stops: [],
   natsProxies: [],
   grpcProxies: false,
   storageBytes: 0,
@@ -57,10 +59,8 @@ export const usualShape: Omit<Shape, "rows"> = {
 
 export class World {
   readonly shape: Shape;
-  readonly seed: number;
+  readonly data: Data;
   readonly work: string;
-  readonly jobFile: string;
-  readonly jobName: string;
   readonly proxies = new Map<string, TcpProxy>();
   readonly stopSignal: AbortSignal;
   /** What happened, for people: told as it comes. */
@@ -68,18 +68,28 @@ export class World {
   #cluster: LocalCluster | undefined;
   #watch: JournalWatch | undefined;
   #mount: Mount | undefined;
+  #job: { readonly bundle: JobBundle; readonly spec: JobSpec } | undefined;
+  #coordinatorStarts = 0;
 
   constructor(
     shape: Shape,
-    options: { seed: number; signal: AbortSignal; say: (line: string) => void },
+    options: { data: Data; signal: AbortSignal; say: (line: string) => void },
   ) {
     this.shape = shape;
-    this.seed = options.seed;
+    this.data = options.data;
     this.stopSignal = options.signal;
     this.say = options.say;
     this.work = mkdtempSync(join(tmpdir(), "daymill-chaos-"));
-    this.jobName = shape.gzip ? "ipdr-daily-gzip" : "ipdr-daily";
-    this.jobFile = join(this.work, "job", `${this.jobName}.yaml`);
+  }
+
+  /** The job as it is submitted, and what it says. */
+  get job(): { readonly bundle: JobBundle; readonly spec: JobSpec } {
+    if (this.#job === undefined) throw fail("internal", "the job has not been read yet");
+    return this.#job;
+  }
+
+  get day(): string {
+    return this.data.day;
   }
 
   get cluster(): LocalCluster {
@@ -108,13 +118,8 @@ export class World {
     const { shape, work } = this;
     const storage = join(work, "storage");
     mkdirSync(storage);
+    this.#job = await this.#readJob();
     if (shape.storageBytes > 0) this.#mount = Mount.make(storage, shape.storageBytes);
-    cpSync(join(projectRoot(), "jobs"), join(work, "job"), { recursive: true });
-    // Small enough that every file is a split of its own: positions in the map stage can be counted.
-    const yaml = readFileSync(this.jobFile, "utf8");
-    const cut = yaml.replace(/groups: \d+, split_bytes: \w+/, "groups: 4, split_bytes: 1KiB");
-    if (cut === yaml) throw fail("internal", `${this.jobFile} states no groups and split_bytes`);
-    writeFileSync(this.jobFile, cut);
     await this.makeDay(storage);
     await this.#openProxies();
     this.#cluster = await startLocalCluster({
@@ -136,11 +141,20 @@ export class World {
     await this.wait("a first leader", () => this.view.epoch > 0);
   }
 
-  /** The files of the day, the same for the same rows. */
-  async makeDay(root: string): Promise<void> {
-    const { rows, files, gzip } = this.shape;
-    const gateways = files / 4;
-    await generate({ root, day, rows, gateways, periodMinutes: 360, gzip });
+  /** The files of the day, the same each time. */
+  makeDay(root: string): Promise<void> {
+    return this.data.make(root, this.shape);
+  }
+
+  /** The day's files of lines that are there, as paths below the root, in their order. */
+  async lineFiles(): Promise<readonly [string, ...string[]]> {
+    const { sources } = this.job.spec;
+    const inputs = openInputs(this.root);
+    const wanted = sources.filter(({ format }) => isDelimited(format));
+    const lists = await Promise.all(wanted.map((one) => inputs.listSource(one, this.day)));
+    const [first, ...others] = lists.flat().map(({ path }) => path);
+    if (first === undefined) throw skip("no source of this job is a file of lines");
+    return [first, ...others];
   }
 
   /** Waits for something in the journal or the system. Not within the bound: `timeout` that says what. */
@@ -189,8 +203,8 @@ export class World {
 
   /** Submits the day; gives the run's id. */
   async submit(options: { rerun?: boolean; requestId?: string } = {}): Promise<string> {
-    const bundle = await readJobBundle(this.jobFile);
-    const { runId } = await this.ask((client) => client.submit({ bundle }, day, options));
+    const { bundle } = this.job;
+    const { runId } = await this.ask((client) => client.submit({ bundle }, this.day, options));
     return runId;
   }
 
@@ -211,11 +225,19 @@ export class World {
 
   /** The coordinator that saved the last `led`. */
   leader(): CoordinatorHandle {
+    const { id, handle } = this.#lastLed();
+    if (handle !== undefined) return handle;
+    throw fail("internal", `the leader ${id} is not among the running coordinators`);
+  }
+
+  hasLeader(): boolean {
+    return this.#lastLed().handle !== undefined;
+  }
+
+  #lastLed(): { readonly id: string; readonly handle: CoordinatorHandle | undefined } {
     const led = this.view.seen.findLast(({ fact }) => fact.kind === "led")?.fact;
     const id = led?.kind === "led" ? led.coordinator : "";
-    const found = this.cluster.coordinators.find((one) => one.id === id);
-    if (found !== undefined) return found;
-    throw fail("internal", `the leader ${id} is not among the running coordinators`);
+    return { id, handle: this.cluster.coordinators.find((one) => one.id === id) };
   }
 
   executor(id: string): ExecutorHandle {
@@ -257,8 +279,30 @@ export class World {
   }
 
   #env(name: string): Readonly<Record<string, string>> {
-    const { stop } = this.shape;
-    return name === "coordinator-1" && stop !== undefined ? { DAYMILL_CHAOS_STOP: stop } : {};
+    if (!name.startsWith("coordinator-")) return {};
+    const stop = this.shape.stops[this.#coordinatorStarts++] ?? "";
+    return stop === "" ? {} : { DAYMILL_CHAOS_STOP: stop };
+  }
+
+  /**
+   * Where all sources are lines every file is made a split of its own: positions in the map stage can be counted. A
+   * Parquet file would be cut into as many pieces as it has rows.
+   */
+  async #readJob(): Promise<{ readonly bundle: JobBundle; readonly spec: JobSpec }> {
+    const { data, shape } = this;
+    const bundle = await readJobBundle(data.jobFile(shape.gzip));
+    const { sources } = parseJob(bundle);
+    if (shape.gzip && !sources.some(({ format }) => format === "csv.gz")) {
+      throw skip("this job reads no gzip files");
+    }
+    const isLines = sources.every(({ format }) => isDelimited(format));
+    let { jobYaml } = bundle;
+    if (isLines) jobYaml = jobYaml.replace(/split_bytes: \w+/, "split_bytes: 1KiB");
+    const partitions = Math.max(32, shape.groups);
+    const groups = `partitions: ${partitions}, groups: ${shape.groups}`;
+    jobYaml = jobYaml.replace(/partitions: \d+, groups: \d+/, groups);
+    const changed = { ...bundle, jobYaml };
+    return { bundle: changed, spec: parseJob(changed) };
   }
 
   async #openProxies(): Promise<void> {

@@ -5,10 +5,12 @@ import { describe, expect, test } from "vitest";
 import type { Fact } from "../../coordinator/core/facts.ts";
 import { byName, scenarios } from "../../scripts/chaos-kit/catalogue.ts";
 import { Draw } from "../../scripts/chaos-kit/draw.ts";
-import type { Seen } from "../../scripts/chaos-kit/journal-watch.ts";
+import type { JournalView, Seen } from "../../scripts/chaos-kit/journal-watch.ts";
 import { chaosOptions } from "../../scripts/chaos-kit/options.ts";
 import { countAttempts } from "../../scripts/chaos-kit/report.ts";
 import { drawKinds, faultBudget } from "../../scripts/chaos-kit/scenario-random.ts";
+import { atTimes } from "../../scripts/chaos-kit/times.ts";
+import type { World } from "../../scripts/chaos-kit/world.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 
 const known = { all: scenarios, byName };
@@ -37,6 +39,31 @@ describe("the command line", () => {
     expect(parse("run --random --minutes 3")).toMatchObject({ command: "random", minutes: 3 });
   });
 
+  test("chooses another day: its size, its seed, another trade, files of one's own", () => {
+    expect(parse("all").data.name).toBe("ipdr, realistic, data seed 1");
+    const hostile = parse("all --data-seed 9 --skew hostile --day 2026-02-28").data;
+    expect([hostile.name, hostile.day]).toEqual(["ipdr, hostile, data seed 9", "2026-02-28"]);
+    const retail = parse("run kill-everything --data retail").data;
+    expect(retail.name).toBe("retail, data seed 1");
+    expect(retail.jobFile(false)).toMatch(/fixtures\/retail\/job\.yaml$/);
+    const own = parse("all --data test/fixtures --job jobs/ipdr-daily-gzip.yaml --day 2026-03-01");
+    expect(own.data.name).toBe("test/fixtures, 2026-03-01");
+    expect(own.data.jobFile(false)).toMatch(/jobs\/ipdr-daily-gzip\.yaml$/);
+    expect(refusal("all --data nowhere")).toContain("--data nowhere: ipdr, retail or a folder");
+    expect(refusal("all --data test --job none.yaml")).toContain("--job none.yaml");
+    expect(refusal("all --job jobs/ipdr-daily.yaml")).toContain("--data FOLDER");
+    expect(refusal("all --day yesterday")).toContain("--day yesterday");
+    expect(refusal("all --skew odd")).toContain("--skew odd");
+  });
+
+  test("takes times for the faults, which come in their order", () => {
+    expect(parse("run --random --at 4,1.25").at).toEqual([1_250, 4_000]);
+    expect(parse("all").at).toEqual([]);
+    for (const wrong of ["soon", "1,", "-1", "1.2345"]) {
+      expect(refusal(`all --at=${wrong}`)).toContain("seconds after the submission are expected");
+    }
+  });
+
   test("what it does not know is refused with what there is", () => {
     expect(refusal("run pause-nothing")).toContain("no scenario is called pause-nothing");
     expect(refusal("run pause-nothing")).toContain("pause-link");
@@ -47,12 +74,45 @@ describe("the command line", () => {
   });
 });
 
+describe("faults at chosen times", () => {
+  const everything = scenarios.find(({ name }) => name === "kill-executors");
+  const plan = () => everything?.plan(new Draw(1, "kill-executors"), 0) ?? { faults: [] };
+  const nowhere = {} as World;
+  const view = { seen: [] } as unknown as JournalView;
+
+  test("come then and not before, whatever the journal says; the others stay where they were", () => {
+    const [first, second, third] = atTimes(plan(), [500, 2_000]).faults;
+    expect([first?.when, second?.when]).toEqual([
+      "0.5 s after the submission",
+      "2 s after the submission",
+    ]);
+    expect(third?.when).toBe(plan().faults[2]?.when);
+    expect(second?.due(view, nowhere, 1_999)).toBe(false);
+    expect(second?.due(view, nowhere, 2_000)).toBe(true);
+  });
+
+  test("a leader that stops itself before an act does so when it comes to it", () => {
+    const stopped = scenarios.find(({ name }) => name === "pause-link");
+    const planned = stopped?.plan(new Draw(1, "pause-link"), 0) ?? { faults: [] };
+    expect(atTimes(planned, [500])).toBe(planned);
+  });
+
+  test("random mode draws as many faults as there are times, as far as the budget goes", () => {
+    const counts = new Set<number>();
+    for (let seed = 0; seed < 100; seed++) {
+      counts.add(drawKinds(new Draw(seed, "random"), 2).length);
+    }
+    // A kind of four points leaves two for a second one.
+    expect(counts).toEqual(new Set([2]));
+  });
+});
+
 /** Everything of a plan that a seed can change, as text. */
 function planned(seed: number): readonly string[] {
   return scenarios.map(({ name, plan }) => {
-    const { faults, shape } = plan(new Draw(seed, name));
+    const { faults, shape } = plan(new Draw(seed, name), 0);
     const texts = faults.map(({ what, when }) => `${what}, ${when}`);
-    return `${name} ${shape?.stop ?? ""}: ${texts.join("; ")}`;
+    return `${name} ${shape?.stops ?? ""}: ${texts.join("; ")}`;
   });
 }
 

@@ -15,8 +15,8 @@ function scenario(name: string): Scenario {
   if (found === undefined) throw new Error(`no scenario ${name}`);
   return {
     ...found,
-    plan: (draw) => {
-      const plan = found.plan(draw);
+    plan: (draw, wanted) => {
+      const plan = found.plan(draw, wanted);
       return { ...plan, shape: { ...plan.shape, files: 4 } };
     },
   };

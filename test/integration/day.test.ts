@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Figures } from "../../coordinator/core/planner/explain-figures.ts";
 import { generate } from "../../scripts/generate/generate.ts";
+import { makeRetailData } from "../../scripts/retail-day.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
-import { makeRetailData } from "../fixtures/retail/make-data.ts";
 import {
   differences,
   exampleJob,

@@ -1,0 +1,169 @@
+/**
+ * Ten kills of the leader in one run: four while files are read, four while groups are reduced, two in the commit. Each
+ * is checked by the journal to be what it is called. A killed coordinator is started again at once, so that there
+ * always is a standby; a worker is held in the middle of its attempt, so that there always is one to adopt.
+ */
+import { openStore } from "../../shared/adapters/store.ts";
+import { pause } from "./journal-watch.ts";
+import { stoppedLeader } from "./leader.ts";
+import { adoptedAttempts, type Phase, phaseOf, running, startedAfterDone } from "./phases.ts";
+import { finished, isDone, planned } from "./positions.ts";
+import { childrenOf } from "./processes.ts";
+import {
+  type Fault,
+  few,
+  insist,
+  type Mark,
+  movesUnderNewLeader,
+  type Scenario,
+} from "./scenario.ts";
+import type { World } from "./world.ts";
+
+/** What a takeover may take, as promised. */
+const takeoverMsMax = 5_000;
+
+/** Shares of a stage's tasks that are done at the earliest when each kill comes; the seed adds up to a tenth. */
+const earliest = [0, 0.2, 0.4, 0.6];
+
+/** Long enough for a report that was on its way to be in the journal. */
+const holdMs = 80;
+
+interface Held {
+  readonly attempt: string;
+  readonly executor: string;
+  readonly pid: number;
+}
+
+/** What the plan's parts tell each other. */
+interface Story {
+  readonly held: { readonly attempt: string; readonly kind: "scan" | "reduce" }[];
+  readonly phases: Phase[];
+}
+
+export const tenKills: Scenario = {
+  name: "kill-leader-ten-times",
+  proves: "ten leaders of one run are killed, in its maps, reduces and commit: it commits once",
+  plan: (draw) => {
+    const story: Story = { held: [], phases: [] };
+    const point = draw.pick([`link:${draw.between(1, 8)}`, "manifest:1", "view:1"]);
+    const commitKills = 2;
+    const kills = 2 * earliest.length + commitKills;
+    return {
+      // A leader that comes to the commit stops there by itself, but for the one after the last kill.
+      shape: { files: 48, groups: 16, stops: Array(kills).fill(`before-${point}`) },
+      faults: [
+        ...earliest.map((share) => workKill("map", share + draw.between(1, 10) / 100, story)),
+        ...earliest.map((share) => workKill("reduce", share + draw.between(1, 10) / 100, story)),
+        ...Array.from({ length: commitKills }, () => commitKill(point, story)),
+      ],
+      after: (world) => lookBack(world, story, kills),
+    };
+  },
+};
+
+function workKill(phase: "map" | "reduce", share: number, story: Story): Fault {
+  const kind = phase === "map" ? "scan" : "reduce";
+  let held: Held | undefined;
+  return {
+    when: `mid-${phase}, ${Math.round(share * 100)} % of its tasks done`,
+    due: (view) => phaseOf(view) === phase && isDone(view, kind, share),
+    what: "kill -9 of the leader",
+    prepare: async (world) => {
+      held = await holdWorker(world, kind);
+    },
+    inject: async (world, mark) => {
+      const tasks = await killAndReplace(world, mark, phase, story);
+      if (held === undefined) return tasks;
+      story.held.push({ attempt: held.attempt, kind });
+      await untilAdopted(world, held);
+      process.kill(held.pid, "SIGCONT");
+      return `${tasks}, one in a held worker`;
+    },
+    recovered: movesUnderNewLeader,
+    withinMs: takeoverMsMax,
+  };
+}
+
+function commitKill(point: string, story: Story): Fault {
+  return {
+    when: `mid-commit, exactly before ${point}`,
+    due: (view, world) => phaseOf(view) === "commit" && stoppedLeader(world),
+    what: "kill -9 of the leader",
+    inject: (world, mark) => killAndReplace(world, mark, "commit", story),
+    // The next leader may stop before its first fact about the run.
+    recovered: (seen, mark) => seen.epoch > mark.epoch,
+    withinMs: takeoverMsMax,
+  };
+}
+
+/** The killed process can save nothing more: the journal shows where the run was when it died. */
+async function killAndReplace(
+  world: World,
+  { epoch }: Mark,
+  phase: Phase,
+  story: Story,
+): Promise<string> {
+  const { id, pid } = world.leader();
+  await world.kill(pid);
+  await world.watch.refresh();
+  const { view } = world;
+  insist(view.epoch === epoch, `epoch ${view.epoch} leads, ${id} led epoch ${epoch}`);
+  const found = phaseOf(view);
+  insist(found === phase, `${id} was killed mid-${found ?? "nothing"}, not mid-${phase}`);
+  story.phases.push(phase);
+  const tasks = (["scan", "reduce"] as const).map(
+    (kind) => `${finished(view, kind)} of ${planned(view, kind)} ${kind}s done`,
+  );
+  const said = `${id}; ${tasks.join(", ")}, ${view.durable.running.size} attempts ran`;
+  await Promise.all([
+    world.cluster.restartCoordinator(id),
+    world.wait("another leader", (now) => now.epoch > epoch),
+  ]);
+  return said;
+}
+
+/** Stops a worker that is in the middle of an attempt of this kind; another attempt when it was too late. */
+async function holdWorker(world: World, kind: "scan" | "reduce"): Promise<Held | undefined> {
+  for (let tries = 0; tries < 20; tries++) {
+    await world.watch.refresh();
+    const [attempt = ""] = running(world.view, kind).toReversed();
+    const executor = world.view.durable.attempts.get(attempt)?.executor;
+    if (executor === undefined) return undefined;
+    const [pid] = childrenOf(world.executor(executor).pid);
+    if (pid === undefined) continue;
+    process.kill(pid, "SIGSTOP");
+    await pause(holdMs);
+    await world.watch.refresh();
+    if (world.view.durable.running.has(attempt)) return { attempt, executor, pid };
+    process.kill(pid, "SIGCONT");
+  }
+  return undefined;
+}
+
+/** The executor has told the new leader of its workers, and its attempt was neither given up nor reported. */
+async function untilAdopted(world: World, { attempt, executor, pid }: Held): Promise<void> {
+  await world.waitFor(`${executor} to be with the new leader`, async () => {
+    const all = await world.ask((client) => client.executors());
+    const found = all.find(({ executorId }) => executorId === executor);
+    return found?.workerPids.includes(pid) ?? false;
+  });
+  await world.watch.refresh();
+  insist(world.view.durable.running.has(attempt), `${attempt} was not adopted`);
+}
+
+async function lookBack(world: World, { held, phases }: Story, kills: number): Promise<void> {
+  const { seen } = world.view;
+  insist(phases.length === kills, `${phases.length} leaders were killed, not ${kills}`);
+  const again = startedAfterDone(seen);
+  insist(again.length === 0, `done tasks were started again: ${few(again)}`);
+  const commits = seen.filter(({ fact }) => fact.kind === "runCommitted").length;
+  const manifests = await (await openStore(world.root)).readManifests();
+  const names = manifests.map(({ run, state }) => `${run} ${state}`);
+  insist(commits === 1 && names.length === 1, `${commits} commits, manifests: ${few(names)}`);
+  const won = adoptedAttempts(seen);
+  for (const kind of ["scan", "reduce"] as const) {
+    const ofKind = held.filter((one) => one.kind === kind);
+    const kept = ofKind.filter((one) => won.has(one.attempt)).length;
+    insist(kept > 0, `of ${ofKind.length} held ${kind} attempts none won under a later leader`);
+  }
+}
