@@ -129,19 +129,22 @@ export class DaymillClient {
       const asked = await this.#address(until);
       const options = signal === undefined ? {} : { signal };
       const request = this.#request(runId);
+      let isTold = false;
       try {
         for await (const reply of this.#at(asked).watchRun(request, options)) {
           this.#accept(reply.stamp, asked);
           this.#search = answered(this.#search, asked);
-          until = performance.now() + this.#deadlineMs;
+          isTold = true;
           const { run } = known(reply, runId);
           yield run;
           if (isEnded(run.state)) return;
         }
         // Ended without an end state: the coordinator stopped leading in peace.
-        await this.#turnFrom(asked, lost(asked), until);
+        throw new DaymillError(lost(asked));
       } catch (error) {
         if (stopped()) return;
+        // A run that stands still gives no news for minutes: the search begins when its teller goes, not before.
+        if (isTold) until = performance.now() + this.#deadlineMs;
         await this.#turnFrom(asked, fromUnknown(error), until, error);
       }
     }

@@ -10,6 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { isEnded } from "../client/client.ts";
 import { wholeNumber } from "../client/command.ts";
 import { connect, connectCommand } from "../client/connect.ts";
 import { type LocalCluster, startLocalCluster } from "../client/local-cluster.ts";
@@ -78,6 +79,22 @@ async function busySlots(client: Connected): Promise<number> {
   return all.reduce((sum, one) => sum + one.running, 0);
 }
 
+/** What the cluster says while it is waited for: without this a trial that fails under load tells nothing. */
+async function standing(client: Connected): Promise<string> {
+  const [executors, runs] = [await client.executors(), await client.runs("", 20)];
+  const live = runs.filter(({ state }) => !isEnded(state));
+  return JSON.stringify({
+    executors: executors.map(({ executorId, state, running, workerPids, failed, note }) => {
+      return { executorId, state, running, workerPids, failed, note };
+    }),
+    runs: live.map(({ runId, state, warnings, stages }) => {
+      const open = stages.filter((stage) => stage.state !== "done");
+      const tasks = open.map((one) => `${one.label}: ${one.done}+${one.running}/${one.tasks}`);
+      return { runId, state, warnings, tasks };
+    }),
+  });
+}
+
 async function killLeader(
   kill: number,
   cluster: LocalCluster,
@@ -90,6 +107,8 @@ async function killLeader(
     check();
     busy = await busySlots(client);
     return busy === executors * slots;
+  }).catch(async (error: unknown) => {
+    throw new Error(`${error}; ${await standing(client)}`, { cause: error });
   });
   const { address } = await client.leader();
   const leader = cluster.coordinators.find((one) => one.address === address);

@@ -209,6 +209,35 @@ test("a watch goes on with the next leader and ends with the run", async () => {
   ]);
 });
 
+test("a watch of a run that stood still for longer than the deadline still looks for the next leader", async () => {
+  const deadlineMs = 1_500;
+  let isThere = false;
+  let isLeading = true;
+  const second = await coordinator({
+    watchRun: async (_request, replies) => {
+      if (!isThere) throw fail("noLeader", "no coordinator leads at the moment");
+      await replies.write({ stamp: at(31), run: { ...emptyRun, state: "committed" } });
+    },
+  });
+  const first = await coordinator({
+    watchRun: async (_request, replies) => {
+      if (!isLeading) throw fail("notLeader", "stands by", { leader: second.address });
+      await replies.write({ stamp: at(12), run: { ...emptyRun, state: "running" } });
+      await new Promise((resume) => setTimeout(resume, deadlineMs + 100));
+      isLeading = false;
+      // The other one leads a moment later.
+      setTimeout(() => {
+        isThere = true;
+      }, deadlineMs / 5);
+      throw fail("notLeader", "stepped down", { leader: second.address });
+    },
+  });
+  const daymill = client([first.address, second.address], { deadlineMs });
+  const seen: string[] = [];
+  for await (const run of daymill.watch(emptyRun.runId)) seen.push(run.state);
+  expect(seen).toEqual(["running", "committed"]);
+});
+
 test("a dataset is read chunk by chunk", async () => {
   const leader = await coordinator({
     readDataset: async (request, replies) => {
