@@ -33,8 +33,11 @@ export function pump(turn: Turn): void {
 /** Not before the journal has grown by as much as the last snapshot: else large states would do little but write them. */
 function isSnapshotDue(journal: JournalState, records: number): boolean {
   if (journal.snapshotting) return false;
-  if (journal.recordsSinceSnapshot + records < limits.snapshotEveryRecords) return false;
-  return journal.unitsSinceSnapshot >= journal.snapshotUnits;
+  const { unitsSinceSnapshot: units, snapshotUnits } = journal;
+  const isLong = journal.recordsSinceSnapshot + records >= limits.snapshotEveryRecords;
+  const isLarge =
+    units >= limits.snapshotEveryUnits && snapshotUnits <= limits.snapshotUnitsEagerMax;
+  return (isLong || isLarge) && units >= snapshotUnits;
 }
 
 function sendAppend(turn: Turn, flight: Flight): void {

@@ -98,6 +98,7 @@ function beginCandidacy(turn: Turn): void {
     reader: { pieces: [] },
     ledText: "",
     folded: 0,
+    units: 0,
     lost: false,
   };
   tellNow(turn, { kind: "roleChanged", role: "candidate", epoch: turn.state.epochSeen });
@@ -186,6 +187,7 @@ function startFold(turn: Turn, role: Candidate, from: number): void {
   role.reader = { pieces: [] };
   role.from = from;
   role.folded = 0;
+  role.units = 0;
   readMore(turn, role);
 }
 
@@ -221,6 +223,7 @@ function recordsRead(
     if (record.sequence > role.from) missRecords(turn, role, record.sequence - 1);
     role.from = record.sequence + 1;
     role.folded++;
+    role.units += record.text.length;
     // A journal that lost acknowledged records of its end may take one of a deposed leader: its sequence comes twice.
     if (recordEpoch(record.text) < durable.epoch) continue;
     for (const fact of readFacts(role.reader, record.text)) fold(durable, fact);
@@ -273,7 +276,14 @@ function lead(turn: Turn, role: Candidate, sequence: number): Candidate | undefi
   }
   state.role = { kind: "leader", epoch: role.epoch, renewal: role.renewal };
   state.leaderAddress = state.config.address;
-  state.journal = { ...emptyJournal(), sequence, recordsSinceSnapshot: role.folded };
+  state.journal = {
+    ...emptyJournal(),
+    sequence,
+    recordsSinceSnapshot: role.folded,
+    unitsSinceSnapshot: role.units,
+    // Of another journal: it says nothing of how large the next one will be.
+    snapshotUnits: role.lost ? 0 : (role.snapshot?.text.length ?? 0),
+  };
   state.nextAttempt = 1;
   return role;
 }

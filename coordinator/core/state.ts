@@ -112,8 +112,9 @@ export interface Candidate {
   from: number;
   reader: FactReader;
   ledText: string;
-  /** Records folded since the snapshot. */
+  /** Records folded since the snapshot, and the length of their texts. */
   folded: number;
+  units: number;
   /** Records are missing that were there. */
   lost: boolean;
 }
@@ -138,7 +139,7 @@ export interface JournalState {
   /** Effects that wait until the facts decided before them are saved. */
   held: { readonly after: number; readonly effect: Effect }[];
   recordsSinceSnapshot: number;
-  /** Length of the texts appended since this leadership's last snapshot, and of that snapshot; 0 = none yet. */
+  /** Length of the texts appended since the last snapshot, and of that snapshot; 0 = none yet, or one is due. */
   unitsSinceSnapshot: number;
   snapshotUnits: number;
   snapshotting: boolean;

@@ -113,7 +113,10 @@ export function refused(
 ): void {
   const passing = classOf(failure.code).retryable || failure.code === "epochStale";
   if (passing || epoch < turn.state.highestEpoch) {
-    loseLink(turn, `refused: ${failure.message}`);
+    // Who gives signs of life and knows no leader is a candidate: it will lead in a moment.
+    const isElection = failure.code === "noLeader";
+    const mostMs = isElection ? limits.attachRetryElectionMs : limits.attachRetryMaxMs;
+    loseLink(turn, `refused: ${failure.message}`, mostMs);
     return;
   }
   closeLink(turn);
@@ -122,14 +125,18 @@ export function refused(
   turn.effects.push({ kind: "exit", code: exitCodes.refused, reason });
 }
 
-/** Gives the present link up and plans the next try. */
-export function loseLink(turn: Turn, reason: string): void {
+/** Gives the present link up and plans the next try, after a pause of `mostMs` at most. */
+export function loseLink(
+  turn: Turn,
+  reason: string,
+  mostMs: number = limits.attachRetryMaxMs,
+): void {
   const { link } = turn.state;
   if (link.kind === "none") return;
   closeLink(turn);
   const steady = link.kind === "attached" && turn.at >= link.steadyAt;
   const failures = steady ? 0 : link.failures + 1;
-  const retryAt = turn.at + retryPauseMs(turn.state, failures);
+  const retryAt = turn.at + retryPauseMs(turn.state, failures, mostMs);
   turn.effects.push({
     kind: "log",
     level: "warn",
@@ -183,8 +190,8 @@ function helloOf(state: ExecutorState, duckdbVersion: string): Hello {
 }
 
 /** Doubles with each failure; spread by the incarnation, so that executors of a dead leader don't dial as one. */
-function retryPauseMs(state: ExecutorState, failures: number): number {
+function retryPauseMs(state: ExecutorState, failures: number, mostMs: number): number {
   const doubled = limits.attachRetryMinMs * 2 ** Math.min(failures, 16);
   const spread = ((state.identity.incarnation + failures * 7_919) % 1_000) / 1_000;
-  return Math.round(Math.min(doubled, limits.attachRetryMaxMs) * (0.5 + spread / 2));
+  return Math.round(Math.min(doubled, mostMs) * (0.5 + spread / 2));
 }

@@ -66,6 +66,7 @@ export class JournalWatch {
   #life = 1;
   #epoch = 0;
   #closed = false;
+  #missed = false;
   #looking: Promise<void> = Promise.resolve();
 
   private constructor(link: NatsLink, journal: Journal) {
@@ -103,6 +104,7 @@ export class JournalWatch {
   /** NATS lost its files: the next journal begins at 1. */
   expectNewJournal(): void {
     this.#life++;
+    this.#missed = false;
     this.#sequence = 0;
     this.#epoch = 0;
     this.#durable = emptyDurable();
@@ -117,6 +119,7 @@ export class JournalWatch {
   ): Promise<boolean> {
     const last = performance.now() + withinMs;
     while (!met(this.view)) {
+      if (this.#missed) throw fail("internal", "records were trimmed before the trial saw them");
       if (stop?.aborted) throw fail("cancelled", "interrupted");
       if (performance.now() > last) return false;
       await pause(lookEveryMs / 2);
@@ -143,6 +146,8 @@ export class JournalWatch {
     if (last <= this.#sequence) return;
     for await (const record of this.#journal.read(this.#sequence + 1)) {
       if (life !== this.#life) return;
+      // A snapshot took its place before it was seen: what is told of this trial would not be true.
+      if (this.#sequence > 0 && record.sequence !== this.#sequence + 1) this.#missed = true;
       this.#sequence = record.sequence;
       for (const fact of readFacts(this.#reader, record.text)) this.#take(fact);
     }

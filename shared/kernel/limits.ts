@@ -198,6 +198,10 @@ export const limits = {
   snapshotsKept: 3,
   /** Facts folded since the last snapshot before a new one is written. */
   snapshotEveryRecords: 5_000,
+  /** … or as soon as the records since then have this many characters: whoever takes over reads them all … */
+  snapshotEveryUnits: MiB,
+  /** … unless the last snapshot was longer than this: writing it holds the leader up, and reading it takes longer. */
+  snapshotUnitsEagerMax: 16 * MiB,
   /** Records asked for at a time when the journal is folded. */
   journalReadRecordsMax: 1_000,
   // --- mailboxes and wire
@@ -301,6 +305,8 @@ export const limits = {
   attachTimeoutMs: 5_000,
   attachRetryMinMs: 100,
   attachRetryMaxMs: 2_000,
+  /** The same while the coordinator that is dialled is about to lead: work waits for nothing else then. */
+  attachRetryElectionMs: 400,
   /** Failures in a row after which an older leader's sign of life is believed, too. */
   attachFailuresDoubted: 5,
   /** A link that lasted this long has worked: the next one that breaks is dialled again without a long pause. */

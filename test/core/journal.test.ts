@@ -335,6 +335,43 @@ describe("replay", () => {
     expect(taken.length).toBeLessThan(8);
   });
 
+  test("a journal of few and long records is cut, too: a takeover reads less than a mebibyte and a bit", () => {
+    const bench = new Bench().lead();
+    bench.memory.inputs = sampleFiles(40);
+    bench.attach(1, { slots: 8 });
+    bench.submit();
+    const { journal } = bench.state;
+    expect(journal.unitsSinceSnapshot).toBeGreaterThan(0);
+    expect(bench.memory.snapshot).toBeUndefined();
+    // As if the records so far had been long.
+    journal.unitsSinceSnapshot = limits.snapshotEveryUnits;
+    bench.finish(firstTask(bench));
+    const first = bench.memory.snapshot?.text.length ?? 0;
+    expect(first).toBeGreaterThan(0);
+    expect(journal.recordsSinceSnapshot).toBeLessThan(5);
+    // A large state is left to the number of records.
+    journal.snapshotUnits = limits.snapshotUnitsEagerMax + 1;
+    journal.unitsSinceSnapshot = 2 * limits.snapshotUnitsEagerMax;
+    const before = bench.memory.snapshot?.sequence;
+    bench.finish(firstTask(bench));
+    expect(bench.memory.snapshot?.sequence).toBe(before);
+  });
+
+  test("the next leader counts what it has folded, and knows how long the last snapshot was", () => {
+    const bench = new Bench().lead();
+    bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
+    bench.attach(1);
+    bench.submit();
+    bench.work();
+    const folded = bench.memory.journal.reduce((sum, { text }) => sum + text.length, 0);
+    const next = new Bench(bench.memory, "c2");
+    next.at = bench.at;
+    next.lead();
+    const { journal } = next.state;
+    expect(journal.unitsSinceSnapshot).toBeGreaterThanOrEqual(folded);
+    expect(journal.snapshotUnits).toBe(bench.memory.snapshot?.text.length);
+  });
+
   test("a snapshot that can't be saved leaves the journal as it is", () => {
     const bench = new Bench().lead();
     bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;

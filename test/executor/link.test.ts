@@ -136,6 +136,21 @@ describe("refusals", () => {
     expect(script.after(limits.attachRetryMaxMs)).toContain("link 2: dial c3:7400 running=[] e3");
   });
 
+  test("a candidate's refusal is short-lived: it is dialled again soon, however often it refused", () => {
+    const script = new Script(1).attached(3);
+    const noLeader = failure("noLeader", "no coordinator leads at the moment");
+    expect(script.leader(4)).toContain("link 2: dial c4:7400 running=[] e3");
+    const pauses = Array.from({ length: 8 }, () => {
+      script.command(4, { kind: "refused", failure: noLeader });
+      const from = script.at;
+      while (script.state.link.kind === "none") script.after(10);
+      return script.at - from;
+    });
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(limits.attachRetryElectionMs + 10);
+    // One that is not there is left alone for longer.
+    expect(pauseAfterLoss(script)).toBeGreaterThan(limits.attachRetryElectionMs + 10);
+  });
+
   test("another version is final: the process ends with its own exit code", () => {
     const script = new Script(1);
     script.post({ kind: "started" });
