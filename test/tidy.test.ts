@@ -100,7 +100,7 @@ test("each library is known to one adapter family only", () => {
     "@nats-io/jetstream": /^shared\/adapters\/nats/,
     "@nats-io/kv": /^shared\/adapters\/nats/,
     "@duckdb/node-api":
-      /^(shared\/adapters\/duckdb|executor\/shell\/worker\/|shared\/adapters\/exchange|scripts\/bench)/,
+      /^(shared\/adapters\/duckdb|executor\/shell\/worker\/|shared\/adapters\/exchange|scripts\/(bench|retail-day))/,
     "@duckdb/node-bindings": /^shared\/adapters\/duckdb/,
     "apache-arrow": /^shared\/adapters\/arrow/,
     "lz4-napi": /^shared\/adapters\/lz4/,

@@ -11,6 +11,7 @@ import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
 import { deskRefused } from "./days/desk-state.ts";
+import { startedBy } from "./days/starting.ts";
 import { type Durable, dayKey, laneOf, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
@@ -117,19 +118,6 @@ function registered(turn: Turn, key: string, { job, digest, waiters }: Submissio
   }
   for (const { reply: to } of waiters)
     reply(turn, to, { kind: "submitted", run: "", created: false });
-}
-
-/** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
-export function submitByDesk(
-  turn: Turn,
-  start: Pick<Submission, "job" | "digest" | "day" | "requestId" | "lane" | "byDesk">,
-): void {
-  const { durable, submissions } = turn.state;
-  const key = dayKey(start.job.name, start.day);
-  if (submissions.has(key) || liveRun(durable, start.job.name, start.day) !== undefined) return;
-  if (liveRuns(durable).length + submissions.size >= limits.runsLiveMax) return;
-  submissions.set(key, { ...start, plan: undefined, isRestored: false, waiters: [] });
-  ask(turn, { kind: "planJob", job: start.job }, { kind: "submission", key });
 }
 
 /** Whoever wants the run now gets it now, although it was begun as something that can wait. */
@@ -397,15 +385,4 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
   });
   publish(turn, { job: job.name, day }, "run.created", { run, revision });
   listInputs(turn, run);
-}
-
-/** Why there is this run, where nobody submitted it. */
-function startedBy({ byDesk }: Submission) {
-  if (byDesk === undefined) return {};
-  const { origin, missing, upstream } = byDesk;
-  return {
-    origin,
-    ...(missing === 0 ? {} : { missing }),
-    ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
-  };
 }

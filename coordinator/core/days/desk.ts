@@ -6,7 +6,6 @@ import type { CalendarStart } from "../../../shared/kernel/days.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../durable.ts";
 import type { Answered } from "../state.ts";
-import { submitByDesk } from "../submissions.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
 import { runStatus } from "../views.ts";
 import type { DayPlan } from "./day.ts";
@@ -16,6 +15,7 @@ import { daysOf, recordOf } from "./fold-days.ts";
 import { type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
 import { lookAround } from "./looks.ts";
+import { submitByDesk } from "./starting.ts";
 
 const dayMs = 86_400_000;
 

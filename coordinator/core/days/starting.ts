@@ -1,0 +1,29 @@
+/** How the desk starts a day: through the same submission as everybody, with the reason why there is a run. */
+import { limits } from "../../../shared/kernel/limits.ts";
+import { dayKey, liveRun, liveRuns } from "../durable.ts";
+import type { Submission } from "../state.ts";
+import { ask, type Turn } from "../turn.ts";
+
+/** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
+export function submitByDesk(
+  turn: Turn,
+  start: Pick<Submission, "job" | "digest" | "day" | "requestId" | "lane" | "byDesk">,
+): void {
+  const { durable, submissions } = turn.state;
+  const key = dayKey(start.job.name, start.day);
+  if (submissions.has(key) || liveRun(durable, start.job.name, start.day) !== undefined) return;
+  if (liveRuns(durable).length + submissions.size >= limits.runsLiveMax) return;
+  submissions.set(key, { ...start, plan: undefined, isRestored: false, waiters: [] });
+  ask(turn, { kind: "planJob", job: start.job }, { kind: "submission", key });
+}
+
+/** Why there is this run, where nobody submitted it. */
+export function startedBy({ byDesk }: Submission) {
+  if (byDesk === undefined) return {};
+  const { origin, missing, upstream } = byDesk;
+  return {
+    origin,
+    ...(missing === 0 ? {} : { missing }),
+    ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
+  };
+}
