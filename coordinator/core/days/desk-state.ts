@@ -26,16 +26,27 @@ export interface Calendar {
   readonly jobDigest: string;
   /** Empty until the first answer. */
   starts: readonly CalendarStart[];
-  nextAskAt: Instant;
+  /** Wall clock: a process that stood still must notice that days have passed. */
+  asked: Span;
 }
 
 export interface Look {
   isUnderWay: boolean;
-  nextAt: Instant;
+  due: Span;
   /** By source: what the looks have found so far. */
   readonly seen: Map<string, SeenSource>;
   /** As of the last look. */
   verdict?: DayVerdict;
+}
+
+/** From a moment until another, wall clock; outside it something is due. A clock that was put back is outside. */
+export interface Span {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+export function isOver({ fromMs, untilMs }: Span, nowMs: number): boolean {
+  return nowMs < fromMs || nowMs >= untilMs;
 }
 
 export interface Saving {

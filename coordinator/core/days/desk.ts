@@ -8,6 +8,7 @@ import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../dur
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
 import { runStatus } from "../views.ts";
+import { isOver } from "./desk-state.ts";
 import type { DayPlan } from "./day.ts";
 import { watchDeadlines } from "./deadlines.ts";
 import { usualRunMs } from "./durations.ts";
@@ -38,11 +39,11 @@ export function deskTick(turn: Turn): void {
 function askCalendar(turn: Turn, { spec, digest }: NamedJob): void {
   const { calendars } = turn.state.desk;
   const known = calendars.get(spec.name);
-  if (known?.jobDigest === digest && turn.at < known.nextAskAt) return;
+  if (known?.jobDigest === digest && !isOver(known.asked, turn.wall)) return;
   calendars.set(spec.name, {
     jobDigest: digest,
     starts: known?.jobDigest === digest ? known.starts : [],
-    nextAskAt: turn.at + limits.calendarEveryMs,
+    asked: { fromMs: turn.wall, untilMs: turn.wall + limits.calendarEveryMs },
   });
   const { schedule = "", timezone, finishBy, finishByModel } = spec;
   ask(
@@ -67,7 +68,7 @@ export function calendarAnswered(turn: Turn, job: string, { answer }: Answered):
     calendar.starts = answer.starts;
     return;
   }
-  calendar.nextAskAt = turn.at + limits.retryBackoffMsMax;
+  calendar.asked = { fromMs: turn.wall, untilMs: turn.wall + limits.retryBackoffMsMax };
   if (answer.kind !== "failed") return;
   const { code, message } = answer.failure;
   log(turn, "error", `the calendar of a job can't be made: ${message}`, { job, code });

@@ -10,10 +10,13 @@ import type { Answered } from "../state.ts";
 import { ask, decide, log, type Turn } from "../turn.ts";
 import type { InputKnown } from "./day.ts";
 import { sameInput } from "./day.ts";
-import type { Look } from "./desk-state.ts";
+import { isOver, type Look, type Span } from "./desk-state.ts";
 import { jobNamed } from "./jobs.ts";
 import { type DayVerdict, judgeReadiness } from "./readiness.ts";
 import { seeSource } from "./seen.ts";
+
+/** Nobody has looked, or somebody says that there is something to see. */
+const nothingDue: Span = { fromMs: 0, untilMs: 0 };
 
 /** Asks for the looks that are due, those that somebody waits for first. */
 export function lookAround(turn: Turn, job: JobSpec, days: readonly DayRecord[]): void {
@@ -22,9 +25,13 @@ export function lookAround(turn: Turn, job: JobSpec, days: readonly DayRecord[])
   for (const { isUnderWay } of looks.values()) if (isUnderWay) free--;
   const due = days.filter((day) => {
     const look = looks.get(dayKey(day.job, day.day));
-    return look === undefined || (!look.isUnderWay && look.nextAt <= turn.at);
+    return look === undefined || (!look.isUnderWay && isOver(look.due, turn.wall));
   });
-  const byNeed = [...due].sort((a, b) => Number(isAwaited(b)) - Number(isAwaited(a)));
+  // Then who has waited for longest: else the newest days would be looked at again and again, and the oldest never.
+  const dueSince = ({ job: name, day }: DayRecord) => looks.get(dayKey(name, day))?.due.untilMs ?? 0;
+  const byNeed = [...due].sort(
+    (a, b) => Number(isAwaited(b)) - Number(isAwaited(a)) || dueSince(a) - dueSince(b),
+  );
   for (const day of byNeed.slice(0, Math.max(0, free))) look(turn, job, day);
 }
 
@@ -37,10 +44,10 @@ function look(turn: Turn, job: JobSpec, record: DayRecord): void {
   const key = dayKey(record.job, record.day);
   const { looks } = turn.state.desk;
   const everyMs = isAwaited(record) ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
-  const known: Look = looks.get(key) ?? { isUnderWay: false, nextAt: 0, seen: new Map() };
+  const known: Look = looks.get(key) ?? { isUnderWay: false, due: nothingDue, seen: new Map() };
   looks.set(key, known);
   known.isUnderWay = true;
-  known.nextAt = turn.at + everyMs;
+  known.due = { fromMs: turn.wall, untilMs: turn.wall + everyMs };
   const sources = job.sources.map((source) => {
     const rule = job.ready?.[source.name];
     return { source, ...(rule === undefined ? {} : { rule }) };
@@ -51,7 +58,7 @@ function look(turn: Turn, job: JobSpec, record: DayRecord): void {
 /** Somebody says that there is something to see. */
 export function lookSoon(turn: Turn, job: string, day: string): void {
   const known = turn.state.desk.looks.get(dayKey(job, day));
-  if (known !== undefined) known.nextAt = turn.at;
+  if (known !== undefined) known.due = nothingDue;
 }
 
 export function lookAnswered(turn: Turn, key: string, { answer }: Answered): void {
@@ -74,7 +81,7 @@ export function lookAnswered(turn: Turn, key: string, { answer }: Answered): voi
   const { verdict, input } = inputKnown(turn, job.spec, record, known);
   known.verdict = verdict;
   if (verdict.judgeAtMs !== undefined) {
-    known.nextAt = Math.min(known.nextAt, turn.at + Math.max(0, verdict.judgeAtMs - turn.wall));
+    known.due = { ...known.due, untilMs: Math.min(known.due.untilMs, verdict.judgeAtMs) };
   }
   if (isNews(record.input, input)) {
     decide(turn, { kind: "inputSeen", job: record.job, day: record.day, input });
