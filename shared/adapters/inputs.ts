@@ -8,11 +8,13 @@ import { type DimensionSpec, isDelimited, type SourceSpec } from "../kernel/job.
 import type { FileFingerprint } from "../kernel/work.ts";
 import type { Inputs } from "../ports.ts";
 import { parquetRowCounts } from "./duckdb-parquet.ts";
+import { controlMemory } from "./inputs-control.ts";
 import { listed } from "./inputs-files.ts";
 import { lookAtDay } from "./inputs-look.ts";
 
 /** The real `Inputs` over a storage root (absolute path). */
 export function openInputs(root: string): Inputs {
+  const memory = controlMemory();
   return {
     listSource: (source, day) => listSource(root, source, day),
     parquetRows: (files) =>
@@ -20,7 +22,7 @@ export function openInputs(root: string): Inputs {
         files.map((file) => ({ absolute: join(root, file.path), shown: file.path })),
       ),
     dimension: (spec, day) => dimension(root, spec, day),
-    look: (sources, day) => lookAtDay(root, sources, day),
+    look: (sources, day) => lookAtDay(root, sources, day, memory),
   };
 }
 

@@ -183,6 +183,8 @@ export const limits = {
   fileSettledMs: 30_000,
   /** One control file; it is held in memory. 200,000 files take some 40 MB. */
   controlFileBytesMax: 64 * MiB,
+  /** Control files whose content is kept for the next look. */
+  controlFilesKept: 16,
   /** Missing files that a verdict names; the others are counted. */
   missingFilesNamedMax: 100,
   // --- NATS

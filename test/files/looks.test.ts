@@ -7,6 +7,8 @@ import { judgeReadiness } from "../../coordinator/core/days/readiness.ts";
 import { seeSource } from "../../coordinator/core/days/seen.ts";
 import { generate } from "../../scripts/generate/generate.ts";
 import { openInputs } from "../../shared/adapters/inputs.ts";
+import { controlMemory } from "../../shared/adapters/inputs-control.ts";
+import { lookAtDay } from "../../shared/adapters/inputs-look.ts";
 import type { ReadyRule } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { columns, makeRoot, type Root, source } from "../worker/setup.ts";
@@ -103,6 +105,33 @@ describe("a control file", () => {
       code: "limitExceeded",
       message: expect.stringMatching(/control\.json: 67108865 bytes, more than 67108864/),
     });
+  });
+
+  test("that has not changed for some time is not read again, a changed one is", async () => {
+    const path = `${folder}/control.json`;
+    const write = (file: string) => root.write(path, JSON.stringify({ day, files: [{ file }] }));
+    let wallMs = Date.now();
+    const memory = controlMemory(() => wallMs);
+    const look = async () =>
+      (await lookAtDay(root.path, [{ source: calls, rule: manifest }], day, memory))[0];
+    write("gw=1/a.csv");
+    await look();
+    // It may still change without a new time.
+    expect(memory.known.size).toBe(0);
+    wallMs += 3_600_000;
+    const first = await look();
+    expect(memory.known.size).toBe(1);
+    expect((await look())?.announced).toBe(first?.announced);
+    expect(first?.announced).toEqual([{ path: `${folder}/gw=1/a.csv` }]);
+    write("gw=1/b.csv");
+    expect((await look())?.announced).toEqual([{ path: `${folder}/gw=1/b.csv` }]);
+    for (let other = 0; other < limits.controlFilesKept + 3; other++) {
+      const name = `control-${other}.json`;
+      root.write(`${folder}/${name}`, JSON.stringify({ files: [{ file: "gw=1/b.csv" }] }));
+      const rule: ReadyRule = { by: "manifest", value: name };
+      await lookAtDay(root.path, [{ source: calls, rule }], day, memory);
+    }
+    expect(memory.known.size).toBe(limits.controlFilesKept);
   });
 
   test("or a marker whose link leads out of the root is a problem", async () => {

@@ -104,7 +104,7 @@ function byManifest(rule: ReadyRule, one: Case): Finding {
       return { state: "gaps", reason: `${text}; ${enoughText(grace)}`, tally, counted };
     }
     // A file that is being written must not be read: the run would fail over it.
-    const reason = `${text}; enough is there, but ${written[0]} changed just now`;
+    const reason = `${text}; enough is there, but ${written[0]} may still be written to`;
     return { state: "waiting", reason, tally, counted };
   }
   const reason = `${text}; ${waitText(grace, counted, nowMs)}`;
