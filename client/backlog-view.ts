@@ -59,10 +59,11 @@ function dayLines(day: DayStatus): readonly string[] {
   const next = day.next === "" ? "" : ` -> ${day.next}`;
   const lines = [`${day.day} ${day.state}: ${day.reason}${next}`];
   if (day.missingTotal > 0) {
-    const more = day.missingTotal - day.missing.length;
-    const names = day.missing.slice(0, 5).join(", ");
-    const rest = day.missing.length - Math.min(5, day.missing.length) + more;
-    lines.push(`  missing: ${names}${rest > 0 ? ` and ${rest} more` : ""}`);
+    const names = day.missing.slice(0, 5);
+    const rest = day.missingTotal - names.length;
+    // Files that nobody announced, or that are not whole, have no names here.
+    const more = names.length === 0 ? `${rest}` : ` and ${rest} more`;
+    lines.push(`  missing: ${names.join(", ")}${rest > 0 ? more : ""}`);
   }
   if (day.warned.length > 0) lines.push(`  deadline: ${day.warned.join(", ")}`);
   return lines;

@@ -88,6 +88,21 @@ describe("a scheduled job", () => {
     expect(stateOf(bench, "2026-01-15")).toBe("done");
   });
 
+  test("is provisional with enough of a number of files, and done when the others come", () => {
+    const rule = { by: "count", value: "5", completeness: 0.8, grace: "0s" } as const;
+    const bench = atNight(daily({ ready: { ipdr: rule } }));
+    live(bench, 120_000);
+    expect(stateOf(bench, "2026-01-15")).toBe("provisional");
+    for (const day of ["14", "16", "17", "18"]) {
+      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, files(4));
+    }
+    bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
+    bench.memory.inputs = files(5);
+    live(bench, 300_000);
+    expect(grid(bench)).toContain("2026-01-15 done: revision 2");
+    expect(stateOf(bench, "2026-01-16")).toBe("provisional");
+  });
+
   test("runs a day again when a late file comes, and only then", () => {
     const bench = atNight();
     live(bench, 40_000);

@@ -24,8 +24,9 @@ export interface InputKnown {
   readonly isSettled: boolean;
   /** For people: what is there and what is waited for. */
   readonly reason: string;
-  /** Paths that are announced and not there, at most `limits.missingFilesNamedMax`, and how many there are. */
+  /** Paths that are announced and not there, at most `limits.missingFilesNamedMax`. */
   readonly missing: readonly string[];
+  /** Expected files that are not there or not whole, named or not: a rule may know nothing but their number. */
   readonly missingTotal: number;
   readonly wallMs: number;
 }

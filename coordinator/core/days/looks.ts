@@ -116,7 +116,7 @@ function inputKnown(
     isSettled: settled >= files.length,
     reason: verdict.reason,
     missing: missing.slice(0, limits.missingFilesNamedMax),
-    missingTotal: verdict.sources.reduce((sum, one) => sum + one.missing.total, 0),
+    missingTotal: verdict.sources.reduce((sum, one) => sum + one.lacking, 0),
     wallMs: turn.wall,
   };
   return { verdict, input };

@@ -42,6 +42,8 @@ export interface SourceVerdict {
   readonly expected?: number;
   /** How many of those are there and whole; without `expected`, how many files there are. */
   readonly present: number;
+  /** How many of the expected ones are not there, or not whole. */
+  readonly lacking: number;
   /** Announced, not there. */
   readonly missing: NamedPaths;
   /** Announced, but there with another size. */
@@ -50,7 +52,10 @@ export interface SourceVerdict {
   readonly extra: number;
   /** Safe to be mapped before the day is ready, in path order. */
   readonly final: readonly FileFingerprint[];
-  /** The next moment at which the verdict may be another one with the same files; absent: only a look can change it. */
+  /**
+   * The next moment at which the verdict may be another one with the same files. Absent: it is ready, or only a look can
+   * change it.
+   */
   readonly judgeAtMs?: number;
   /** Why nothing can be said of the source: somebody has to act. */
   readonly problem?: Failure;
@@ -97,6 +102,7 @@ function judgeSource(question: SourceInQuestion, { startMs, nowMs }: DayInQuesti
     reason: `${source}: ${found.reason}`,
     ...(counted === undefined ? {} : { expected: counted.expected }),
     present: counted?.present ?? files.length,
+    lacking: counted === undefined ? 0 : Math.max(0, counted.expected - counted.present),
     missing: named(tally?.missing ?? []),
     doubtful: named(tally?.doubtful ?? []),
     extra: tally?.extra.length ?? 0,
@@ -114,6 +120,7 @@ function notSeen(source: string): SourceVerdict {
     state: "waiting",
     reason,
     present: 0,
+    lacking: 0,
     missing: none,
     doubtful: none,
     extra: 0,

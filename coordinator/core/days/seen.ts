@@ -34,8 +34,10 @@ export function seeSource(
     return { ...seen, look: { ...look, files, newestMs }, atMs };
   }
   const before = { files: seen.look.files, sinceMs: seen.sinceMs };
-  const isSame = isSameSet(filesDifference(seen.look.files, look.files));
-  if (isSame) return { ...seen, look, atMs, before };
+  if (isSameSet(filesDifference(seen.look.files, look.files))) {
+    // The list that is known stays: what was made of it, such as its digest, is found again.
+    return { ...seen, look: { ...look, files: seen.look.files }, atMs, before };
+  }
   return { look, atMs, sinceMs: atMs, hasChanged: true, before };
 }
 

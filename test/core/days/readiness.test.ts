@@ -99,6 +99,7 @@ describe("a control file", () => {
       expect.stringMatching(/waiting /),
       expect.stringMatching(/gaps .*; 1 still growing or damaged, first d; goes on without/),
     ]);
+    expect(watch.source("03:00:35")).toMatchObject({ lacking: 1, missing: { total: 0 } });
   });
 
   test("that announces no sizes waits until the files are left alone", () => {
@@ -169,6 +170,8 @@ describe("a number of files", () => {
       "01:30 gaps | ipdr: 2 of at least 3 files; goes on without the rest: 60 % is enough since 2026-01-16 01:30 UTC",
     ]);
     expect(watch.source("01:00").judgeAtMs).toBe(clock("01:30"));
+    // Nobody knows its name, but a file is missing.
+    expect(watch.source("01:30")).toMatchObject({ expected: 3, lacking: 1, missing: { total: 0 } });
   });
 });
 
