@@ -151,12 +151,17 @@ export type Ask =
   | { readonly kind: "trimJournal"; readonly id: AskId; readonly sequence: number }
   /** SQL to stages (planWithBinder) → `planned`. Touches no input file. */
   | { readonly kind: "planJob"; readonly id: AskId; readonly job: JobSpec }
-  /** Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each → `listed`. */
+  /**
+   * Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each; twins by the control file where
+   * a source has one → `listed`.
+   */
   | {
       readonly kind: "listInputs";
       readonly id: AskId;
       readonly day: Day;
       readonly sources: readonly SourceSpec[];
+      /** By source. */
+      readonly ready?: JobSpec["ready"];
       readonly dimensions: readonly DimensionSpec[];
     }
   /** ExchangeAdmin.ensure → `ensured`. */
@@ -257,6 +262,12 @@ export interface ListedSource {
   readonly files: readonly FileFingerprint[];
   /** Parquet only: rows of each file, in the order of `files`. */
   readonly rows?: readonly number[];
+  /** Files that a control file gives the checksum (SHA-256 as stored) of another one, and that one, which counts. */
+  readonly twins?: readonly {
+    readonly path: string;
+    readonly twin: string;
+    readonly contentSha256: string;
+  }[];
 }
 
 export type Tell =

@@ -44,6 +44,7 @@ export function listInputs(turn: Turn, id: string): void {
       kind: "listInputs",
       day: run.day,
       sources: scannedSources(job, run.plan),
+      ...(job.ready === undefined ? {} : { ready: job.ready }),
       dimensions: joinedDimensions(job, run.plan),
     },
     { kind: "run", run: id },

@@ -2,9 +2,9 @@
  * Effects become I/O here: an Ask is one port call whose outcome comes back as the message `answered`, a Tell goes to
  * its receiver. Asks are started in the order given and never wait for each other. Nothing is decided, nothing kept.
  */
-import type { CalendarQuestion, CalendarStart } from "../../shared/kernel/days.ts";
+import type { CalendarQuestion, CalendarStart, SourceToSee } from "../../shared/kernel/days.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
-import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
+import type { JobSpec, ReadyRule, SourceSpec } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type {
   Events,
@@ -15,6 +15,7 @@ import type {
   Registry,
   Store,
 } from "../../shared/ports.ts";
+import { announcedTwins } from "../core/days/announced.ts";
 import type {
   Answer,
   Ask,
@@ -200,16 +201,28 @@ function storageCarriers({ store }: CoordinatorPorts) {
 }
 
 function workCarriers({ inputs, exchange, store, planJob, planCalendar }: CoordinatorPorts) {
-  const list = async (source: SourceSpec, day: string): Promise<ListedSource> => {
+  const list = async (source: SourceSpec, rule: ReadyRule | undefined, day: string) => {
     const files = await inputs.listSource(source, day);
-    if (source.format !== "parquet") return { source: source.name, files };
-    return { source: source.name, files, rows: await inputs.parquetRows(files) };
+    const twins = rule?.by === "manifest" ? await twinsAmong(files, { source, rule }, day) : [];
+    const rows = source.format === "parquet" ? await inputs.parquetRows(files) : undefined;
+    const listed: ListedSource = {
+      source: source.name,
+      files,
+      ...(rows === undefined ? {} : { rows }),
+      ...(twins.length === 0 ? {} : { twins }),
+    };
+    return listed;
+  };
+  const twinsAmong = async (files: ListedSource["files"], wanted: SourceToSee, day: string) => {
+    // A control file that can't be used is no reason against a run: the files are compared when they are read.
+    const [look] = await inputs.look([wanted], day);
+    return announcedTwins(files, look?.announced ?? []);
   };
   return {
     planJob: async ({ job }) => ({ kind: "planned", plan: await planJob(job) }),
-    listInputs: async ({ day, sources, dimensions }) => {
+    listInputs: async ({ day, sources, dimensions, ready }) => {
       const listed: ListedSource[] = [];
-      for (const source of sources) listed.push(await list(source, day));
+      for (const source of sources) listed.push(await list(source, ready?.[source.name], day));
       const prints = await Promise.all(dimensions.map((spec) => inputs.dimension(spec, day)));
       return { kind: "listed", sources: listed, dimensions: prints };
     },

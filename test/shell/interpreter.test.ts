@@ -21,6 +21,8 @@ const config = {
 };
 const day = "2026-01-15";
 const file = { path: "raw/a", size: 1, mtimeNs: "0", ctimeNs: "0", inode: "1" };
+const again = { ...file, path: "raw/a-again", inode: "2" };
+const sha256 = "ab".repeat(32);
 
 function world() {
   const nats = memoryNats();
@@ -40,12 +42,18 @@ function world() {
       inputs: {
         listSource: async (source) => {
           if (source.path === "nowhere") throw fail("inputMissing", "no file of nowhere");
+          if (source.path === "twice") return [file, again];
           return [file];
         },
         parquetRows: async (files) => files.map(() => 100),
         dimension: async () => file,
         look: async (sources) =>
-          sources.map(({ source }) => ({ source: source.name, files: [file], newestMs: 1 })),
+          sources.map(({ source }) => ({
+            source: source.name,
+            files: [file],
+            newestMs: 1,
+            announced: [file, again].map(({ path, size }) => ({ path, bytes: size, sha256 })),
+          })),
       },
       exchange: exchange.admin,
       planJob: async (job) => {
@@ -199,6 +207,26 @@ describe("asks", () => {
     expect(await ask({ kind: "listInputs", day, sources: missing, dimensions: [] })).toMatchObject({
       kind: "failed",
       failure: { code: "inputMissing", message: "no file of nowhere" },
+    });
+  });
+
+  test("a control file says which of the listed files are twins", async () => {
+    const { ask } = world();
+    const source = { name: "hits", format: "csv", path: "twice" } as SourceSpec;
+    const list = { kind: "listInputs", day, sources: [source], dimensions: [] } as const;
+    const ready = { hits: { by: "manifest", value: "control.json" } } as const;
+    const files = [file, again];
+    expect(await ask(list)).toMatchObject({ sources: [{ source: "hits", files }] });
+    expect(await ask({ ...list, ready })).toEqual({
+      kind: "listed",
+      sources: [
+        {
+          source: "hits",
+          files,
+          twins: [{ path: again.path, twin: file.path, contentSha256: sha256 }],
+        },
+      ],
+      dimensions: [],
     });
   });
 

@@ -1,5 +1,5 @@
 /** Files of a look beside what the control file says of them: what is there whole, what is missing, what is there twice. */
-import type { AnnouncedFile, SourceLook } from "../../../shared/kernel/days.ts";
+import type { AnnouncedFile } from "../../../shared/kernel/days.ts";
 import type { FileFingerprint } from "../../../shared/kernel/work.ts";
 
 /** Lists in path order. */
@@ -34,31 +34,32 @@ export function tallyAnnounced(
   return { whole, missing, doubtful, extra };
 }
 
-/** A file whose content was announced under another name, too. */
+/** A file that need not be read: another one has its content. */
 export interface AnnouncedTwin {
-  /** Not read. */
-  readonly dropped: string;
-  /** Read: the first one in path order. */
-  readonly kept: string;
-  readonly sha256: string;
+  readonly path: string;
+  /** The one that is read: the first in path order. */
+  readonly twin: string;
+  readonly contentSha256: string;
 }
 
 /**
- * Which files of a look need not be read because the control file gives them the checksum of an earlier one, in path
- * order. Both must be there with the announced size: of any other file the checksum says nothing. Files without bytes
- * double nothing and stay.
+ * Files that the control file gives the checksum of an earlier one, in path order. Both must be there with the announced
+ * size: of any other file the checksum says nothing. Files without bytes double nothing and stay.
  */
-export function announcedTwins({ files, announced }: SourceLook): readonly AnnouncedTwin[] {
+export function announcedTwins(
+  files: readonly FileFingerprint[],
+  announced: readonly AnnouncedFile[],
+): readonly AnnouncedTwin[] {
   const there = new Map(files.map((file) => [file.path, file.size]));
   const first = new Map<string, string>();
   const twins: AnnouncedTwin[] = [];
-  const inOrder = [...(announced ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const inOrder = [...announced].sort((a, b) => (a.path < b.path ? -1 : 1));
   for (const { path, bytes, sha256 } of inOrder) {
     const size = there.get(path);
     if (sha256 === undefined || size === undefined || size === 0 || size !== bytes) continue;
-    const kept = first.get(sha256);
-    if (kept === undefined) first.set(sha256, path);
-    else twins.push({ dropped: path, kept, sha256 });
+    const twin = first.get(sha256);
+    if (twin === undefined) first.set(sha256, path);
+    else twins.push({ path, twin, contentSha256: sha256 });
   }
   return twins;
 }

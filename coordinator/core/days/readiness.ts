@@ -136,7 +136,7 @@ function finalFiles(
 ): readonly FileFingerprint[] {
   const whole = new Set([...settled, ...(tally?.whole ?? [])].map(({ path }) => path));
   for (const path of tally?.doubtful ?? []) whole.delete(path);
-  for (const { dropped } of announcedTwins(look)) whole.delete(dropped);
+  for (const { path } of announcedTwins(look.files, look.announced ?? [])) whole.delete(path);
   return look.files.filter(({ path }) => whole.has(path));
 }
 

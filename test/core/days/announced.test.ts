@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { announcedTwins } from "../../../coordinator/core/days/announced.ts";
 import type { AnnouncedFile } from "../../../shared/kernel/days.ts";
-import { look } from "./watch.ts";
+import { files } from "./watch.ts";
 
 /** `a:10=x`: path, announced size, checksum (of which one letter stands for all). */
 function announced(text: string): readonly AnnouncedFile[] {
@@ -18,8 +18,8 @@ function announced(text: string): readonly AnnouncedFile[] {
 }
 
 const twins = (there: string, control: string) =>
-  announcedTwins(look(there, { announced: announced(control) }))
-    .map(({ dropped, kept }) => `${dropped} is ${kept}`)
+  announcedTwins(files(there), announced(control))
+    .map(({ path, twin }) => `${path} is ${twin}`)
     .join(", ");
 
 test("the first in path order stays", () => {
@@ -37,7 +37,7 @@ test("without a checksum, a size, bytes or a control file nothing is dropped", (
   expect(twins("a:10 b:10", "a:10 b:10")).toBe("");
   expect(twins("a:10 b:10", "a=x b=x")).toBe("");
   expect(twins("a:0 b:0", "a:0=x b:0=x")).toBe("");
-  expect(announcedTwins(look("a:10 b:10"))).toEqual([]);
+  expect(announcedTwins(files("a:10 b:10"), [])).toEqual([]);
 });
 
 test("of each checksum that is there exactly one file stays", () => {
@@ -47,13 +47,11 @@ test("of each checksum that is there exactly one file stays", () => {
       const names = entries.map((_, index) => `f${String(index).padStart(2, "0")}`);
       const there = names.filter((_, index) => entries[index]?.isThere);
       const control = entries.map(({ sum }, index) => `${names[index]}:5=${sum}`).join(" ");
-      const found =
-        entries.length === 0
-          ? []
-          : announcedTwins(
-              look(there.map((name) => `${name}:5`).join(" "), { announced: announced(control) }),
-            );
-      const dropped = new Set(found.map((twin) => twin.dropped));
+      const found = announcedTwins(
+        files(there.map((name) => `${name}:5`).join(" ")),
+        control === "" ? [] : announced(control),
+      );
+      const dropped = new Set(found.map(({ path }) => path));
       const sums = new Map(names.map((name, index) => [name, entries[index]?.sum]));
       const stay = there.filter((name) => !dropped.has(name)).map((name) => sums.get(name));
       expect([...stay].sort()).toEqual([...new Set(there.map((name) => sums.get(name)))].sort());
