@@ -7,7 +7,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import { adoptManifest, runArranged, runPublished } from "./commit.ts";
 import type { Run } from "./durable.ts";
-import { movedAway } from "./outages.ts";
+import { lookedInVain, movedAway } from "./outages.ts";
 import { endRun, hasReadAll, streamsEnsured } from "./run-flow.ts";
 import { goOnWith, inputsListed, recordsRead, streamsSeen } from "./run-planning.ts";
 import type { Answered } from "./state.ts";
@@ -59,13 +59,17 @@ function failedForRun(turn: Turn, run: Run, answered: Answered, why: Failure): v
   if (ask.kind === "ensureStreams" && movedAway(turn, run, why)) return;
   const isCommit = ask.kind === "commit";
   const { retryable, counts } = classOf(why.code);
-  const isHopeless = !retryable || (counts && tries + 1 >= limits.attemptsPerTaskMax);
+  const isLook = ask.kind === "readUsage" || ask.kind === "readCompletions";
+  const isHopeless =
+    !retryable ||
+    (counts && tries + 1 >= limits.attemptsPerTaskMax) ||
+    (isLook && lookedInVain(turn, run, why));
   if (isCommit || !isHopeless) {
     waits(turn, run, ask.kind, why);
     retryLater(turn, answered);
     return;
   }
-  if (ask.kind !== "readUsage" && ask.kind !== "readCompletions") {
+  if (!isLook) {
     endRun(turn, run, why, false);
     return;
   }

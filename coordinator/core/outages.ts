@@ -8,6 +8,7 @@ import type { Failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Run } from "./durable.ts";
 import { changed, ensureStreams } from "./run-flow.ts";
+import type { Outage } from "./state.ts";
 import { decide, log, type Turn } from "./turn.ts";
 
 /**
@@ -15,11 +16,9 @@ import { decide, log, type Turn } from "./turn.ts";
  * is worth asking again.
  */
 export function movedAway(turn: Turn, run: Run, why: Failure): boolean {
-  const { outages } = turn.state;
   if (why.code !== "unavailable" || run.ending !== undefined) return false;
-  const outage = outages.get(run.id) ?? { since: turn.at, moved: new Set() };
-  outages.set(run.id, outage);
-  if (turn.at - outage.since < limits.exchangeUnreachableMs) return false;
+  const outage = outageOf(turn, run);
+  if (!isLong(turn, outage)) return false;
   const stream = String(why.detail?.["stream"] ?? "");
   const found = [...run.exchanges.values()].find((one) => one.streams.includes(stream));
   if (found === undefined) return false;
@@ -41,4 +40,23 @@ export function movedAway(turn: Turn, run: Run, why: Failure): boolean {
   changed(turn, run);
   ensureStreams(turn, run);
   return true;
+}
+
+/**
+ * A look into the run's streams for outputs failed. True when that has gone on for as long as streams are waited for:
+ * the run goes on without, and what it needs of them is moved when it asks for them.
+ */
+export function lookedInVain(turn: Turn, run: Run, why: Failure): boolean {
+  return why.code === "unavailable" && isLong(turn, outageOf(turn, run));
+}
+
+function outageOf(turn: Turn, run: Run): Outage {
+  const { outages } = turn.state;
+  const outage = outages.get(run.id) ?? { since: turn.at, moved: new Set() };
+  outages.set(run.id, outage);
+  return outage;
+}
+
+function isLong(turn: Turn, { since }: Outage): boolean {
+  return turn.at - since >= limits.exchangeUnreachableMs;
 }

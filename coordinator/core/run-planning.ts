@@ -35,6 +35,7 @@ export function inputsListed(turn: Turn, run: Run, listed: Listed): void {
 /** Which streams there are: the outputs of a day that nobody has worked on need no further look. */
 export function streamsSeen(turn: Turn, run: Run, usage: Usage): void {
   const looking = turn.state.reindexing.get(run.id);
+  turn.state.outages.delete(run.id);
   if (looking?.listed === undefined) return;
   const there = new Set(usage.map((one) => one.stream));
   const exchanges = exchangesThere(looking.exchanges, turn.state.durable.kept, there);
@@ -70,6 +71,7 @@ function readRecords(
 
 export function recordsRead(turn: Turn, run: Run, answer: Completions): void {
   const { exchanges } = turn.state.reindexing.get(run.id) ?? { exchanges: [] };
+  turn.state.outages.delete(run.id);
   const found = findOutputs(run.id, exchanges, answer);
   if (found.length > 0) spare(turn, new Set(found.map((one) => one.result.attemptId)));
   goOnWith(turn, run, found);

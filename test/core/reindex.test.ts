@@ -144,6 +144,25 @@ describe("a run that starts again after its journal was lost", () => {
     expect(committed(next)).toEqual(whole);
   });
 
+  test("goes on without, when some of its streams are gone with their machine", () => {
+    const old = halfDone();
+    const [gone = ""] = old.memory.streams.keys();
+    const away = failure("unavailable", "nobody answers", { stream: gone });
+    const next = afterLoss(old, (bench) => {
+      bench.override = (ask) =>
+        "streams" in ask && ask.streams.includes(gone)
+          ? { kind: "failed", failure: away }
+          : undefined;
+    });
+    next.pass(limits.exchangeUnreachableMs / 2, [1]);
+    expect(next.run()).toMatchObject({ state: "planning" });
+    next.pass(limits.exchangeUnreachableMs, [1]);
+    expect(mapFiles(next)).toHaveLength(4);
+    expect(committed(next)).toEqual(whole);
+    const used = next.state.durable.kept.values().next().value?.exchanges[0]?.streams ?? [];
+    expect(used.every((stream) => stream.includes("_n2_"))).toBe(true);
+  });
+
   test("can be cancelled during the look", () => {
     const next = afterLoss(halfDone(), (bench) => {
       bench.hold = (ask) => ask.kind === "readCompletions";
