@@ -47,8 +47,12 @@ function lookAt(turn: Turn, streams: readonly string[], waitMs: number): void {
 export function leftoversAnswered(turn: Turn, { ask: question, answer }: Answered): void {
   if (question.kind !== "listWriters") return;
   if (answer.kind === "failed") {
-    const { code, message } = answer.failure;
+    const { code, message, detail } = answer.failure;
     log(turn, "warn", `leftovers can't be looked for, it is tried again: ${message}`, { code });
+    // One that can't be reached waits for the next round: it must not keep the others from being looked at.
+    const others = question.streams.filter((stream) => stream !== detail?.["stream"]);
+    lookAt(turn, others, limits.leftoversLookEveryMs);
+    return;
   }
   // A run that comes under a lost journal looks for outputs that nobody knows yet.
   if (answer.kind !== "writers" || isPlanning(turn.state)) {

@@ -34,7 +34,14 @@ export async function openExchangeAdmin(
       return streams.filter((_, index) => made[index]);
     },
     async drop(streams) {
-      await eachOf(streams, (stream) => dropStream(manager, stream));
+      // One that can't be reached must not keep the others: all are tried, then the first trouble is told.
+      const problems = await eachOf(streams, (stream) =>
+        dropStream(manager, stream).then(
+          () => [],
+          (error: unknown) => [error],
+        ),
+      );
+      for (const problem of problems.flat()) throw problem;
     },
     async purge(streams, attemptId) {
       await eachOf(streams, (stream) => purgeAttempt(manager, stream, attemptId));

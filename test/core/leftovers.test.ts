@@ -131,6 +131,22 @@ describe("a look", () => {
     expect(written(bench)).toEqual([winner]);
   });
 
+  test("at a stream that can't be reached does not keep the others from being cleaned", () => {
+    const { bench, winner, loser } = cancelled();
+    const [gone = "", other = ""] = bench.memory.streams.keys();
+    const away = failure("unavailable", "nobody answers", { stream: gone });
+    bench.override = (ask) =>
+      ask.kind === "listWriters" && ask.streams.includes(gone)
+        ? { kind: "failed", failure: away }
+        : undefined;
+    bench.pass(2 * soon, [1]);
+    expect([...(bench.memory.streams.get(other)?.keys() ?? [])]).toEqual([winner]);
+    expect([...(bench.memory.streams.get(gone)?.keys() ?? [])]).toEqual([winner, loser]);
+    bench.override = () => undefined;
+    bench.pass(limits.leftoversRoundEveryMs + soon, [1]);
+    expect(written(bench)).toEqual([winner]);
+  });
+
   test("waits while a run is being planned: a lost journal may know less than lies there", () => {
     const { bench, winner } = cancelled();
     bench.hold = (ask) => ask.kind === "planJob";
