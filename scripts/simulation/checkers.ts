@@ -17,6 +17,7 @@ import { assert } from "../../shared/kernel/assert.ts";
 import { inputDigest } from "../../shared/kernel/input-files.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import { FactChecks } from "./fact-checks.ts";
+import { HeldChecks } from "./held-checks.ts";
 import { wrongWith } from "./manifest-checks.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
@@ -35,6 +36,7 @@ export class Checkers {
   /** Attempts that were given to a worker. */
   readonly #given = new Set<string>();
   readonly #facts = new FactChecks();
+  readonly #held = new HeldChecks();
   /**
    * The journal, folded as it grows. Undefined after NATS lost some of it, until a leader has begun from what was left:
    * one that led before remembers what is lost, and its successor will not.
@@ -65,6 +67,7 @@ export class Checkers {
 
   coordinatorStepped(coordinator: SimCoordinator, effects: readonly Effect[]): void {
     const { state, name, life } = coordinator;
+    this.#held.stepped(coordinator, effects);
     if (state.role.kind === "leader") {
       this.#acts(state.role.epoch, name, life);
       this.#nothingNeededIsDropped(coordinator, effects);
@@ -131,6 +134,9 @@ export class Checkers {
       const { attemptId } = effect;
       assert(!this.#given.has(attemptId), `attempt ${attemptId} is carried out twice`);
       this.#given.add(attemptId);
+      const meant = this.#shadow?.attempts.get(attemptId)?.incarnation;
+      const isMeant = meant === undefined || meant === state.identity.incarnation;
+      assert(isMeant, `${name} carries out ${attemptId}, which is an earlier process's`);
     }
     if (message.kind !== "commanded" || message.epoch >= before.highestEpoch) return;
     const isSame = state.slots === before.slots && state.reports === before.reports;
@@ -327,6 +333,8 @@ export class Checkers {
         for (const stream of streams) wanted.set(stream, winners);
     }
     for (const [stream, attempts] of this.#memory.streams) {
+      // Nobody can clean what nobody can reach.
+      if (!this.#memory.isReachable(stream)) continue;
       const winners = wanted.get(stream);
       assert(winners !== undefined, `stream ${stream} is nobody's`);
       const loser = [...attempts.keys()].find((attempt) => !winners.has(attempt));

@@ -65,6 +65,7 @@ export const faultKinds = {
   streamLost: "NATS lost one exchange stream",
   attemptLost: "NATS lost what one attempt wrote to a stream",
   streamUnreachable: "one exchange stream can't be reached for a while",
+  streamGone: "one exchange stream can't be reached any more: its machine is gone",
   exchangeShort: "the exchange is over its budget for a while",
   exchangeFull: "an attempt finds no room in the exchange",
   // the input and its users

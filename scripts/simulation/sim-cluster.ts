@@ -224,7 +224,7 @@ export class SimCluster {
     world.runUntil(simTimes.troubleMs);
     faults.isOn = false;
     network.heal();
-    memory.unreachable.clear();
+    memory.reachAgain();
     memory.bytesPerStream = 0;
     world.trace("faults stop");
     for (const node of [...this.coordinators, ...this.executors]) node.start();

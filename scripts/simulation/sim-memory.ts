@@ -55,7 +55,7 @@ export class SimMemory extends ClusterMemory {
     if (ask.kind === "listInputs") return this.#list(ask);
     if ("streams" in ask) {
       const gone = ask.streams.find((stream) => !this.isReachable(stream));
-      if (gone !== undefined) return unreachable(gone);
+      if (gone !== undefined) return this.#inPart(ask, gone, from);
     }
     if (ask.kind === "readCompletions") return this.#completions(ask);
     if (ask.kind === "listRevisions") return { kind: "revisions", days: this.#revisions() };
@@ -66,6 +66,15 @@ export class SimMemory extends ClusterMemory {
       if (gone !== undefined && !isFenced) return failed("storageFailed", `no ${gone.staged}`);
     }
     return super.answer(ask, from);
+  }
+
+  /** Some stream can't be reached: the others are dropped and cleaned all the same. */
+  #inPart(ask: Extract<Ask, { streams: unknown }>, gone: string, from: From): Answer {
+    if (ask.kind === "dropStreams" || ask.kind === "purgeStreams") {
+      const streams = ask.streams.filter((stream) => this.isReachable(stream));
+      super.answer({ ...ask, streams }, from);
+    }
+    return unreachable(gone);
   }
 
   /** What attempts left in the streams beside their rows. */
@@ -136,6 +145,13 @@ export class SimMemory extends ClusterMemory {
       if (datasets === "all" || datasets.includes(name)) this.files.delete(path);
     }
     return { kind: "ok" };
+  }
+
+  /** Trouble ends: what is gone for good stays gone. */
+  reachAgain(): void {
+    for (const [stream, until] of this.unreachable) {
+      if (until < Number.POSITIVE_INFINITY) this.unreachable.delete(stream);
+    }
   }
 
   isReachable(stream: string): boolean {

@@ -189,7 +189,18 @@ function lossStrikes({ world, memory }: Victims): Strike[] {
       "streamUnreachable",
       120_000,
       someStream((stream) => {
+        if (!memory.isReachable(stream)) return false;
         memory.unreachable.set(stream, world.at + world.between(1_000, 60_000));
+        return true;
+      }),
+    ],
+    [
+      "streamGone",
+      300_000,
+      someStream((stream) => {
+        // Where patience with it is long, a seed would be over before it ends.
+        if (limits.exchangeUnreachableMs > 20_000) return false;
+        memory.unreachable.set(stream, Number.POSITIVE_INFINITY);
         return true;
       }),
     ],
