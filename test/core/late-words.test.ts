@@ -37,6 +37,22 @@ test("an append's answer lets go of what rests on it, and of nothing decided sin
   expect(acknowledged()).toContain(other.attemptId);
 });
 
+test("what waits for several saves leaves whole and in its order", () => {
+  const bench = new Bench().lead();
+  bench.attach(1);
+  bench.attach(2);
+  bench.submit();
+  const tasks = bench.takeTasks();
+  bench.hold = (ask) => ask.kind === "append";
+  for (const task of tasks) bench.finish(task);
+  const { held } = bench.state.journal;
+  const waiting = held.map(({ effect }) => effect);
+  expect(new Set(held.map(({ after }) => after)).size).toBeGreaterThan(2);
+  bench.effects = [];
+  for (let round = 0; round < 3; round++) bench.release();
+  expect(bench.effects.filter((effect) => waiting.includes(effect))).toEqual(waiting);
+});
+
 test("a success of an attempt that was given up changes nothing once another has won", () => {
   const bench = new Bench().lead();
   bench.attach(1);

@@ -6,7 +6,7 @@ import { encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { sampleJob } from "../sim/sample-job.ts";
+import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
 import { Bench, day } from "./bench.ts";
 
 const lease = limits.leaseExpiresMs + limits.candidateJitterMsMax + 2 * limits.tickEveryMs;
@@ -114,6 +114,19 @@ describe("to lead", () => {
     bench.lead();
     expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 1 });
     expect(bench.state.journal.sequence).toBe(bench.memory.journalLast);
+  });
+
+  test("gives its attempts names that no other leader gave", () => {
+    const first = new Bench();
+    first.memory.inputs = sampleFiles(1);
+    first.lead();
+    first.attach(1);
+    first.submit();
+    const next = second(first).lead();
+    next.attach(1, { incarnation: 2 });
+    const [one, ...others] = [...first.takeTasks(), ...next.takeTasks()];
+    expect(others.map(({ work }) => work)).toEqual([one?.work]);
+    expect(others.map(({ attemptId }) => attemptId)).not.toContain(one?.attemptId);
   });
 
   test("candidates are spread", () => {
