@@ -252,8 +252,8 @@ const recovery: readonly Mutant[] = [
     name: "epoch-not-in-attempt-id",
     what: "two leaders give attempts the same name",
     file: "coordinator/core/scheduler.ts",
-    from: "-e${epochOf(turn)}-",
-    to: "-e0-",
+    from: "{epochOf(turn)}-",
+    to: "{0}-",
     tests: ["test/core/leadership.test.ts"],
   },
   {
@@ -337,7 +337,7 @@ const outputs: readonly Mutant[] = [
     file: "coordinator/core/commit.ts",
     from: "if (own.length !== paths.length) return [];",
     to: "",
-    tests: ["test/core/reindex.test.ts"],
+    tests: ["test/core/aside.test.ts"],
   },
 ];
 

@@ -8,6 +8,7 @@ import {
   type DayRecord,
   type Durable,
   isStaged,
+  liveRuns,
   newTask,
   type Run,
   type Stage,
@@ -15,6 +16,7 @@ import {
   type TaskResult,
 } from "./durable.ts";
 import type { Fact } from "./facts.ts";
+import { dropResult } from "./fold-task.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
 import { packSplits } from "./kept-splits.ts";
 import { runStatus } from "./views.ts";
@@ -167,9 +169,35 @@ function settleKept(durable: Durable, run: Run, finals: ReadonlyMap<string, stri
       if (settled === undefined) kept.outputs.delete(result.mapKey);
       else kept.outputs.set(result.mapKey, settled);
     }
-    for (const key of kept.outputs.keysOf(`"staging/${run.id}/`)) kept.outputs.delete(key);
+    for (const key of kept.outputs.keysOf(`"${stagingOf(run)}`)) kept.outputs.delete(key);
     kept.outputs.close();
   }
+  settleReaders(durable, run, finals);
+}
+
+/**
+ * A damaged journal may show a later run of the day that took up outputs of this one before its end was known. What
+ * can't be given its final place is made again, unless the later run commits already: then the files are missed there.
+ */
+function settleReaders(durable: Durable, run: Run, finals: ReadonlyMap<string, string>): void {
+  const staging = stagingOf(run);
+  const isOurs = (path = "") => path.startsWith(staging);
+  for (const other of liveRuns(durable)) {
+    if (other === run || other.job !== run.job || other.day !== run.day) continue;
+    for (const stage of other.stages) {
+      stage.tasks.forEach((task, index) => {
+        const { result } = task;
+        if (!isOurs(result?.rejectsFile) && !isOurs(result?.lateFile)) return;
+        const settled = result && settle(result, finals);
+        if (settled !== undefined) task.result = settled;
+        else if (other.state !== "committing") dropResult(durable, other, stage, index);
+      });
+    }
+  }
+}
+
+function stagingOf({ id }: Run): string {
+  return `staging/${id}/`;
 }
 
 function hasSideFiles({ rejectsFile, lateFile }: TaskResult): boolean {

@@ -187,7 +187,7 @@ function dropResults(durable: Durable, run: Run, stage: Stage): void {
 }
 
 /** Back to waiting; what its rows summed to is remembered, for consumers may have read them. */
-function dropResult(durable: Durable, run: Run, stage: Stage, index: number): void {
+export function dropResult(durable: Durable, run: Run, stage: Stage, index: number): void {
   const task = stage.tasks[index];
   const result = task?.result;
   if (task === undefined || result === undefined) return;

@@ -1,6 +1,6 @@
 /**
  * What the facts of a journal must never say, each looked at before it is folded: that a task is done or begun twice,
- * that an attempt is gone which its executor has, that an output is not needed which a run stands on.
+ * that an attempt is gone which its executor has, that an output is not needed which a run stands on, or the opposite.
  */
 import { type Durable, liveRuns, type Task } from "../../coordinator/core/durable.ts";
 import type { Fact } from "../../coordinator/core/facts.ts";
@@ -21,6 +21,7 @@ export class FactChecks {
   /** `isWhole`: the journal has never lost a record. What was lost may be all that is missing. */
   before(durable: Durable, fact: Fact, isWhole: boolean): void {
     if (fact.kind === "keptSuperseded") nothingUsedIsSuperseded(durable, fact);
+    else if (fact.kind === "runCommitted") nothingUnusedIsKept(durable, fact.run);
     if (!isWhole) return;
     if (fact.kind === "attemptStarted") nothingIsDoneTwice(durable, fact);
     else if (fact.kind === "attemptFailed") this.#isGone(durable, fact);
@@ -78,6 +79,22 @@ function nothingUsedIsSuperseded(
       const attemptId = used?.result?.attemptId;
       assert(used === undefined, `${run.id} stands on what ${attemptId} gave, which is superseded`);
     }
+  }
+}
+
+/** A day that commits keeps what it stands on and nothing else, unless another run of the day may still want it. */
+function nothingUnusedIsKept(durable: Durable, id: string): void {
+  const run = durable.runs.get(id);
+  if (run === undefined || run.ended !== undefined) return;
+  const isShared = liveRuns(durable).some((other) => {
+    return other !== run && other.job === run.job && other.day === run.day;
+  });
+  if (isShared) return;
+  for (const { scope = "", tasks } of run.stages) {
+    const used = new Set(tasks.map(({ result }) => result?.mapKey));
+    const keys = durable.kept.get(scope)?.outputs.mapKeys() ?? [];
+    const unused = keys.find((key) => !used.has(key));
+    assert(unused === undefined, `${id} commits and keeps ${unused}, which it does not stand on`);
   }
 }
 

@@ -299,48 +299,6 @@ describe("a journal that lost a part", () => {
     expect(lefts).toEqual([4, 4]);
   });
 
-  test("of which a run was committed does not give one output the lines that another one put aside", () => {
-    const finish = (bench: Bench, task: SentTask | undefined) => {
-      if (task?.work.kind === "map") {
-        const path = `${task.delivery.stagingDir}/rejects.parquet`;
-        bench.memory.files.set(path, task.work.split.files.map(nameOf));
-        bench.rejectsFile = path;
-      }
-      if (task !== undefined) bench.finish(task);
-      bench.rejectsFile = undefined;
-    };
-    const finishAll = (bench: Bench) => {
-      for (let tasks = bench.takeTasks(); tasks.length > 0; tasks = bench.takeTasks()) {
-        for (const task of tasks) finish(bench, task);
-      }
-    };
-    const aside = (bench: Bench, revision: number) => {
-      const { rejectFiles = [] } = bench.memory.manifests.get(`usage.${day}.r${revision}`) ?? {};
-      return rejectFiles.flatMap((path) => bench.memory.files.get(path) ?? []).sort();
-    };
-    const old = new Bench().lead();
-    old.attach(1);
-    old.submit();
-    const [first, second] = old.takeTasks();
-    finish(old, second);
-    const { journalLast } = old.memory;
-    finish(old, first);
-    finishAll(old);
-    const all = ["part-0.csv", "part-1.csv", "part-2.csv", "part-3.csv"];
-    expect(aside(old, 1)).toEqual(all);
-    // The server lost all that came after the first result.
-    old.memory.journal = old.memory.journal.filter(({ sequence }) => sequence <= journalLast);
-    old.memory.journalLast = journalLast;
-    const next = new Bench(old.memory, "c2");
-    next.at = old.at;
-    next.lead();
-    expect(next.run()).toMatchObject({ state: "committed" });
-    next.attach(1, { incarnation: 2 });
-    next.submit("usage", { rerun: true, requestId: "again" });
-    finishAll(next);
-    expect(aside(next, 2)).toEqual(all);
-  });
-
   test("under a leader that saw it go back, and leads again", () => {
     const bench = halfDone();
     // The server lost what it had not synced: the last two records.

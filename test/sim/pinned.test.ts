@@ -10,6 +10,10 @@ const pinned: readonly (readonly [seed: number, bug: string])[] = [
   [39, "a promised run was not restored while an old snapshot showed its day's former run as live"],
   [42, "the sweep of staging took the folder of a run that was just being restored"],
   [
+    207,
+    "a run that had taken up outputs of one whose end was lost named reject files in a staging folder that was gone",
+  ],
+  [
     249,
     "a run that was found committed took away the kept outputs that another live run of its day stood on",
   ],
