@@ -35,6 +35,8 @@ export interface Takeover {
   readonly kill: number;
   /** Attempts that ran just before. */
   readonly busy: number;
+  /** Until they did. */
+  readonly busyAfterMs: number;
   /** From the kill until the first answer as leader, and until every executor was with it. */
   readonly leaderMs: number;
   readonly attachedMs: number;
@@ -103,6 +105,7 @@ async function killLeader(
   check: () => void,
 ): Promise<Takeover> {
   let busy = 0;
+  const waitsFrom = performance.now();
   await until("every slot is busy", 60_000, async () => {
     check();
     busy = await busySlots(client);
@@ -110,6 +113,7 @@ async function killLeader(
   }).catch(async (error: unknown) => {
     throw new Error(`${error}; ${await standing(client)}`, { cause: error });
   });
+  const busyAfterMs = Math.round(performance.now() - waitsFrom);
   const { address } = await client.leader();
   const leader = cluster.coordinators.find((one) => one.address === address);
   const standby = cluster.coordinators.find((one) => one.address !== address);
@@ -131,7 +135,7 @@ async function killLeader(
   const adopted = joined.reduce((sum, one) => sum + one.adopted, 0);
   await cluster.addCoordinator();
   const [a, b] = [Math.round(leaderMs), Math.round(attachedMs)];
-  return { kill, busy, leaderMs: a, attachedMs: b, adopted, epoch };
+  return { kill, busy, busyAfterMs, leaderMs: a, attachedMs: b, adopted, epoch };
 }
 
 async function trial(cluster: LocalCluster, kills: number, rows: number): Promise<boolean> {
