@@ -73,8 +73,8 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
 
 async function trial(world: World, plan: Plan, found: Findings): Promise<void> {
   await plan.before?.(world);
-  found.submittedAt = performance.now();
   const run = await world.submit();
+  found.submittedAt = performance.now();
   for (const fault of plan.faults) await fire(world, fault, run, found);
   await world.runEnds(run, plan.ends ?? "committed", plan.withinMs ?? patienceMs);
   await plan.after?.(world, run);
