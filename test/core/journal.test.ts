@@ -1,3 +1,4 @@
+// Save before you tell: what leaves, when, and what happens when saving fails.
 import { describe, expect, test } from "vitest";
 import { failure } from "../../shared/kernel/failure.ts";
 import { Bench } from "./bench.ts";
