@@ -4,7 +4,7 @@
  * is in `state.executors` calls `place`. It decides nothing; `checkInvariants` compares it with a fresh count.
  */
 import { assert } from "../../shared/kernel/assert.ts";
-import { type Lane, lanes } from "../../shared/kernel/lane.ts";
+import { type Lane, lanes, type PerLane } from "../../shared/kernel/lane.ts";
 import { laneOf } from "./durable.ts";
 import type { Busy, CoordinatorState, ExecutorState } from "./state.ts";
 
@@ -25,8 +25,8 @@ interface Place {
   readonly executor: ExecutorState;
   readonly busy: number;
   readonly slots: number;
-  /** Lanes of the attempts there, as far as they are known. */
-  readonly lanes: readonly Lane[];
+  /** Attempts there, by lane. */
+  readonly held: PerLane<number>;
 }
 
 export function emptyPlaces(): Places {
@@ -56,10 +56,11 @@ export function place(state: CoordinatorState, executor: ExecutorState): void {
   }
   if (was?.executor === executor && was.busy === busy && was.slots === slots) return;
   displace(state, id);
-  const there = [...executor.busy.values()].flatMap(({ lane }) => lane ?? []);
-  places.open.set(id, { executor, busy, slots, lanes: there });
+  const held = { live: 0, backlog: 0, ahead: 0 };
+  for (const { lane } of executor.busy.values()) if (lane !== undefined) held[lane]++;
+  places.open.set(id, { executor, busy, slots, held });
   places.slots += slots;
-  for (const lane of there) places.held[lane]++;
+  add(places.held, held, 1);
   if (busy >= slots) return;
   places.freeSlots += slots - busy;
   while (places.levels.length <= busy) places.levels.push(new Set());
@@ -74,19 +75,25 @@ function displace({ places }: CoordinatorState, id: string): void {
   places.open.delete(id);
   places.slots -= was.slots;
   places.freeSlots -= Math.max(0, was.slots - was.busy);
-  for (const lane of was.lanes) places.held[lane]--;
+  add(places.held, was.held, -1);
   if (places.levels[was.busy]?.delete(was.executor) === true) places.free--;
+}
+
+function add(sums: Record<Lane, number>, held: PerLane<number>, times: 1 | -1): void {
+  sums.live += times * held.live;
+  sums.backlog += times * held.backlog;
+  sums.ahead += times * held.ahead;
 }
 
 export function occupy(
   state: CoordinatorState,
   executor: ExecutorState,
   attemptId: string,
-  busy: Omit<Busy, "lane">,
+  { since, namedAt, rows, bytes }: Omit<Busy, "lane">,
 ): void {
   const known = executor.busy.get(attemptId);
   const lane = known === undefined ? laneOfAttempt(state, attemptId) : known.lane;
-  executor.busy.set(attemptId, { ...busy, lane });
+  executor.busy.set(attemptId, { since, namedAt, lane, rows, bytes });
   place(state, executor);
 }
 

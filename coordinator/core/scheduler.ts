@@ -30,12 +30,14 @@ interface Budget {
 
 /** Called at the end of each step of a leader. */
 export function schedule(turn: Turn): void {
+  const { places, reusing } = turn.state;
+  // Most turns end here: nobody is free.
+  if (places.free === 0 && reusing.size === 0) return;
   const open = openRuns(turn);
   const reuses = { left: limits.startsPerStepMax };
   for (const lane of lanes) for (const run of open[lane]) reuseKept(turn, run, reuses);
   const budget = { left: limits.startsPerStepMax, slots: 0 };
-  // Most turns end here: nobody is free.
-  if (turn.state.places.free > 0) startByLane(turn, open, budget);
+  if (places.free > 0) startByLane(turn, open, budget);
   if ((budget.left > 0 && reuses.left > 0) || turn.state.proceeding) return;
   turn.state.proceeding = true;
   tellNow(turn, { kind: "again" });

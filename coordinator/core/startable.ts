@@ -50,7 +50,10 @@ export function isDelayed(turn: Turn, run: Run, stage: Stage, task: number): boo
 /** What lanes.ts goes by. */
 export function loadOf(turn: Turn, open: PerLane<readonly Run[]>): Load {
   const { slots, freeSlots: free, held } = turn.state.places;
-  return { slots, free, held, isLiveActive: open.live.some((run) => isActive(turn, run)) };
+  // Asked in nearly every turn: nothing is looked at where there is nobody to share with.
+  const isShared = open.backlog.length + open.ahead.length > 0;
+  const isLiveActive = isShared && open.live.some((run) => isActive(turn, run));
+  return { slots, free, held, isLiveActive };
 }
 
 /** A task of it runs, could start, or will as soon as its streams were looked at. */
