@@ -150,7 +150,14 @@ export type Ask =
   /** Journal.trim → `ok`. */
   | { readonly kind: "trimJournal"; readonly id: AskId; readonly sequence: number }
   /** SQL to stages (planWithBinder) → `planned`. Touches no input file. */
-  | { readonly kind: "planJob"; readonly id: AskId; readonly job: JobSpec }
+  | {
+      readonly kind: "planJob";
+      readonly id: AskId;
+      /** In the form of a day. */
+      readonly job: JobSpec;
+      /** Its forms from other days on: they have to plan as well, but nothing else is told of them. */
+      readonly others?: readonly { readonly from: Day; readonly job: JobSpec }[];
+    }
   /**
    * Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each; twins by the control file where
    * a source has one → `listed`.

@@ -4,6 +4,7 @@
  */
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { jobOnDay } from "../../shared/kernel/job-day.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { failedChecks } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
@@ -15,9 +16,10 @@ import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, decide, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
 
-/** The job that a run was created from. Kept for as long as a live run needs it. */
+/** The job that a run was created from, as it is on the run's day. Kept for as long as a live run needs it. */
 export function jobOf(turn: Turn, run: Run): JobSpec | undefined {
-  return turn.state.durable.jobs.get(run.jobDigest);
+  const job = turn.state.durable.jobs.get(run.jobDigest);
+  return job && jobOnDay(job, run.day);
 }
 
 /** Takes a live run up again, wherever it was. */

@@ -13,6 +13,8 @@ import { isDay } from "../../shared/kernel/time.ts";
 import { deskRefused } from "./days/desk-state.ts";
 import { startedBy } from "./days/starting.ts";
 import { type Durable, dayKey, laneOf, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
+import { askForPlan, untoldDay } from "./job-forms.ts";
+import { ringOfJobs } from "./job-ring.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
 import type { Answered, CoordinatorState, Submission } from "./state.ts";
@@ -34,7 +36,7 @@ type Submit = Extract<ClientMessage, { kind: "submit" }>;
 export function submit(turn: Turn, message: Submit): void {
   const { durable, submissions } = turn.state;
   const job = requestedJob(durable, message);
-  const refusal = "code" in job ? job : malformed(message);
+  const refusal = "code" in job ? job : (malformed(message) ?? ringOfJobs(turn.state, job));
   if (refusal !== undefined) {
     refuse(turn, message.reply, refusal);
     return;
@@ -75,7 +77,7 @@ export function submit(turn: Turn, message: Submit): void {
     refuse(turn, message.reply, closed);
     return;
   }
-  submissions.set(key, {
+  askForPlan(turn, key, {
     job,
     digest: jobDigest(job),
     day: message.day,
@@ -85,7 +87,6 @@ export function submit(turn: Turn, message: Submit): void {
     lane,
     waiters: [waiter],
   });
-  ask(turn, { kind: "planJob", job }, { kind: "submission", key });
 }
 
 /** A job without a day: it is planned, so that it is known to be sound, and saved; the desk does the rest. */
@@ -97,7 +98,7 @@ function register(turn: Turn, { reply: to, requestId }: Submit, job: JobSpec): v
     refuse(turn, to, failure("unavailable", why, { job: job.name }));
     return;
   }
-  submissions.set(key, {
+  askForPlan(turn, key, {
     job,
     digest: jobDigest(job),
     day: "",
@@ -107,7 +108,6 @@ function register(turn: Turn, { reply: to, requestId }: Submit, job: JobSpec): v
     lane: "live",
     waiters: [{ reply: to, requestId }],
   });
-  ask(turn, { kind: "planJob", job }, { kind: "submission", key });
 }
 
 function registered(turn: Turn, key: string, { job, digest, waiters }: Submission): void {
@@ -138,7 +138,7 @@ export function restore(turn: Turn, request: RunRequest): boolean {
   const { submissions, durable } = turn.state;
   if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return false;
   log(turn, "warn", "the journal does not know a run that was promised; it starts again", { run });
-  submissions.set(key, {
+  askForPlan(turn, key, {
     job: spec,
     digest,
     day,
@@ -148,7 +148,6 @@ export function restore(turn: Turn, request: RunRequest): boolean {
     lane,
     waiters: [],
   });
-  ask(turn, { kind: "planJob", job: spec }, { kind: "submission", key });
   return true;
 }
 
@@ -192,6 +191,8 @@ function closedDay(
   { day, rerun }: Submit,
   pending: number,
 ): Failure | undefined {
+  const untold = untoldDay(job, day);
+  if (untold !== undefined) return untold;
   const committed = durable.days.get(dayKey(job.name, day))?.committed ?? 0;
   if (committed > 0 && !rerun) {
     return failure(

@@ -4,7 +4,7 @@
  */
 import { assert, must } from "../../shared/kernel/assert.ts";
 import { canonicalJson, type Json, writtenOften } from "../../shared/kernel/canonical.ts";
-import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import {
@@ -71,11 +71,22 @@ function mapFrame(job: JobSpec, run: Run, plan: StagePlan): MapFrame {
     ...logicalTime(run, plan),
     // Where the files were looked for, how many rejects a day may have, and whether empty files are welcome was
     // decided before; it does not change a row.
-    source: writtenOften({ ...source, path: "", rejectsMaxShare: 1, allowEmptyFiles: true }),
+    source: writtenOften({
+      ...withAbsent(source, plan.input.keep),
+      path: "",
+      rejectsMaxShare: 1,
+      allowEmptyFiles: true,
+    }),
     dimensions: writtenOften(dimensionInputs(job, run, plan)),
     stage: writtenOften(plan),
     exchanges: writtenOften(exchangePlans(run, outputsOf(plan))),
   };
+}
+
+/** Columns that only other days have concern the stages that read them: a new one must not void what is kept. */
+function withAbsent({ absent = [], ...source }: SourceSpec, keep: readonly string[]): SourceSpec {
+  const read = absent.filter(({ name }) => keep.includes(name));
+  return { ...source, ...(read.length === 0 ? {} : { absent: read }) };
 }
 
 function reduceWork(job: JobSpec, run: Run, plan: StagePlan, group: number): ReduceWork {

@@ -7,6 +7,7 @@ import type * as wire from "../../shared/adapters/grpc-types.ts";
 import { parseJob } from "../../shared/adapters/job-file.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { jobOnDay, newestDay } from "../../shared/kernel/job-day.ts";
 import { isLane, type Lane, lanes } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
@@ -200,15 +201,16 @@ async function explainJob(
   const named = jobOf(request);
   const day = request.day === "" ? "" : dayOf(request.day);
   const { stamp } = await calls.question("status", { kind: "status" }, signal);
-  const job =
+  const whole =
     typeof named === "string"
       ? (await calls.question("job", { kind: "job", name: named }, signal)).result.job
       : named;
+  const job = jobOnDay(whole, day === "" ? newestDay : day);
   const plan = await planJob(job);
   const sizes = day === "" ? undefined : await sizesOf(job, day, inputs);
   const every = { kind: "runs", job: job.name, limit: limits.runsKeptInMemory } as const;
   const { runs } = (await calls.question("runs", every, signal)).result;
-  const figures = figuresOf(plan, runToCompare(runs, day), jobDigest(job));
+  const figures = figuresOf(plan, runToCompare(runs, day), jobDigest(whole));
   const text = explainPlan(job, plan, { sizes: sizes ?? [], figures });
   const known = { ...plan, ...(sizes === undefined ? {} : { sizes }), ...figures };
   return { stamp, text, planJson: JSON.stringify(known) };

@@ -29,6 +29,7 @@ import type {
 import type { CoordinatorConfig } from "../core/state.ts";
 import type { Calls } from "./calls.ts";
 import type { ExecutorHub } from "./grpc-hub.ts";
+import { planForms } from "./plan.ts";
 import type { RunChanges } from "./run-changes.ts";
 
 /** Everything that asks reach. */
@@ -219,7 +220,9 @@ function workCarriers({ inputs, exchange, store, planJob, planCalendar }: Coordi
     return announcedTwins(files, look?.announced ?? []);
   };
   return {
-    planJob: async ({ job }) => ({ kind: "planned", plan: await planJob(job) }),
+    planJob: async ({ job, others = [] }) => {
+      return { kind: "planned", plan: await planForms(job, others, planJob) };
+    },
     listInputs: async ({ day, sources, dimensions, ready }) => {
       const listed: ListedSource[] = [];
       for (const source of sources) listed.push(await list(source, ready?.[source.name], day));

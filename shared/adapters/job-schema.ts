@@ -12,8 +12,10 @@ import {
   type RetentionSpec,
   type SourceFormat,
 } from "../kernel/job.ts";
+import { versionText } from "../kernel/job-day.ts";
 import { limits } from "../kernel/limits.ts";
 import { lateDataset } from "../kernel/manifest.ts";
+import { sourceColumns } from "./job-columns.ts";
 import { dayFields, dayKeys, ready, readyRules, refuseDays } from "./job-days.ts";
 import {
   byteSize,
@@ -64,7 +66,7 @@ const source = object({
     "a source's path holds {day}: without it every day would read the same files",
   ),
   format,
-  columns,
+  columns: sourceColumns,
   csv: csv.optional(),
   event_time: object({
     column: z.string(),
@@ -78,17 +80,29 @@ const source = object({
   csvOnlyForText(value, context);
   const time = value.event_time;
   if (time === undefined) return;
-  const names = value.columns.map((column) => column.name);
-  const type = value.columns.find((column) => column.name === time.column)?.type;
-  const path = ["event_time", "column"];
-  if (type === undefined) {
-    const message = `no column ${time.column}${didYouMean(time.column, names)}`;
-    context.addIssue({ code: "custom", message, path });
-  } else if (!/^(U?(SMALL|BIG)?INT(EGER)?|TIMESTAMP( WITH TIME ZONE)?|DATE)$/.test(type)) {
-    const message = `an event time is an integer, a TIMESTAMP or a DATE, not ${type}`;
-    context.addIssue({ code: "custom", message, path });
-  }
+  const problem = eventTimeProblem(time.column, value.columns);
+  if (problem === undefined) return;
+  context.addIssue({ code: "custom", message: problem, path: ["event_time", "column"] });
 });
+
+/** Whatever columns a day has: its records say when they happened. */
+function eventTimeProblem(
+  name: string,
+  { columns, versions }: z.output<typeof sourceColumns>,
+): string | undefined {
+  for (const version of versions ?? [{ columns }]) {
+    const where = versions === undefined ? "" : ` in the columns ${versionText(version)}`;
+    const type = version.columns.find((column) => column.name === name)?.type;
+    if (type === undefined) {
+      const names = version.columns.map((column) => column.name);
+      return `no column ${name}${where}${didYouMean(name, names)}`;
+    }
+    if (!/^(U?(SMALL|BIG)?INT(EGER)?|TIMESTAMP( WITH TIME ZONE)?|DATE)$/.test(type)) {
+      return `an event time is an integer, a TIMESTAMP or a DATE, not ${type}${where}`;
+    }
+  }
+  return undefined;
+}
 
 const dimension = object({ path: dataPath, format, columns, csv: csv.optional() }).superRefine(
   csvOnlyForText,
@@ -196,7 +210,7 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       name,
       path: value.path,
       format: value.format,
-      columns: value.columns,
+      ...value.columns,
       csv: csvOptions(value.csv),
       ...(value.event_time === undefined ? {} : { eventTime: value.event_time }),
       rejectsMaxShare: value.rejects?.max_share ?? 0,

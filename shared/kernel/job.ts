@@ -46,12 +46,24 @@ export function isDelimited(format: SourceFormat): boolean {
 /** When a record's event time lies outside its day. */
 export type OutsideRule = "keep" | "late_table" | "reject";
 
+/** The columns of a source's files from a day on. */
+export interface ColumnsVersion {
+  /** Absent in the first one: since ever. */
+  readonly from?: Day;
+  readonly columns: readonly Column[];
+}
+
 export interface SourceSpec {
   readonly name: string;
   /** Glob relative to the storage root with `{day}` (YYYY-MM-DD) in it. */
   readonly path: string;
   readonly format: SourceFormat;
+  /** Of the files, in their order; with `versions` those of the newest one. */
   readonly columns: readonly Column[];
+  /** Where files of other days have other columns: all forms, oldest first. Gone in the form of a day (job-day.ts). */
+  readonly versions?: readonly ColumnsVersion[];
+  /** In the form of a day: columns that its files lack and those of other days have. NULL in every row. */
+  readonly absent?: readonly Column[];
   readonly csv: CsvOptions;
   readonly eventTime?: {
     readonly column: string;

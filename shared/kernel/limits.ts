@@ -92,6 +92,8 @@ export const limits = {
   filesPerDayMax: 200_000,
   modelsPerJobMax: 200,
   columnsPerTableMax: 1_000,
+  /** Forms of one source's columns over time; a job is planned for each of them when it is new. */
+  columnVersionsMax: 32,
   /** Rounds of questions to the engine while a job is planned; each answers all that the planner can name, a plan takes about ten. */
   planningRoundsMax: 1_000,
   /** More rows than this are not kept as a top-n of raw data. */

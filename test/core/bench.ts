@@ -148,11 +148,11 @@ export class Bench {
 
   submit(
     job: JobSpec | string = sampleJob(),
-    changes: { rerun?: boolean; requestId?: string } = {},
+    changes: { rerun?: boolean; requestId?: string; day?: string } = {},
   ) {
     const reply = this.#replies++;
-    const { rerun = false, requestId = `request-${reply}` } = changes;
-    this.post({ kind: "submit", reply, requestId, job, day, rerun });
+    const request = { rerun: false, requestId: `request-${reply}`, day, ...changes };
+    this.post({ kind: "submit", reply, job, ...request });
     return reply;
   }
 

@@ -80,7 +80,23 @@ function bare(sql) {
   return `(${sql.trim().replace(/;\s*$/, "")}\n)`;
 }
 
-async function loadSource(connection, source, root, day, folder) {
+/** The columns that a source's files have on a day, and those that only other days have: NULL here, newest type. */
+function ofDay(source, day) {
+  if (source.versions === undefined) return { source, others: [] };
+  let now = source.versions[0];
+  for (const version of source.versions) if ((version.from ?? "") <= day) now = version;
+  const names = new Set(now.columns.map((column) => column.name.toLowerCase()));
+  const others = new Map();
+  for (const version of source.versions) {
+    for (const column of version.columns) {
+      if (!names.has(column.name.toLowerCase())) others.set(column.name.toLowerCase(), column);
+    }
+  }
+  return { source: { ...source, columns: now.columns }, others: [...others.values()] };
+}
+
+async function loadSource(connection, declared, root, day, folder) {
+  const { source, others } = ofDay(declared, day);
   const raw = identifier(`raw ${source.name}`);
   const pattern = path.join(root, source.path.replaceAll("{day}", day));
   const found = await rowsOf(
@@ -108,7 +124,10 @@ async function loadSource(connection, source, root, day, folder) {
   await connection.run(`CREATE TABLE ${raw} AS ${from}`);
   const event = eventTime(source, day);
   const keep = event === undefined || event.rule === "keep" ? "true" : event.inside;
-  const columns = source.columns.map((column) => identifier(column.name)).join(", ");
+  const columns = [
+    ...source.columns.map((column) => identifier(column.name)),
+    ...others.map((column) => `CAST(NULL AS ${column.type}) AS ${identifier(column.name)}`),
+  ].join(", ");
   await connection.run(
     `CREATE VIEW ${identifier(source.name)} AS SELECT ${columns} FROM ${raw} WHERE ${keep}`,
   );

@@ -1,8 +1,9 @@
 /** How the desk starts a day: through the same submission as everybody, with the reason why there is a run. */
 import { limits } from "../../../shared/kernel/limits.ts";
 import { dayKey, liveRun, liveRuns } from "../durable.ts";
+import { askForPlan } from "../job-forms.ts";
 import type { Submission } from "../state.ts";
-import { ask, type Turn } from "../turn.ts";
+import type { Turn } from "../turn.ts";
 
 /** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
 export function submitByDesk(
@@ -13,8 +14,7 @@ export function submitByDesk(
   const key = dayKey(start.job.name, start.day);
   if (submissions.has(key) || liveRun(durable, start.job.name, start.day) !== undefined) return;
   if (liveRuns(durable).length + submissions.size >= limits.runsLiveMax) return;
-  submissions.set(key, { ...start, plan: undefined, isRestored: false, waiters: [] });
-  ask(turn, { kind: "planJob", job: start.job }, { kind: "submission", key });
+  askForPlan(turn, key, { ...start, plan: undefined, isRestored: false, waiters: [] });
 }
 
 /** Why there is this run, where nobody submitted it. */

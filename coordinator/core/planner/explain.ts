@@ -58,13 +58,20 @@ function inputText(stage: StagePlan, job: JobSpec, plan: JobPlan, { sizes }: Kno
     const tasks = Math.max(...input.exchanges.map((id) => exchangeOf(plan, id)?.groups ?? 1));
     return `reads ${input.exchanges.join(", ")} in ${countText(tasks, "task")}`;
   }
-  const declared = job.sources.find((source) => source.name === input.source)?.columns.length ?? 0;
+  const source = job.sources.find((one) => one.name === input.source);
+  const declared = source?.columns.length ?? 0;
+  const lacking = (source?.absent ?? []).filter(({ name }) => input.keep.includes(name));
   const size = sizes.find((entry) => entry.source === input.source);
   const weight =
     size === undefined ? "" : `; ${countText(size.files, "file")}, ${bytesText(size.bytes)}`;
   const files = input.files ? `; with ${input.source}_files` : "";
-  const kept = `keeps ${input.keep.length} of ${declared} columns (${input.keep.join(", ")})`;
-  return `scans ${input.source} once, ${kept}${files}${weight}`;
+  const read = input.keep.filter((name) => !lacking.some((column) => column.name === name));
+  const kept = `keeps ${read.length} of ${declared} columns (${read.join(", ")})`;
+  const nulls =
+    lacking.length === 0
+      ? ""
+      : `; ${lacking.map(({ name }) => name).join(", ")} NULL: not in these files`;
+  return `scans ${input.source} once, ${kept}${nulls}${files}${weight}`;
 }
 
 function outputText(output: StageOutput, plan: JobPlan, { figures }: Known): readonly string[] {

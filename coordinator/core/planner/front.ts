@@ -4,6 +4,7 @@
  */
 import { must } from "../../../shared/kernel/assert.ts";
 import type { Column, JobSpec, ModelSpec } from "../../../shared/kernel/job.ts";
+import { tableColumns } from "../../../shared/kernel/job-day.ts";
 import { nearestName } from "../../../shared/kernel/nearest.ts";
 import { fileTableColumns } from "../../../shared/kernel/plan.ts";
 import type { Asker } from "./binding.ts";
@@ -53,7 +54,7 @@ export function readJob(job: JobSpec, asker: Asker): Front {
     });
   };
   for (const source of job.sources) {
-    base(source.name, "source", source.columns);
+    base(source.name, "source", tableColumns(source));
     base(`${source.name}_files`, "files", fileTableColumns);
     sourceOf.set(source.name, source.name).set(`${source.name}_files`, source.name);
   }

@@ -34,6 +34,9 @@ export interface Scanned {
 /** How the rows of a source lie in the scan table, and what of them the stage may see. */
 interface ScanShape {
   readonly source: SourceSpec;
+  /** What the stage sees, in its order. */
+  readonly seen: readonly Column[];
+  /** Those of them that the files have: what the scan table holds. */
   readonly keep: readonly Column[];
   readonly rule: OutsideRule;
   /** Over the columns of the file. */
@@ -69,7 +72,9 @@ export async function scanSplit(attempt: Attempt, work: MapWork): Promise<Scanne
 
 function shapeOf(work: MapWork, names: readonly string[]): ScanShape {
   const { source, day } = work;
-  const keep = names.map((name) => declared(source, name));
+  const { columns, absent = [] } = source;
+  const seen = names.map((name) => declared(source, name, [...columns, ...absent]));
+  const keep = seen.filter((column) => columns.includes(column));
   const name = source.eventTime?.column;
   const inFile = name === undefined ? undefined : eventSql(source, day, sqlName(name));
   if (name === undefined || inFile === undefined) {
@@ -80,22 +85,23 @@ function shapeOf(work: MapWork, names: readonly string[]): ScanShape {
       inTable: undefined,
       time: undefined,
     } as const;
-    return { source, keep, numbered, ...untimed };
+    return { source, seen, keep, numbered, ...untimed };
   }
   const kept = names.includes(name);
   return {
     source,
+    seen,
     keep,
     rule: source.eventTime?.outside ?? "keep",
     inFile,
     numbered: true,
     inTable: kept ? inFile : eventSql(source, day, "__time"),
-    time: kept ? undefined : declared(source, name),
+    time: kept ? undefined : declared(source, name, columns),
   };
 }
 
-function declared(source: SourceSpec, name: string): Column {
-  const column = source.columns.find((candidate) => candidate.name === name);
+function declared(source: SourceSpec, name: string, among: readonly Column[]): Column {
+  const column = among.find((candidate) => candidate.name === name);
   if (column !== undefined) return column;
   throw fail("internal", `source ${source.name}: column ${name} is not declared`);
 }
@@ -240,9 +246,13 @@ async function takeOutside(
   return path;
 }
 
-async function createView(attempt: Attempt, { source, keep, rule }: ScanShape): Promise<void> {
-  const list =
-    keep.length === 0 ? "true AS __row" : keep.map(({ name }) => sqlName(name)).join(", ");
+async function createView(attempt: Attempt, shape: ScanShape): Promise<void> {
+  const { source, seen, keep, rule } = shape;
+  const columns = seen.map((column) => {
+    const name = sqlName(column.name);
+    return keep.includes(column) ? name : `CAST(NULL AS ${column.type}) AS ${name}`;
+  });
+  const list = columns.length === 0 ? "true AS __row" : columns.join(", ");
   const filter = rule === "keep" ? "" : " WHERE __outside IS NULL";
   await attempt.engine.run(
     `CREATE VIEW ${sqlName(source.name)} AS SELECT ${list} FROM ${scanTable}${filter}`,
