@@ -2,7 +2,9 @@
  * A job whose sources have had other columns before, as it is for one day. Everything that plans, reads and names the
  * work of a day sees this form only: it has one list of columns, as if the job had never had another.
  */
+import { canonicalJson, type Json } from "./canonical.ts";
 import type { Column, ColumnsVersion, JobSpec, SourceSpec } from "./job.ts";
+import { sha256Hex } from "./sha256.ts";
 import type { Day } from "./time.ts";
 
 /**
@@ -80,3 +82,17 @@ export const firstDay: Day = "0001-01-01";
 
 /** Later than any version: gives the newest form of a job. */
 export const newestDay: Day = "9999-12-31";
+
+/**
+ * Names what of a job decides the rows of a day's datasets: two forms of a job with the same name for a day make the same
+ * datasets from the same files. When a day starts, what it waits for, its checks and how it is cut are not in it, nor are
+ * columns that only other days have: SQL that begins to read one is other SQL.
+ */
+export function definitionOf(job: JobSpec, day: Day): string {
+  const { name, timezone, sources, dimensions, models } = jobOnDay(job, day);
+  const read = sources.map(({ absent, rejectsMaxShare, allowEmptyFiles, ...source }) => source);
+  const texts = models.map(({ name: model, sql }) => ({ name: model, sql }));
+  const definition = { name, timezone, sources: read, dimensions, models: texts };
+  // Interfaces of JSON-only members are JSON; the type system has no way to say so.
+  return sha256Hex(canonicalJson(definition as unknown as Json));
+}

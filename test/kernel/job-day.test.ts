@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { Column, ColumnsVersion, JobSpec } from "../../shared/kernel/job.ts";
 import {
   daysOfForms,
+  definitionOf,
   jobOnDay,
   newestDay,
   tableColumns,
@@ -84,4 +85,32 @@ test("one day for each form of the job, over all its sources", () => {
   const both = { ...three, sources: [...three.sources, ...(late ? [{ ...late, name: "b" }] : [])] };
   // Before the 10th of February nobody tells what `b` has.
   expect(daysOfForms(both)).toEqual(["2026-02-10", "2026-03-01", "2026-04-01"]);
+});
+
+test("a day's definition changes with what its rows depend on, and with nothing else", () => {
+  const first = version(undefined, "msisdn BIGINT, bytes BIGINT");
+  const job = jobWith(first, version("2026-02-01", "msisdn BIGINT, bytes BIGINT, app INTEGER"));
+  const [january, february] = ["2026-01-31", "2026-02-01"];
+  const of = (changed: Partial<JobSpec>, day = january) =>
+    definitionOf({ ...job, ...changed }, day);
+  const same = of({});
+  const [source] = job.sources;
+  if (source === undefined) throw new Error("the sample has a source");
+  const others: readonly Partial<JobSpec>[] = [
+    { schedule: "0 1 * * *", finishBy: "06:00", after: [{ job: "a", dataset: "b" }] },
+    { checks: [], backlogDays: 30, execution: { ...job.execution, partitions: 64 } },
+    { sources: [{ ...source, rejectsMaxShare: 0.5, allowEmptyFiles: true }] },
+    { models: job.models.map((model) => ({ ...model, file: "elsewhere.sql" })) },
+    // A plain job with the columns that January has.
+    { sources: sampleJob().sources },
+  ];
+  for (const changed of others) expect(of(changed), JSON.stringify(changed)).toBe(same);
+  const differs: readonly Partial<JobSpec>[] = [
+    { timezone: "Asia/Kolkata" },
+    { models: job.models.map((model) => ({ ...model, sql: "SELECT 2" })) },
+    { sources: [{ ...source, path: "other/{day}/*.csv" }] },
+    { sources: [{ ...source, versions: [version(undefined, "msisdn BIGINT, bytes DOUBLE")] }] },
+  ];
+  for (const changed of differs) expect(of(changed), JSON.stringify(changed)).not.toBe(same);
+  expect(of({}, february)).not.toBe(same);
 });
