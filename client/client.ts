@@ -167,9 +167,9 @@ export class DaymillClient {
     return reply.state;
   }
 
-  /** The plan of a job, with sizes when a day is given. */
-  async explain(job: JobReference, day = ""): Promise<ExplainReply> {
-    const request = { ...named(job), day };
+  /** The plan of a job, with sizes when a day is given; or what changes against the form that the cluster knows. */
+  async explain(job: JobReference, day = "", { diff = false } = {}): Promise<ExplainReply> {
+    const request = { ...named(job), day, diff };
     return this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
       at.explain(request, { deadlineMs }),
     );

@@ -26,10 +26,12 @@ export function explainCommand(): Command {
   )
     .argument("<job>", "a job file, or the name of a job that the cluster knows")
     .option("--day <date>", "also say how much this day reads", "")
-    .action((job: string, options: CommonOptions & { day: string }) =>
+    .option("--diff", "what changes against the form of the job that the cluster knows")
+    .action((job: string, options: CommonOptions & { day: string; diff?: boolean }) =>
       withCluster(options, async ({ client }) => {
         const day = options.day === "" ? "" : checkDay(options.day);
-        const plan = await client.explain(await jobReference(job), day);
+        const { diff = false } = options;
+        const plan = await client.explain(await jobReference(job), day, { diff });
         if (options.json === true) print(plan.planJson);
         else print(plan.text.trimEnd());
         return exitCodes.ok;

@@ -5,7 +5,7 @@
 import { assert, must } from "../../shared/kernel/assert.ts";
 import { canonicalJson, type Json, writtenOften } from "../../shared/kernel/canonical.ts";
 import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
-import type { ExchangePlan, StagePlan } from "../../shared/kernel/plan.ts";
+import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import {
   type CheckWork,
@@ -54,32 +54,42 @@ const frames = new WeakMap<
 >();
 
 function mapFrame(job: JobSpec, run: Run, plan: StagePlan): MapFrame {
-  assert(plan.input.kind === "scan", "map work scans a source");
-  const { source: name } = plan.input;
-  const source = must(
-    job.sources.find((one) => one.name === name),
-    "a planned source is declared",
-  );
+  const { source, stage, exchanges, timezone } = scanParts(job, run.plan, plan);
   return {
     kind: "map",
     wire: wireVersion,
     hash: hashVersion,
     duckdb: run.duckdb,
-    timezone: job.timezone,
+    timezone,
     // Only the event-time rule compares with the day.
     ...(source.eventTime === undefined ? {} : { day: run.day }),
     ...logicalTime(run, plan),
+    source: writtenOften(source),
+    dimensions: writtenOften(dimensionInputs(job, run, plan)),
+    stage: writtenOften(stage),
+    exchanges: writtenOften(exchanges),
+  };
+}
+
+/** What of a map task's work comes from the job and its plan alone. */
+export function scanParts(
+  job: JobSpec,
+  plan: JobPlan,
+  stage: StagePlan,
+): Pick<MapWork, "timezone" | "source" | "stage" | "exchanges"> {
+  assert(stage.input.kind === "scan", "map work scans a source");
+  const { source: name, keep } = stage.input;
+  const source = must(
+    job.sources.find((one) => one.name === name),
+    "a planned source is declared",
+  );
+  return {
+    timezone: job.timezone,
     // Where the files were looked for, how many rejects a day may have, and whether empty files are welcome was
     // decided before; it does not change a row.
-    source: writtenOften({
-      ...withAbsent(source, plan.input.keep),
-      path: "",
-      rejectsMaxShare: 1,
-      allowEmptyFiles: true,
-    }),
-    dimensions: writtenOften(dimensionInputs(job, run, plan)),
-    stage: writtenOften(plan),
-    exchanges: writtenOften(exchangePlans(run, outputsOf(plan))),
+    source: { ...withAbsent(source, keep), path: "", rejectsMaxShare: 1, allowEmptyFiles: true },
+    stage,
+    exchanges: exchangePlans(plan, outputsOf(stage)),
   };
 }
 
@@ -101,7 +111,7 @@ function reduceWork(job: JobSpec, run: Run, plan: StagePlan, group: number): Red
     group,
     dimensions: dimensionInputs(job, run, plan),
     stage: plan,
-    exchanges: exchangePlans(run, [...inputsOf(plan), ...outputsOf(plan)]),
+    exchanges: exchangePlans(run.plan, [...inputsOf(plan), ...outputsOf(plan)]),
   };
 }
 
@@ -165,8 +175,8 @@ function dimensionInputs(job: JobSpec, run: Run, plan: StagePlan): DimensionInpu
   }));
 }
 
-function exchangePlans(run: Run, ids: readonly string[]): ExchangePlan[] {
-  return run.plan.exchanges.filter((exchange) => ids.includes(exchange.id));
+function exchangePlans(plan: JobPlan, ids: readonly string[]): ExchangePlan[] {
+  return plan.exchanges.filter((exchange) => ids.includes(exchange.id));
 }
 
 /**

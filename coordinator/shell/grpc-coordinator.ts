@@ -19,6 +19,7 @@ import { figuresOf, runToCompare } from "../core/planner/explain-figures.ts";
 import { jobDigest } from "../core/submissions.ts";
 import type { Calls } from "./calls.ts";
 import { FileGone, readDataset } from "./dataset-reader.ts";
+import { explainChanges } from "./explain-changes.ts";
 import { daysHandlers } from "./grpc-days.ts";
 import type { RunChanges } from "./run-changes.ts";
 import { watchRun } from "./watch-run.ts";
@@ -200,6 +201,10 @@ async function explainJob(
 ): Promise<wire.ExplainReply> {
   const named = jobOf(request);
   const day = request.day === "" ? "" : dayOf(request.day);
+  if (request.diff === true) {
+    if (typeof named !== "string") return explainChanges({ calls, planJob }, named, day, signal);
+    throw fail("badRequest", `name the file of job ${named}: it is compared with what is known`);
+  }
   const { stamp } = await calls.question("status", { kind: "status" }, signal);
   const whole =
     typeof named === "string"

@@ -107,6 +107,7 @@ export interface ExplainRequest {
   readonly bundle: JobBundle | null;
   readonly job: string;
   readonly day: string;
+  readonly diff?: boolean;
 }
 export interface ExplainReply {
   readonly stamp: Stamp | null;

@@ -117,6 +117,28 @@ test("a new version leaves the map outputs of the days before what they were", a
   expect(await differences(it, changed, before)).toEqual([]);
 }, 180_000);
 
+test("a changed job file beside the form that the cluster knows", async () => {
+  const changed = await readJobBundle(job("shops", versions, ["by_shop.sql"]));
+  const { text } = await it.client.explain({ bundle: changed }, after, { diff: true });
+  expect(text.trimEnd().split("\n")).toEqual([
+    "job shops: what would change (+ new, - gone, ~ other)",
+    expect.stringMatching(/^ {2}- models\.by_channel\.sql: /),
+    "  - models.by_channel.file: by_channel.sql",
+    "columns of datasets:",
+    "  - by_channel.channel: VARCHAR",
+    expect.stringMatching(/^ {2}- by_channel\.cents: /),
+    "stages:",
+    ...Array.from({ length: 3 }, () => expect.stringMatching(/^ {2}[-+] (scans|reads) /)),
+    `${after}: other rows: a day that is done was made from another form of the job`,
+    expect.stringMatching(/^map outputs of sales: /),
+  ]);
+  const named = it.client.explain({ job: "shops" }, "", { diff: true });
+  await expect(named).rejects.toThrow(/name the file of job shops/);
+  const unknown = { ...changed, jobYaml: changed.jobYaml.replace("name: shops", "name: other") };
+  const asked = it.client.explain({ bundle: unknown }, "", { diff: true });
+  await expect(asked).rejects.toThrow(/job "other" is not known/);
+}, 60_000);
+
 test("SQL that does not hold for the days before is refused at submit, with the form that it fails for", async () => {
   const retyped = `
       - columns: { shop: VARCHAR, cents: VARCHAR }
