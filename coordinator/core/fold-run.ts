@@ -128,7 +128,7 @@ export function foldRunCommitted(
   run.state = "committed";
   day.committed = Math.max(day.committed, run.revision);
   day.datasets = fact.datasets.map((dataset) => dataset.dataset);
-  foldDayMade(day, run, fact.wallMs);
+  foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
   run.ended = {

@@ -89,6 +89,17 @@ export const newestDay: Day = "9999-12-31";
  * columns that only other days have: SQL that begins to read one is other SQL.
  */
 export function definitionOf(job: JobSpec, day: Day): string {
+  const known = definitions.get(job) ?? new Map<Day, string>();
+  definitions.set(job, known);
+  const text = known.get(day) ?? definitionText(job, day);
+  known.set(day, text);
+  return text;
+}
+
+/** A desk asks again and again, for the days of its window. */
+const definitions = new WeakMap<JobSpec, Map<Day, string>>();
+
+function definitionText(job: JobSpec, day: Day): string {
   const { name, timezone, sources, dimensions, models } = jobOnDay(job, day);
   const read = sources.map(({ absent, rejectsMaxShare, allowEmptyFiles, ...source }) => source);
   const texts = models.map(({ name: model, sql }) => ({ name: model, sql }));

@@ -121,12 +121,13 @@ describe("a scheduled job", () => {
   test("marks days of another form, and runs them again where the job says so", () => {
     const bench = atNight();
     live(bench, 40_000);
-    const changed = (onChange?: "rerun") =>
-      daily({
-        rejects: undefined,
-        ...(onChange && { onChange }),
-        finishBy: "06:00",
-      } as Partial<JobSpec>);
+    const models = [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }];
+    const changed = (onChange?: "rerun") => daily({ models, ...(onChange && { onChange }) });
+    // What changes no row leaves a day what it is.
+    bench.register(daily({ finishBy: "06:00", onChange: "rerun" }));
+    live(bench, 20_000);
+    expect(stateOf(bench, "2026-01-15")).toBe("done");
+    expect(committed(bench)).not.toContain("usage.2026-01-15.r2");
     bench.register(changed());
     live(bench, 5_000);
     expect(stateOf(bench, "2026-01-15")).toBe("stale");
@@ -136,7 +137,35 @@ describe("a scheduled job", () => {
     expect(committed(bench)).toContain("usage.2026-01-15.r2");
     expect(stateOf(bench, "2026-01-15")).toBe("done");
   });
+
+  test("makes days again from which on its source has other columns, and no others", () => {
+    const bench = atNight();
+    live(bench, 40_000);
+    bench.register(versioned(undefined, "2026-01-16"));
+    live(bench, 60_000);
+    expect(committed(bench).filter((run) => run.endsWith(".r2"))).toEqual(["usage.2026-01-16.r2"]);
+    expect(stateOf(bench, "2026-01-15")).toBe("done");
+  });
+
+  test("does not make a day for which nobody has told the columns, and says so", () => {
+    const bench = atNight(versioned("2026-01-15", "2026-01-16"));
+    live(bench, 40_000);
+    expect(committed(bench).sort()).toEqual(["usage.2026-01-15.r1", "usage.2026-01-16.r1"]);
+    expect(grid(bench).at(-1)).toMatch(
+      /^2026-01-14 failed: the columns of source ipdr are told from 2026-01-15 on, not for 2026-01-14: add/,
+    );
+  });
 });
+
+/** The daily job; from `from` on, its source has one column more. Days before `first` are told by nobody. */
+function versioned(first: string | undefined, from: string): JobSpec {
+  const [source] = sampleJob().sources;
+  if (source === undefined) throw new Error("the sample has a source");
+  const columns = [...source.columns, { name: "app", type: "VARCHAR" }];
+  const before = { ...(first && { from: first }), columns: source.columns };
+  const sources = [{ ...source, columns, versions: [before, { from, columns }] }];
+  return daily({ sources, onChange: "rerun" });
+}
 
 describe("what people say about days", () => {
   test("a held day is not started, and is on storage before that is confirmed", () => {

@@ -36,6 +36,8 @@ export interface DayMade {
   readonly revision: number;
   readonly digests: InputDigests;
   readonly jobDigest: string;
+  /** Names what of the job the day's rows depend on (`definitionOf`); absent in journals of older versions. */
+  readonly definition?: string;
   /** Files that were announced and not there: above 0 the day is provisional. */
   readonly missing: number;
   /** Revisions of the days of other jobs that were waited for, by `job/dataset`. */

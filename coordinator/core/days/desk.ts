@@ -3,6 +3,8 @@
  * the leader's clock, and whatever it has to remember is a fact; the next leader goes on from there.
  */
 import type { CalendarStart } from "../../../shared/kernel/days.ts";
+import type { JobSpec } from "../../../shared/kernel/job.ts";
+import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../durable.ts";
 import type { Answered } from "../state.ts";
@@ -133,6 +135,7 @@ export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord
   return {
     job: spec,
     jobDigest: digest,
+    ...newDefinition(spec, digest, record),
     memory: record,
     committed: record.committed,
     live,
@@ -144,6 +147,12 @@ export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord
     nowMs: turn.wall,
     ...(refused === undefined ? {} : { refused }),
   };
+}
+
+/** Looked into only where the job has changed since the day was made: it takes a hash over all its SQL. */
+function newDefinition(spec: JobSpec, digest: string, { made, day }: DayRecord) {
+  if (made?.definition === undefined || made.jobDigest === digest) return {};
+  return { definition: definitionOf(spec, day) };
 }
 
 function runText({ runId, state, stages }: ReturnType<typeof runStatus>): string {

@@ -5,6 +5,8 @@
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import type { DeskDocument } from "../../../shared/kernel/days.ts";
 import type { Failure } from "../../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../../shared/kernel/job.ts";
+import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { type DayRecord, type DeskRecord, type Durable, dayKey, type Run } from "../durable.ts";
 import type { Fact } from "../facts.ts";
 import { type DayMemory, sameInput } from "./day.ts";
@@ -140,11 +142,18 @@ export function deskDocument(durable: Durable, job: string): DeskDocument {
   return { changes, ...(paused === undefined ? {} : { paused }), days };
 }
 
-export function foldDayMade(day: DayMemory, run: Run, wallMs: number): void {
+/** `job`: what the run was made from, where it is still known. */
+export function foldDayMade(
+  day: DayMemory,
+  run: Run,
+  job: JobSpec | undefined,
+  wallMs: number,
+): void {
   day.made = {
     revision: run.revision,
     digests: run.digests ?? day.input?.digests ?? {},
     jobDigest: run.jobDigest,
+    ...(job === undefined ? {} : { definition: definitionOf(job, run.day) }),
     missing: run.missing ?? 0,
     upstream: run.upstream ?? {},
     wallMs,

@@ -46,6 +46,8 @@ export interface DayView {
   readonly job: JobSpec;
   /** Of the job's newest form. */
   readonly jobDigest: string;
+  /** What the day's rows would be made from now (`definitionOf`); absent where that of the revision is not known. */
+  readonly definition?: string;
   readonly memory: DayMemory;
   /** Committed revision, 0 = none. */
   readonly committed: number;
@@ -112,7 +114,7 @@ interface News {
   readonly reason: string;
 }
 
-function newsOf({ memory, upstream, jobDigest, nowMs }: DayView): News | undefined {
+function newsOf({ memory, upstream, jobDigest, definition, nowMs }: DayView): News | undefined {
   const { made, input } = memory;
   // Made under a journal that is lost: what it was made from is not known, and nothing says that it has changed.
   if (made === undefined) return undefined;
@@ -126,7 +128,9 @@ function newsOf({ memory, upstream, jobDigest, nowMs }: DayView): News | undefin
     const { name, revision } = moved;
     return { what: "upstream", reason: `${name} has revision ${revision} now` };
   }
-  if (jobDigest === made.jobDigest) return undefined;
+  // Not every change of a job file changes a day's rows.
+  const isSame = definition !== undefined && definition === made.definition;
+  if (isSame || jobDigest === made.jobDigest) return undefined;
   const age = instantText(made.wallMs, nowMs);
   return {
     what: "definition",

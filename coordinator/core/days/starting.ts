@@ -1,9 +1,10 @@
 /** How the desk starts a day: through the same submission as everybody, with the reason why there is a run. */
 import { limits } from "../../../shared/kernel/limits.ts";
 import { dayKey, liveRun, liveRuns } from "../durable.ts";
-import { askForPlan } from "../job-forms.ts";
+import { askForPlan, untoldDay } from "../job-forms.ts";
 import type { Submission } from "../state.ts";
 import type { Turn } from "../turn.ts";
+import { deskRefused } from "./desk-state.ts";
 
 /** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
 export function submitByDesk(
@@ -14,6 +15,11 @@ export function submitByDesk(
   const key = dayKey(start.job.name, start.day);
   if (submissions.has(key) || liveRun(durable, start.job.name, start.day) !== undefined) return;
   if (liveRuns(durable).length + submissions.size >= limits.runsLiveMax) return;
+  const untold = untoldDay(start.job, start.day);
+  if (untold !== undefined) {
+    deskRefused(turn, key, untold.message);
+    return;
+  }
   askForPlan(turn, key, { ...start, plan: undefined, isRestored: false, waiters: [] });
 }
 
