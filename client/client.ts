@@ -47,9 +47,9 @@ export interface ReadOptions {
   readonly orderBy?: string;
 }
 
-/** Ended runs never change again. */
+/** Ended runs never change again; but a quarantined one may be released. */
 export function isEnded(state: string): boolean {
-  return state === "committed" || state === "failed" || state === "cancelled";
+  return ["committed", "quarantined", "failed", "cancelled"].includes(state);
 }
 
 const wayOut =
@@ -165,6 +165,13 @@ export class DaymillClient {
       at.cancel(request, { deadlineMs }),
     );
     return reply.state;
+  }
+
+  /** Shows a quarantined run to readers. Done twice it is the same; any other run: `conflict`. */
+  async release(runId: string): Promise<void> {
+    await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.release({ runId }, { deadlineMs }),
+    );
   }
 
   /** The plan of a job, with sizes when a day is given; or what changes against the form that the cluster knows. */

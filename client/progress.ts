@@ -4,6 +4,7 @@
  */
 import type { RunStatus, StageStatus } from "../shared/adapters/grpc-types.ts";
 import { stageLabel } from "../shared/kernel/status.ts";
+import { failedCheckLines } from "./check-lines.ts";
 import { formatBytes, formatDuration, formatShort } from "./format.ts";
 import { laneNote } from "./views.ts";
 
@@ -24,7 +25,7 @@ export function progressLines(run: RunStatus, wallMs: number, width: number): re
     stageLine(stage, (labels[at] ?? "").padEnd(labelWidth), width, wallMs),
   );
   return [headline(run, wallMs), ...lines]
-    .concat(run.warnings.map((warning) => `  ! ${warning}`))
+    .concat(warningsOf(run).map((warning) => `  ! ${warning}`))
     .map((line) => cut(line, width));
 }
 
@@ -97,12 +98,17 @@ export function changeLines(before: RunStatus | undefined, run: RunStatus): read
     lines.push(`${run.runId}: ${stage.label}: ${stage.done}/${stage.tasks} tasks${rows}`);
   }
   // By their texts: what a run waits for goes again.
-  const known = new Set(before?.warnings);
-  const news = run.warnings.filter((warning) => !known.has(warning));
+  const known = new Set(before === undefined ? [] : warningsOf(before));
+  const news = warningsOf(run).filter((warning) => !known.has(warning));
   lines.push(...news.map((warning) => `${run.runId}: ${warning}`));
   // What happened on the way comes before the end.
   if (over) lines.push(...state);
   return lines;
+}
+
+/** What a person should see: what the run waits for or says, and each failed check. */
+function warningsOf(run: RunStatus): readonly string[] {
+  return [...run.warnings, ...failedCheckLines(run)];
 }
 
 function quarter(stage: StageStatus | undefined): number {

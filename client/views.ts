@@ -2,6 +2,7 @@
  * Runs, datasets and executors as lines for people. Pure: what came over the wire in, text out.
  */
 import type { DatasetStatus, ExecutorStatus, RunStatus } from "../shared/adapters/grpc-types.ts";
+import { checkSummary, failedCheckLines, quarantineHint } from "./check-lines.ts";
 import {
   formatBytes,
   formatCount,
@@ -16,7 +17,7 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
   if (runs.length === 0 && job !== "") return [`no runs of job ${job}; all jobs: daymill runs`];
   if (runs.length === 0) return ["no runs yet; start one with: daymill submit JOB.yaml --day D"];
   const header = ["RUN", "LANE", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
-  return formatTable(
+  const table = formatTable(
     header,
     runs.map((run) => {
       const tasks = run.stages.reduce((sum, stage) => sum + stage.tasks, 0);
@@ -37,6 +38,10 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
     }),
     { figures: ["TOOK", "ROWS IN", "REJECTS", "TASKS"] },
   );
+  const failed = runs.flatMap((run) =>
+    failedCheckLines(run).map((line) => `${run.runId}: ${line}`),
+  );
+  return failed.length === 0 ? table : [...table, "", ...failed];
 }
 
 /** A live run is the usual one: nothing is said. */
@@ -63,6 +68,7 @@ export function runSummary(run: RunStatus): readonly string[] {
   const { secondAttempts = 0 } = run;
   if (secondAttempts > 0) lines.push(`  second attempts of slow tasks: ${secondAttempts}`);
   lines.push(...run.warnings.map((warning) => `  ! ${warning}`));
+  lines.push(...checkSummary(run), ...quarantineHint(run));
   if (run.datasets.length > 0) lines.push("", ...datasetsTable(run.datasets));
   if (run.manifest !== "") lines.push("", `manifest ${run.manifest}`);
   return lines;

@@ -132,6 +132,12 @@ export interface Store {
   commit(epoch: number, manifest: RunManifest): Promise<RunManifest>;
   /** Moves `current/<job>/<day>` to the manifest's revision by one atomic rename; makes missing dataset links. */
   publish(epoch: number, manifest: RunManifest): Promise<void>;
+  /**
+   * Writes beside the manifest of a quarantined revision that it is released, exclusively; shows nothing yet. Gives the
+   * manifest as it reads now: `committed` with `released`, or as it is when it is in no quarantine. `conflict`: another
+   * job shows one of its datasets. No manifest: `unknownRun`.
+   */
+  release(epoch: number, run: RevisionOfDay, wallMs: number): Promise<RunManifest>;
   /** After a takeover: every view points at the highest committed revision of its day. */
   rebuildViews(epoch: number): Promise<void>;
   /** `conflict` when readers see one of these datasets of the day from another job, which it names. */

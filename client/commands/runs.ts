@@ -124,7 +124,7 @@ export function cancelCommand(): Command {
     .action((runId: string, options: CommonOptions & { reason: string }) =>
       withCluster(options, async ({ client }) => {
         const state = await client.cancel(runId, options.reason);
-        if (state === "committed" || state === "failed") {
+        if (state === "committed" || state === "quarantined" || state === "failed") {
           throw fail("conflict", `${runId} is ${state} already: there is nothing left to cancel`);
         }
         show(options, { runId, state }, () => [`${runId}: ${state}`]);

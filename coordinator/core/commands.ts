@@ -8,6 +8,7 @@ import { backlogOf } from "./days/backlog-view.ts";
 import { delivered, markDay, pauseBacklog } from "./days/said.ts";
 import { drainByCommand } from "./membership.ts";
 import type { ClientMessage, Question, Reply } from "./protocol.ts";
+import { releaseRun } from "./release.ts";
 import { endRun } from "./run-flow.ts";
 import type { CoordinatorState } from "./state.ts";
 import { restoredRuns, submit, unknownJob } from "./submissions.ts";
@@ -31,6 +32,9 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
       return;
     case "cancelRun":
       cancelRun(turn, message);
+      return;
+    case "releaseRun":
+      releaseRun(turn, message);
       return;
     case "drainExecutor":
       drainExecutor(turn, message);
@@ -129,7 +133,9 @@ function findDataset(
   { dataset, day, revision }: Extract<Question, { kind: "dataset" }>,
 ): Reply | Failure {
   for (const record of state.durable.days.values()) {
-    if (record.day !== day || !record.datasets.includes(dataset)) continue;
+    const { quarantined } = record;
+    const isHeld = revision > 0 && quarantined?.datasets.includes(dataset) === true;
+    if (record.day !== day || !(isHeld || record.datasets.includes(dataset))) continue;
     const wanted = revision === 0 ? record.committed : revision;
     if (wanted > record.highest) break;
     return { kind: "dataset", job: record.job, day, revision: wanted };

@@ -7,11 +7,13 @@ import { limits } from "../../shared/kernel/limits.ts";
 import {
   lateDataset,
   type ManifestDataset,
+  type RevisionOfDay,
   type RunManifest,
   rejectsDataset,
 } from "../../shared/kernel/manifest.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
-import { checkResults } from "./checks.ts";
+import { figuresOf } from "./check-history.ts";
+import { judgeChecks, verdictOf } from "./checks.ts";
 import { dayKey, isStaged, type Run } from "./durable.ts";
 import { dropExpired, dropSuperseded } from "./expired-outputs.ts";
 import type { Fact } from "./facts.ts";
@@ -72,14 +74,19 @@ export function runArranged(turn: Turn, run: Run, paths: readonly string[]): voi
   const job = turn.state.durable.jobs.get(run.jobDigest);
   if (job === undefined || run.state !== "committing" || run.ending !== undefined) return;
   const finals = new Map(filesToArrange(run).map(({ staged }, i) => [staged, paths[i] ?? ""]));
+  // A journal that lost its end, or an old one, has no results: they are judged again.
+  const results = run.checks ?? judgeChecks(turn.state.durable, job, run);
+  const verdict = verdictOf(results);
   const manifest: RunManifest = {
     ...manifestHead(turn, run),
-    state: "committed",
+    ...(verdict.kind === "commit"
+      ? { state: "committed" }
+      : { state: "quarantined", failure: verdict.failure }),
     sources: sourceAccounts(job, run),
     datasets: run.plan.datasets.map((plan) => manifestDataset(run, plan, finals)),
     rejectFiles: finalPaths(run, "rejects", finals),
     lateFiles: finalPaths(run, "late", finals),
-    checks: checkResults(job, run),
+    checks: results,
   };
   commitManifest(turn, run, manifest);
 }
@@ -116,7 +123,7 @@ export function commitAborted(turn: Turn, run: Run): void {
     sources: [],
     datasets: [],
     rejectFiles: [],
-    checks: [],
+    checks: run.checks ?? [],
     ...(run.ending === undefined ? {} : { failure: run.ending.failure }),
   });
 }
@@ -149,6 +156,10 @@ export function adoptManifest(turn: Turn, run: Run, manifest: RunManifest): void
     ask(turn, { kind: "publish", epoch, manifest }, { kind: "publish", run: run.id, manifest });
     return;
   }
+  if (manifest.state === "quarantined") {
+    runQuarantined(turn, run, manifest);
+    return;
+  }
   const why = manifest.failure ?? failure("cancelled", `run ${run.id} was aborted`);
   const state = why.code === "cancelled" ? "cancelled" : "failed";
   conclude(turn, run, { kind: "runEnded", run: run.id, state, failure: why, wallMs: turn.wall });
@@ -161,22 +172,52 @@ export function adoptManifest(turn: Turn, run: Run, manifest: RunManifest): void
   tell(turn, { kind: "runChanged", run: run.id });
 }
 
+/** The day stays as it is for readers; whoever looked at the run's files may release it (release.ts). */
+function runQuarantined(turn: Turn, run: Run, manifest: RunManifest): void {
+  const why = manifest.failure ?? failure("checkFailed", `run ${run.id} is quarantined`);
+  conclude(turn, run, {
+    kind: "runQuarantined",
+    run: run.id,
+    manifest: manifestPath(run),
+    datasets: datasetStatuses(manifest),
+    moved: movedFiles(run, manifest),
+    failure: why,
+    wallMs: turn.wall,
+  });
+  log(turn, "warn", "run quarantined", { run: run.id, reason: why.message });
+  publish(turn, run, "run.quarantined", { run: run.id, revision: run.revision, failure: why });
+  tell(turn, { kind: "runChanged", run: run.id });
+}
+
+function manifestPath({ job, day, revision }: RevisionOfDay): string {
+  return `manifests/${job}/${day}/r${revision}.json`;
+}
+
+export function datasetStatuses({ datasets, day }: RunManifest): readonly DatasetStatus[] {
+  return datasets.map((one) => datasetStatus(one, day));
+}
+
 /** Readers see the new revision: the run is done. */
 export function runPublished(turn: Turn, run: Run, manifest: RunManifest): void {
   if (run.ended !== undefined) return;
-  const { job, day, revision } = run;
-  const path = `manifests/${job}/${day}/r${revision}.json`;
-  const datasets = manifest.datasets.map((one) => datasetStatus(one, day));
   conclude(turn, run, {
     kind: "runCommitted",
     run: run.id,
-    manifest: path,
-    datasets,
+    manifest: manifestPath(run),
+    datasets: datasetStatuses(manifest),
     moved: movedFiles(run, manifest),
+    figures: figuresOf(manifest.datasets, manifest.sources),
     wallMs: turn.wall,
   });
-  for (const one of datasets) {
-    publish(turn, run, "dataset.committed", {
+  tellCommitted(turn, manifest);
+}
+
+/** Readers see the manifest's revision. */
+export function tellCommitted(turn: Turn, manifest: RunManifest): void {
+  const { run, day, revision } = manifest;
+  const path = manifestPath(manifest);
+  for (const one of datasetStatuses(manifest)) {
+    publish(turn, manifest, "dataset.committed", {
       dataset: one.dataset,
       day,
       revision,
@@ -186,9 +227,9 @@ export function runPublished(turn: Turn, run: Run, manifest: RunManifest): void 
       manifest: path,
     });
   }
-  publish(turn, run, "run.committed", { run: run.id, revision, manifest: path });
-  log(turn, "info", "run committed", { run: run.id, revision });
-  tell(turn, { kind: "runChanged", run: run.id });
+  publish(turn, manifest, "run.committed", { run, revision, manifest: path });
+  log(turn, "info", "run committed", { run, revision });
+  tell(turn, { kind: "runChanged", run });
 }
 
 /**
@@ -223,7 +264,7 @@ function datasetStatus(dataset: ManifestDataset, day: string): DatasetStatus {
 function conclude(
   turn: Turn,
   run: Run,
-  fact: Extract<Fact, { kind: "runCommitted" | "runEnded" }>,
+  fact: Extract<Fact, { kind: "runCommitted" | "runQuarantined" | "runEnded" }>,
 ): void {
   // Read before the fact is folded: an ended run remembers only what it shows.
   const job = turn.state.durable.jobs.get(run.jobDigest);

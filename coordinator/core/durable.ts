@@ -3,6 +3,7 @@
  * It is owned by one coordinator and changed in place by `fold` only (a day may have 25,000 tasks; copying them per
  * message would cost more than the work). Nothing here is a monotonic time: those do not survive a process.
  */
+import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { Said } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
@@ -18,6 +19,7 @@ import type {
   Split,
   StagedFile,
 } from "../../shared/kernel/work.ts";
+import type { DayFigures } from "./check-history.ts";
 import type { DayMemory, InputDigests } from "./days/day.ts";
 import type { PlannedExchange } from "./facts.ts";
 import type { KeptOutputs } from "./kept-outputs.ts";
@@ -60,6 +62,10 @@ export interface DayRecord extends DayMemory {
   committed: number;
   /** Datasets of the committed revision. */
   datasets: readonly string[];
+  /** Of the committed revision, for as long as later days are compared with it. */
+  figures?: DayFigures;
+  /** The newest revision that is quarantined; none of the committed one's age or older. */
+  quarantined?: { readonly revision: number; readonly datasets: readonly string[] };
   /** Last way in which each source was cut (`packSplits`): late files form new groups, old groups stay. */
   readonly splits: Map<string, string>;
 }
@@ -91,6 +97,8 @@ export interface Run {
   upstream?: Readonly<Record<string, number>>;
   /** What lay in its sources when it was planned. */
   digests?: InputDigests;
+  /** Once they are judged. */
+  checks?: readonly CheckResult[];
   /** How it ended, as it is shown; set once. */
   ended?: RunStatus;
 }
@@ -170,6 +178,7 @@ export interface TaskResult {
   readonly lateFile?: string;
   readonly counters: AttemptCounters;
   readonly checkValue?: string | null;
+  readonly checkFailure?: Failure;
   readonly mapKey?: string;
 }
 

@@ -3,6 +3,7 @@
  * Durable state changes by `fold` of a fact (fold.ts) and in no other way. Old facts stay readable:
  * members are added, never renamed.
  */
+import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { DeskDocument } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
@@ -12,6 +13,7 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
+import type { DayFigures } from "./check-history.ts";
 import type { DayMark, DayPlan, InputDigests, InputKnown } from "./days/day.ts";
 import type { RunOrigin, TaskResult } from "./durable.ts";
 
@@ -48,6 +50,8 @@ export type Fact =
       readonly revision: number;
       readonly state: RunManifest["state"];
       readonly datasets: readonly string[];
+      /** Of a committed one. Old journals do not have them. */
+      readonly figures?: DayFigures;
     }
   | {
       readonly kind: "runCreated";
@@ -139,6 +143,12 @@ export type Fact =
       readonly checks?: number;
       readonly wallMs: number;
     }
+  /** What came of the checks; the commit or the end that follows rests on it. */
+  | {
+      readonly kind: "checksJudged";
+      readonly run: string;
+      readonly results: readonly CheckResult[];
+    }
   | {
       readonly kind: "commitStarted";
       readonly run: string;
@@ -160,6 +170,29 @@ export type Fact =
       readonly datasets: readonly DatasetStatus[];
       /** Where kept outputs' reject and late files are now: staged path → final path. */
       readonly moved: readonly { readonly staged: string; readonly path: string }[];
+      /** What later days are compared with. Old journals do not have it. */
+      readonly figures?: DayFigures;
+      readonly wallMs: number;
+    }
+  /** The run has a manifest and its files, and readers do not see them. */
+  | {
+      readonly kind: "runQuarantined";
+      readonly run: string;
+      readonly manifest: string;
+      readonly datasets: readonly DatasetStatus[];
+      readonly moved: readonly { readonly staged: string; readonly path: string }[];
+      readonly failure: Failure;
+      readonly wallMs: number;
+    }
+  /** Readers see a run that was quarantined. The run itself may be forgotten already. */
+  | {
+      readonly kind: "runReleased";
+      readonly run: string;
+      readonly job: string;
+      readonly day: Day;
+      readonly revision: number;
+      readonly datasets: readonly DatasetStatus[];
+      readonly figures: DayFigures;
       readonly wallMs: number;
     }
   | {

@@ -3,6 +3,7 @@
  * Part of `fold`: in place, total, deciding nothing.
  */
 import { assert } from "../../shared/kernel/assert.ts";
+import { figuresOf, rememberFigures } from "./check-history.ts";
 import { foldDayFailed, foldDayMade } from "./days/fold-days.ts";
 import {
   type DayRecord,
@@ -126,8 +127,12 @@ export function foldRunCommitted(
   fact: Of<"runCommitted">,
 ): void {
   run.state = "committed";
-  day.committed = Math.max(day.committed, run.revision);
-  day.datasets = fact.datasets.map((dataset) => dataset.dataset);
+  show(
+    day,
+    run.revision,
+    fact.datasets.map((dataset) => dataset.dataset),
+  );
+  rememberFigures(durable, day, fact.figures ?? figuresOf(fact.datasets, []));
   foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
@@ -138,6 +143,59 @@ export function foldRunCommitted(
     endedMs: fact.wallMs,
   };
   shrink(run);
+}
+
+/** Readers see this revision from now on: what is older is no longer waited for. */
+export function show(day: DayRecord, revision: number, datasets: readonly string[]): void {
+  day.committed = Math.max(day.committed, revision);
+  day.datasets = datasets;
+  if ((day.quarantined?.revision ?? 0) <= day.committed) delete day.quarantined;
+}
+
+/** The newest one of a day is remembered. */
+export function quarantine(
+  day: DayRecord,
+  quarantined: NonNullable<DayRecord["quarantined"]>,
+): void {
+  const { revision } = quarantined;
+  if (revision > day.committed && revision >= (day.quarantined?.revision ?? 0)) {
+    day.quarantined = quarantined;
+  }
+}
+
+export function foldRunQuarantined(
+  durable: Durable,
+  day: DayRecord,
+  run: Run,
+  fact: Of<"runQuarantined">,
+): void {
+  const { datasets, manifest, failure, moved, wallMs } = fact;
+  run.state = "quarantined";
+  quarantine(day, {
+    revision: run.revision,
+    datasets: datasets.map((dataset) => dataset.dataset),
+  });
+  settleKept(durable, run, new Map(moved.map(({ staged, path }) => [staged, path])));
+  run.ended = { ...runStatus(run), datasets, manifest, failure, endedMs: wallMs };
+  shrink(run);
+}
+
+export function foldRunReleased(durable: Durable, day: DayRecord, fact: Of<"runReleased">): void {
+  const { revision, datasets } = fact;
+  day.highest = Math.max(day.highest, revision);
+  if (revision > day.committed) {
+    show(
+      day,
+      revision,
+      datasets.map((dataset) => dataset.dataset),
+    );
+    rememberFigures(durable, day, fact.figures);
+  }
+  const run = durable.runs.get(fact.run);
+  if (run?.ended?.state !== "quarantined") return;
+  const { failure: _, ...ended } = run.ended;
+  run.state = "committed";
+  run.ended = { ...ended, state: "committed", datasets };
 }
 
 export function foldRunEnded(
@@ -223,5 +281,6 @@ function shrink(run: Run): void {
   run.stages = [];
   run.dimensions = new Map();
   run.exchanges = new Map();
+  delete run.checks;
   run.plan = { stages: [], exchanges: [], datasets: [], usesLogicalTime: false };
 }

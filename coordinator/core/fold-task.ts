@@ -88,6 +88,7 @@ function resultOf(
     ...(success.lateFile === undefined ? {} : { lateFile: success.lateFile }),
     counters: success.counters,
     ...(success.checkValue === undefined ? {} : { checkValue: success.checkValue }),
+    ...(success.checkFailure === undefined ? {} : { checkFailure: success.checkFailure }),
     ...(attempt.mapKey === undefined ? {} : { mapKey: attempt.mapKey }),
   };
 }

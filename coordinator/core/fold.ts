@@ -5,6 +5,7 @@
  */
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { rememberFigures } from "./check-history.ts";
 import { type DaysFact, foldDays, isDaysFact } from "./days/fold-days.ts";
 import { type DayRecord, type Durable, dayKey, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
@@ -14,6 +15,10 @@ import {
   foldRunCreated,
   foldRunEnded,
   foldRunPlanned,
+  foldRunQuarantined,
+  foldRunReleased,
+  quarantine,
+  show,
 } from "./fold-run.ts";
 import {
   foldAttemptDone,
@@ -64,6 +69,9 @@ export function fold(durable: Durable, fact: Fact): void {
     case "attemptFailed":
       foldAttemptFailed(durable, fact);
       return;
+    case "runReleased":
+      foldRunReleased(durable, dayRecord(durable, fact.job, fact.day), fact);
+      return;
     case "runCreated":
       foldRunCreated(durable, dayRecord(durable, fact.job, fact.day), fact);
       return;
@@ -87,7 +95,8 @@ type RunFact = Exclude<
       | "splitsDropped"
       | "attemptDone"
       | "attemptFailed"
-      | "runCreated";
+      | "runCreated"
+      | "runReleased";
   }
 >;
 
@@ -119,6 +128,9 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       if (!mayEnd(run)) return;
       foldChecksStarted(durable, run, fact);
       return;
+    case "checksJudged":
+      run.checks = fact.results;
+      return;
     case "commitStarted":
       // After a gap in the journal a run may lack results: it goes on where it is, and commits when it has them.
       if (!mayEnd(run)) return;
@@ -131,6 +143,9 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       return;
     case "runCommitted":
       foldRunCommitted(durable, dayRecord(durable, run.job, run.day), run, fact);
+      break;
+    case "runQuarantined":
+      foldRunQuarantined(durable, dayRecord(durable, run.job, run.day), run, fact);
       break;
     case "runEnded":
       foldRunEnded(durable, dayRecord(durable, run.job, run.day), run, fact);
@@ -158,9 +173,12 @@ function foldKeptFound(durable: Durable, { scope, outputs }: Extract<Fact, { kin
 function foldRevisionFound(durable: Durable, fact: Extract<Fact, { kind: "revisionFound" }>): void {
   const record = dayRecord(durable, fact.job, fact.day);
   record.highest = Math.max(record.highest, fact.revision);
-  if (fact.state === "committed" && fact.revision > record.committed) {
-    record.committed = fact.revision;
-    record.datasets = fact.datasets;
+  const { state, revision, datasets, figures } = fact;
+  if (state === "quarantined") quarantine(record, { revision, datasets });
+  if (state !== "committed") return;
+  if (revision > record.committed) show(record, revision, datasets);
+  if (figures !== undefined && revision === record.committed) {
+    rememberFigures(durable, record, figures);
   }
 }
 

@@ -124,9 +124,10 @@ export function oldFilesOf(
   });
 }
 
-/** Does the revision's manifest name the files in this folder? */
+/** Does the revision's manifest name the files in this folder? A quarantined one is superseded by the next commit. */
 function isOwn({ arrangedBy, manifest }: RevisionFolder): boolean {
-  return manifest?.state === "committed" && manifest.arrangedBy === arrangedBy;
+  const isNamed = manifest?.state === "committed" || manifest?.state === "quarantined";
+  return isNamed && manifest.arrangedBy === arrangedBy;
 }
 
 function remove(turn: Turn, { job, day }: DayOfJob, removal: Removal): void {

@@ -81,6 +81,14 @@ export type StorageAsk =
       readonly epoch: number;
       readonly manifest: RunManifest;
     }
+  /** Store.release → `manifest`: as it reads now, `committed` when it could be released. No manifest: `unknownRun`. */
+  | {
+      readonly kind: "release";
+      readonly id: AskId;
+      readonly epoch: number;
+      readonly run: RevisionOfDay;
+      readonly wallMs: number;
+    }
   /** Store.rebuildViews → `ok`. */
   | { readonly kind: "rebuildViews"; readonly id: AskId; readonly epoch: number }
   /** Store.dropStaging → `ok`. */

@@ -72,6 +72,8 @@ export type ClientMessage =
       readonly run: string;
       readonly reason: string;
     }
+  /** Shows a quarantined run to readers. */
+  | { readonly kind: "releaseRun"; readonly reply: ReplyId; readonly run: string }
   | { readonly kind: "drainExecutor"; readonly reply: ReplyId; readonly executor: string }
   | { readonly kind: "question"; readonly reply: ReplyId; readonly question: Question };
 
@@ -324,8 +326,10 @@ export type EventKind =
   | "run.waiting"
   | "run.resumed"
   | "run.committed"
+  | "run.quarantined"
   | "run.failed"
   | "run.cancelled"
+  | "check.failed"
   | "stage.started"
   | "stage.done"
   | "task.failed"

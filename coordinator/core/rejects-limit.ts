@@ -63,6 +63,7 @@ export function sourceAccounts(job: JobSpec, run: Run): readonly ManifestSource[
         rows: sum(accounts, (one) => one.rows),
         rejects: sum(accounts, (one) => one.rejects),
         blank: sum(accounts, (one) => one.blank),
+        bytes: [...files.values()].reduce((total, file) => total + file.size, 0),
         inputDigest: inputDigest([...files.values()]),
       },
     ];

@@ -47,6 +47,7 @@ export type ExecutorCommand =
 export type Reply =
   | { readonly kind: "submitted"; readonly run: string; readonly created: boolean }
   | { readonly kind: "cancelled"; readonly state: string }
+  | { readonly kind: "released"; readonly run: string }
   | { readonly kind: "draining" }
   /** What was said about days is in force and on storage. */
   | { readonly kind: "said" }

@@ -2,11 +2,13 @@
  * The way of a run between its big steps: planning → running → checking → committing, and the way out when it fails.
  * Each step is taken when what it needs is there, also after a takeover: `resumeRun` starts from durable state alone.
  */
+import { checkStatus } from "../../shared/kernel/check.ts";
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { jobOnDay } from "../../shared/kernel/job-day.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { failedChecks } from "./checks.ts";
+import { askedChecks } from "./check-query.ts";
+import { judgeChecks, verdictOf } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
 import type { Run } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
@@ -110,26 +112,34 @@ export function advanceRun(turn: Turn, run: Run): void {
       return;
     }
     if (!run.stages.every(isComplete)) return;
-    if (job.checks.length > 0) {
-      const checks = job.checks.length;
+    const checks = askedChecks(job.checks).length;
+    if (checks > 0) {
       decide(turn, { kind: "checksStarted", run: run.id, checks, wallMs: turn.wall });
       changed(turn, run);
       return;
     }
-    startCommit(turn, run, []);
+    checksDone(turn, run, job);
     return;
   }
   if (run.state !== "checking" || !run.stages.every(isComplete)) return;
-  const { blocking, warnings } = failedChecks(job, run);
-  if (blocking !== undefined) {
-    endRun(turn, run, blocking, false);
-    return;
-  }
-  startCommit(turn, run, warnings);
+  checksDone(turn, run, job);
 }
 
-function startCommit(turn: Turn, run: Run, warnings: readonly string[]): void {
-  decide(turn, { kind: "commitStarted", run: run.id, warnings, wallMs: turn.wall });
+/** The results are remembered before anything rests on them: days that are committed meanwhile would change them. */
+function checksDone(turn: Turn, run: Run, job: JobSpec): void {
+  const results = judgeChecks(turn.state.durable, job, run);
+  if (results.length > 0) decide(turn, { kind: "checksJudged", run: run.id, results });
+  for (const result of results) {
+    if (result.state !== "failed") continue;
+    publish(turn, run, "check.failed", { run: run.id, ...checkStatus(result) });
+  }
+  const verdict = verdictOf(results);
+  if (verdict.kind === "block") endRun(turn, run, verdict.failure, false);
+  else startCommit(turn, run);
+}
+
+function startCommit(turn: Turn, run: Run): void {
+  decide(turn, { kind: "commitStarted", run: run.id, warnings: [], wallMs: turn.wall });
   changed(turn, run);
   arrangeRun(turn, run);
 }

@@ -17,6 +17,7 @@ import type { Fact, PlannedExchange } from "./facts.ts";
 import type { FactReader } from "./journal-text.ts";
 import { emptyPlaces, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
+import type { Releasing } from "./release.ts";
 
 /** What a coordinator process is told at its start. */
 export interface CoordinatorConfig {
@@ -260,6 +261,7 @@ export type Purpose =
   | { readonly kind: "submission"; readonly key: string }
   | { readonly kind: "run"; readonly run: string }
   | { readonly kind: "publish"; readonly run: string; readonly manifest: RunManifest }
+  | Releasing
   /** A look at what exchange or staging hold. */
   | { readonly kind: "space" }
   /** A look at what revisions lie on storage: of one day, or as a part of the round over all. */

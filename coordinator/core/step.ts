@@ -26,6 +26,7 @@ import { leftoversAnswered, leftoversTick } from "./leftovers.ts";
 import { attached, executorSaid, membershipTick, refuseExecutor } from "./membership.ts";
 import { oldFilesAnswered, oldFilesTick } from "./old-revisions.ts";
 import type { Effect, Message } from "./protocol.ts";
+import { releaseAnswered } from "./release.ts";
 import { schedule } from "./scheduler.ts";
 import { spaceAnswered, spaceTick } from "./space.ts";
 import { speculate } from "./speculation.ts";
@@ -68,6 +69,7 @@ function receive(turn: Turn, message: Message): void {
       return;
     case "submit":
     case "cancelRun":
+    case "releaseRun":
     case "drainExecutor":
     case "markDay":
     case "delivered":
@@ -173,6 +175,9 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
       return;
     case "publish":
       publishAnswered(turn, purpose.run, purpose.manifest, all);
+      return;
+    case "release":
+      releaseAnswered(turn, purpose, all);
       return;
     case "space":
       spaceAnswered(turn, all);

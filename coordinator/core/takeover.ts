@@ -3,10 +3,13 @@
  * Nothing that was committed runs again, and every live run goes on where it was.
  */
 import { failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import { figuresOf } from "./check-history.ts";
 import { adoptManifest } from "./commit.ts";
 import { dayKey, liveRuns, type Run } from "./durable.ts";
 import { awaitExecutor } from "./membership.ts";
+import { releasedFact } from "./release.ts";
 import { endRun, jobOf, resumeRun } from "./run-flow.ts";
 import { lookForRest } from "./run-planning.ts";
 import type { Candidate } from "./state.ts";
@@ -73,19 +76,40 @@ function jobLost({ id, job, day }: Run) {
 
 function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
   const { durable } = turn.state;
+  const isCompared = newestDays(manifests);
   for (const manifest of manifests) {
     const { job, day, revision, state } = manifest;
     const known = durable.days.get(dayKey(job, day));
+    const isSeen = state === "committed" && (known?.committed ?? 0) <= revision;
     const isNews =
       known === undefined ||
       known.highest < revision ||
-      (state === "committed" && known.committed < revision);
+      (isSeen && known.committed < revision) ||
+      (isSeen && known.figures === undefined && isCompared(manifest));
     const run = durable.runs.get(manifest.run);
     // A live run's own manifest is adopted with the run.
     if (!isNews || (run !== undefined && run.ended === undefined)) continue;
+    if (isSeen && run?.ended?.state === "quarantined") {
+      decide(turn, releasedFact(turn, manifest));
+      continue;
+    }
     const datasets = manifest.datasets.map((dataset) => dataset.dataset);
-    decide(turn, { kind: "revisionFound", job, day, revision, state, datasets });
+    const figures = figuresOf(manifest.datasets, manifest.sources);
+    const found = { kind: "revisionFound", job, day, revision, state, datasets } as const;
+    decide(turn, state === "committed" ? { ...found, figures } : found);
   }
+}
+
+/** Is the manifest of a day whose figures are remembered? Those of older days would be forgotten at once. */
+function newestDays(manifests: readonly RunManifest[]): (manifest: RunManifest) => boolean {
+  const days = new Map<string, Set<string>>();
+  for (const { job, day, state } of manifests) {
+    if (state === "committed") days.set(job, (days.get(job) ?? new Set()).add(day));
+  }
+  const first = new Map(
+    [...days].map(([job, all]) => [job, [...all].sort().at(-limits.checkDaysKept) ?? ""]),
+  );
+  return ({ job, day }) => day >= (first.get(job) ?? "");
 }
 
 /**

@@ -2,6 +2,7 @@
  * What people are shown, as pure functions of durable state and of the executors that are attached.
  * Nothing is decided from these values.
  */
+import { checkStatus } from "../../shared/kernel/check.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { StagePlan } from "../../shared/kernel/plan.ts";
@@ -44,6 +45,7 @@ export function runStatus(run: Run, waiting?: string): RunStatus {
     secondAttempts: total(run.stages, (stage) => stage.seconds ?? 0),
     manifest: "",
     warnings: waiting === undefined ? run.warnings : [...run.warnings, waiting],
+    checks: (run.checks ?? []).map(checkStatus),
   };
 }
 

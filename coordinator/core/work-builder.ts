@@ -22,6 +22,7 @@ import {
   type Work,
   wireVersion,
 } from "../../shared/kernel/work.ts";
+import { askedChecks, checkSql } from "./check-query.ts";
 import type { Run, Stage } from "./durable.ts";
 import { inputsOf, outputsOf, producersOf } from "./stage-graph.ts";
 
@@ -116,14 +117,16 @@ function reduceWork(job: JobSpec, run: Run, plan: StagePlan, group: number): Red
 }
 
 function checkWork(job: JobSpec, run: Run, task: number): CheckWork {
-  const { name, model, sql } = must(job.checks[task], "the check is declared");
+  const check = must(askedChecks(job.checks)[task], "the check is declared");
+  const { name, model } = check;
   const dataset = run.plan.datasets.find((one) => one.model === model);
+  const { columns } = must(dataset, "a checked model is planned");
   return {
     kind: "check",
     duckdb: run.duckdb,
     timezone: job.timezone,
-    check: { name, model, sql },
-    columns: must(dataset, "a checked model is planned").columns,
+    check: { name, model, sql: checkSql(check, columns, run.day) },
+    columns,
     files: stagedFiles(run, model).map((file) => file.path),
   };
 }

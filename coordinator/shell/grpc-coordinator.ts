@@ -4,8 +4,8 @@
  */
 import { coordinatorService } from "../../shared/adapters/grpc.ts";
 import type * as wire from "../../shared/adapters/grpc-types.ts";
-import { parseJob } from "../../shared/adapters/job-file.ts";
-import { fail } from "../../shared/kernel/failure.ts";
+import { parseJob, withLine } from "../../shared/adapters/job-file.ts";
+import { DaymillError, fail } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { jobOnDay, newestDay } from "../../shared/kernel/job-day.ts";
 import { isLane, type Lane, lanes } from "../../shared/kernel/lane.ts";
@@ -58,11 +58,15 @@ function commands({ calls }: ServiceOptions) {
       const day = request.day === "" ? "" : dayOf(request.day);
       if (requestId === "") throw fail("badRequest", "request_id is empty: give each submit one");
       const job = jobOf(request);
-      const { stamp, result } = await calls.ask(
-        "submitted",
-        (reply) => ({ kind: "submit", reply, requestId, job, day, rerun, lane }),
-        signal,
-      );
+      const { stamp, result } = await calls
+        .ask(
+          "submitted",
+          (reply) => ({ kind: "submit", reply, requestId, job, day, rerun, lane }),
+          signal,
+        )
+        .catch((error: unknown) => {
+          throw located(request.bundle, error);
+        });
       const { run: runId, created } = result;
       if (runId === "") return { stamp, runId, created, warnings: [] };
       // The run was taken: what can't be told of it now is in its status.
@@ -79,6 +83,14 @@ function commands({ calls }: ServiceOptions) {
         signal,
       );
       return { stamp, state: result.state };
+    },
+    release: async ({ runId }, { signal }) => {
+      const { stamp } = await calls.ask(
+        "released",
+        (reply) => ({ kind: "releaseRun", reply, run: runId }),
+        signal,
+      );
+      return { stamp };
     },
     drain: async ({ executorId }, { signal }) => {
       const { stamp } = await calls.ask(
@@ -211,7 +223,9 @@ async function explainJob(
       ? (await calls.question("job", { kind: "job", name: named }, signal)).result.job
       : named;
   const job = jobOnDay(whole, day === "" ? newestDay : day);
-  const plan = await planJob(job);
+  const plan = await planJob(job).catch((error: unknown) => {
+    throw located(request.bundle, error);
+  });
   const sizes = day === "" ? undefined : await sizesOf(job, day, inputs);
   const every = { kind: "runs", job: job.name, limit: limits.runsKeptInMemory } as const;
   const { runs } = (await calls.question("runs", every, signal)).result;
@@ -246,6 +260,12 @@ function jobOf(request: { readonly bundle: wire.JobBundle | null; readonly job: 
     "badRequest",
     "send a job file (bundle), or the name of a job that was submitted before",
   );
+}
+
+/** What planning refused, with its line in the job file that was sent. */
+function located(bundle: wire.JobBundle | null, error: unknown): unknown {
+  if (bundle === null || !(error instanceof DaymillError)) return error;
+  return new DaymillError(withLine(bundle, error.failure));
 }
 
 function dayOf(text: string): string {

@@ -178,6 +178,9 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.publish(epoch, manifest);
       return ok;
     },
+    release: async ({ epoch, run, wallMs }) => {
+      return { kind: "manifest", manifest: await store.release(epoch, run, wallMs) };
+    },
     rebuildViews: async ({ epoch }) => {
       await store.rebuildViews(epoch);
       return ok;

@@ -40,6 +40,7 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   arrange: storage,
   commit: storage,
   publish: storage,
+  release: storage,
   rebuildViews: storage,
   dropStaging: storage,
   listRevisions: storage,

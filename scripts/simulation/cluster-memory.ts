@@ -6,7 +6,7 @@ import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
 import type { CalendarStart, SourceLook, StoredDesk } from "../../shared/kernel/days.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import { asReleased, type RunManifest, type RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 
@@ -221,6 +221,8 @@ export class ClusterMemory {
       case "publish":
         this.#show(ask.manifest);
         return { kind: "ok" };
+      case "release":
+        return this.#release(ask);
       case "rebuildViews":
         this.#rebuildViews();
         return { kind: "ok" };
@@ -233,6 +235,16 @@ export class ClusterMemory {
       default:
         return { kind: "ok" };
     }
+  }
+
+  #release({ run, epoch, wallMs }: Extract<Ask, { kind: "release" }>): Answer {
+    const id = `${run.job}.${run.day}.r${run.revision}`;
+    const manifest = this.manifests.get(id);
+    if (manifest === undefined) return failed("unknownRun", `${id} has no manifest`);
+    if (manifest.state !== "quarantined") return { kind: "manifest", manifest };
+    const released = asReleased(manifest, { run: id, epoch, wallMs });
+    this.manifests.set(id, released);
+    return { kind: "manifest", manifest: released };
   }
 
   #rebuildViews(): void {

@@ -27,6 +27,8 @@ import type {
   PauseBacklogRequest,
   ReadDatasetReply,
   ReadDatasetRequest,
+  ReleaseReply,
+  ReleaseRequest,
   SaidReply,
   SubmitReply,
   SubmitRequest,
@@ -48,6 +50,7 @@ export interface CoordinatorClient {
   readonly listRuns: Call<ListRunsRequest, ListRunsReply>;
   readonly watchRun: StreamCall<GetRunRequest, GetRunReply>;
   readonly cancel: Call<CancelRequest, CancelReply>;
+  readonly release: Call<ReleaseRequest, ReleaseReply>;
   readonly explain: Call<ExplainRequest, ExplainReply>;
   readonly listExecutors: Call<ListExecutorsRequest, ListExecutorsReply>;
   readonly drain: Call<DrainRequest, DrainReply>;
@@ -72,6 +75,7 @@ export function connectCoordinator(address: string): CoordinatorClient {
     listRuns: single("ListRuns"),
     watchRun: many("WatchRun"),
     cancel: single("Cancel"),
+    release: single("Release"),
     explain: single("Explain"),
     listExecutors: single("ListExecutors"),
     drain: single("Drain"),

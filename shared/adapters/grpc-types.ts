@@ -25,13 +25,23 @@ export interface StageStatus extends Required<Omit<kernel.StageStatus, "state">>
   readonly state: string;
 }
 
+export interface CheckStatus extends Omit<kernel.CheckStatus, "kind" | "severity" | "state"> {
+  /** sql | rows | volume | nulls | unique | fresh */
+  readonly kind: string;
+  /** warn | block | quarantine */
+  readonly severity: string;
+  /** passed | failed | skipped */
+  readonly state: string;
+}
+
 export interface RunStatus
-  extends Required<Omit<kernel.RunStatus, "state" | "lane" | "stages" | "failure">> {
-  /** planning | running | checking | committing | committed | failed | cancelled */
+  extends Required<Omit<kernel.RunStatus, "state" | "lane" | "stages" | "failure" | "checks">> {
+  /** planning | running | checking | committing | committed | quarantined | failed | cancelled */
   readonly state: string;
   /** live | backlog | ahead */
   readonly lane: string;
   readonly stages: readonly StageStatus[];
+  readonly checks: readonly CheckStatus[];
   readonly failure: WireFailure | null;
 }
 
@@ -113,6 +123,12 @@ export interface ExplainReply {
   readonly stamp: Stamp | null;
   readonly text: string;
   readonly planJson: string;
+}
+export interface ReleaseRequest {
+  readonly runId: string;
+}
+export interface ReleaseReply {
+  readonly stamp: Stamp | null;
 }
 export type ListExecutorsRequest = Readonly<Record<string, never>>;
 export interface ListExecutorsReply {
@@ -288,6 +304,7 @@ export interface CoordinatorHandlers {
   readonly listRuns: Handler<ListRunsRequest, ListRunsReply>;
   readonly watchRun: StreamHandler<GetRunRequest, GetRunReply>;
   readonly cancel: Handler<CancelRequest, CancelReply>;
+  readonly release: Handler<ReleaseRequest, ReleaseReply>;
   readonly explain: Handler<ExplainRequest, ExplainReply>;
   readonly listExecutors: Handler<ListExecutorsRequest, ListExecutorsReply>;
   readonly drain: Handler<DrainRequest, DrainReply>;

@@ -6,7 +6,7 @@ import { readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import type { z } from "zod";
-import { fail } from "../kernel/failure.ts";
+import { type Failure, fail } from "../kernel/failure.ts";
 import type { JobSpec } from "../kernel/job.ts";
 import { limits } from "../kernel/limits.ts";
 import type { JobBundle } from "./grpc-types.ts";
@@ -63,6 +63,20 @@ export function parseJob(bundle: JobBundle): JobSpec {
     const reason = sql === undefined ? "was not sent with the job" : "is too large";
     throw fail("jobInvalid", `${jobPath}: the SQL file ${file} ${reason}`, { file: jobPath });
   });
+}
+
+/**
+ * What was refused later, when the job was planned, with the line where it stands: a failure that names a field of the
+ * job file (`detail.field`) and no line gets one. Others stay as they are.
+ */
+export function withLine(bundle: JobBundle, failure: Failure): Failure {
+  const { field, line: known } = failure.detail ?? {};
+  if (typeof field !== "string" || known !== undefined) return failure;
+  const { jobPath: file, jobYaml } = bundle;
+  const path = field.split(".").map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  const line = parseYaml(file, jobYaml).lineOf(path);
+  const message = `${file}:${line}: ${failure.message}`;
+  return { ...failure, message, detail: { ...failure.detail, file, line } };
 }
 
 type Path = readonly PropertyKey[];

@@ -16,6 +16,7 @@ import { versionText } from "../kernel/job-day.ts";
 import { limits } from "../kernel/limits.ts";
 import { lateDataset } from "../kernel/manifest.ts";
 import { sourceColumns } from "./job-columns.ts";
+import { check, checkProblems, checkSpecs } from "./job-checks.ts";
 import { dayFields, dayKeys, ready, readyRules, refuseDays } from "./job-days.ts";
 import {
   byteSize,
@@ -122,16 +123,6 @@ const model = object({
   history: notYet("`history` (reading earlier days of a dataset) is not supported by this version"),
 });
 
-const check = object({
-  name: z.string().min(1).max(100).optional(),
-  model: z.string(),
-  sql: z.string().min(1).max(limits.sqlBytesMax),
-  expect: z.union([z.number(), z.string(), z.null()], {
-    error: "expect is a number, a text or null",
-  }),
-  severity: z.enum(["block", "warn"]).default("block"),
-});
-
 function tables<Value extends z.ZodType>(value: Value) {
   return z.record(tableName, value);
 }
@@ -183,10 +174,9 @@ export const jobSchema = object({
   if (models.length > limits.modelsPerJobMax) {
     refuse(`at most ${limits.modelsPerJobMax} models`, ["models"]);
   }
-  job.checks.forEach((entry, index) => {
-    if (models.includes(entry.model)) return;
-    refuse(`no model ${entry.model}${didYouMean(entry.model, models)}`, ["checks", index, "model"]);
-  });
+  for (const { message, path } of checkProblems(job.checks, models, Object.keys(job.sources))) {
+    refuse(message, ["checks", ...path]);
+  }
   if (job.execution.groups > job.execution.partitions) {
     refuse(`groups (${job.execution.groups}) may not exceed partitions`, ["execution", "groups"]);
   }
@@ -202,7 +192,6 @@ function retentionSpec(given: NonNullable<JobDocument["retention"]>): RetentionS
 
 /** The validated document and the SQL texts of its models → the job as everything after this sees it. */
 export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobSpec {
-  const counted = new Map<string, number>();
   return {
     name: job.name,
     timezone: job.timezone ?? job.schedule?.timezone ?? "UTC",
@@ -226,12 +215,7 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
     models: Object.entries(job.models).map(
       ([name, value]): ModelSpec => ({ name, sql: sqlOf(value.sql), file: value.sql }),
     ),
-    checks: job.checks.map((entry) => {
-      const index = (counted.get(entry.model) ?? 0) + 1;
-      counted.set(entry.model, index);
-      const { model: of, sql, expect, severity } = entry;
-      return { name: entry.name ?? `${of}-${index}`, model: of, sql, expect, severity };
-    }),
+    checks: checkSpecs(job.checks),
     ...dayFields(job),
     ...readyRules(job.sources),
     ...(job.retention === undefined ? {} : { retention: retentionSpec(job.retention) }),

@@ -25,6 +25,9 @@ export const places = {
   snapshot: (epoch: number, sequence: number) => `control/snapshots/e${epoch}-s${sequence}.json`,
   manifest: (run: RevisionOfDay) =>
     `${manifestDay(run.job, run.day)}/r${revision(run.revision)}.json`,
+  /** Beside the manifest: a quarantined revision that was released. */
+  release: (run: RevisionOfDay) =>
+    `${manifestDay(run.job, run.day)}/r${revision(run.revision)}.released.json`,
   revisionDir: (run: RevisionOfDay, epoch: number) =>
     `revisions/${jobName(run.job)}/${dayName(run.day)}/r${revision(run.revision)}-e${epoch}`,
   current: (job: string, day: string) => `current/${jobName(job)}/${dayName(day)}`,

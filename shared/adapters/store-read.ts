@@ -6,7 +6,13 @@ import { join } from "node:path";
 import type { StoredDesk } from "../kernel/days.ts";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
-import type { RevisionOfDay, RunManifest, RunRequest } from "../kernel/manifest.ts";
+import {
+  asReleased,
+  type Release,
+  type RevisionOfDay,
+  type RunManifest,
+  type RunRequest,
+} from "../kernel/manifest.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
 import { isDay } from "../kernel/time.ts";
 import type { Snapshot, StoredJob } from "../ports.ts";
@@ -42,8 +48,16 @@ export async function readOne(disk: Disk, run: RevisionOfDay): Promise<RunManife
   const value = await readJson<RunManifest>(disk, path);
   if (value === undefined) return undefined;
   const fits = value.job === run.job && value.day === run.day && value.revision === run.revision;
-  if (value.version === 1 && fits) return value;
-  throw damaged(path, "it is not the manifest that its name says");
+  if (value.version !== 1 || !fits) {
+    throw damaged(path, "it is not the manifest that its name says");
+  }
+  return value.state === "quarantined" ? releasedOr(disk, value) : value;
+}
+
+/** A quarantined revision that was released reads as a committed one. */
+async function releasedOr(disk: Disk, manifest: RunManifest): Promise<RunManifest> {
+  const released = await readJson<Release>(disk, join(disk.root, places.release(manifest)));
+  return released === undefined ? manifest : asReleased(manifest, released);
 }
 
 export async function readStoredJobs(disk: Disk): Promise<readonly StoredJob[]> {

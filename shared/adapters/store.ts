@@ -11,6 +11,7 @@ import { fail } from "../kernel/failure.ts";
 import { limits } from "../kernel/limits.ts";
 import {
   type DayOfJob,
+  type Release,
   type RevisionOfDay,
   type RunManifest,
   type RunRequest,
@@ -205,6 +206,22 @@ class FileStore implements Store {
     await this.#publish(this.#fence(epoch), manifest);
   }
 
+  async release(epoch: number, run: RevisionOfDay, wallMs: number): Promise<RunManifest> {
+    const fence = this.#fence(epoch);
+    await fence.check();
+    const manifest = await readOne(this.#disk, run);
+    if (manifest === undefined) throw fail("unknownRun", noManifest(run), { ...run });
+    if (manifest.state !== "quarantined") return manifest;
+    // Here it can still be refused; once released, it could only be tried for ever.
+    for (const { dataset } of manifest.datasets) {
+      await checkOwnView(this.#disk, run.job, run.day, dataset);
+    }
+    const release: Release = { run: manifest.run, epoch, wallMs };
+    const path = this.#path(places.release(run));
+    await fence.writeFile(path, JSON.stringify(release), "exclusive");
+    return must(await readOne(this.#disk, run), "a manifest is never removed");
+  }
+
   async rebuildViews(epoch: number): Promise<void> {
     const fence = this.#fence(epoch);
     await fence.check();
@@ -293,6 +310,10 @@ class FileStore implements Store {
   #path(relative: string): string {
     return join(this.#disk.root, relative);
   }
+}
+
+function noManifest({ job, day, revision }: RevisionOfDay): string {
+  return `revision ${revision} of ${job} for ${day} has no manifest: see its run with daymill runs`;
 }
 
 async function retire(disk: Disk, from: string, to: string): Promise<void> {

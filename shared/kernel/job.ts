@@ -2,7 +2,10 @@
  * A validated job: what a user's YAML and SQL files mean, with defaults filled in and no file access left to do.
  * Made by shared/adapters/job-file.ts; everything after it trusts these values.
  */
+import type { CheckSpec } from "./check.ts";
 import type { Day } from "./time.ts";
+
+export type { CheckSpec } from "./check.ts";
 
 /** A column with DuckDB's canonical type name, e.g. `{ name: "msisdn", type: "BIGINT" }`. */
 export interface Column {
@@ -106,15 +109,6 @@ export interface ModelSpec {
   readonly sql: string;
   /** File that the SQL came from, for messages. */
   readonly file: string;
-}
-
-export interface CheckSpec {
-  readonly name: string;
-  readonly model: string;
-  /** A SELECT over the model's dataset that gives one value. */
-  readonly sql: string;
-  readonly expect: number | string | null;
-  readonly severity: "warn" | "block";
 }
 
 /** The same data date of another job's dataset must be committed. */

@@ -276,6 +276,19 @@ export const limits = {
   engineMemoryShare: 0.75,
   /** The same on the next try after out-of-memory: with one thread the buffers beside it are few. */
   engineMemoryShareRetry: 0.9,
+  // --- checks
+  /** A check over rows that runs longer than this is stopped, and has failed. */
+  checkMs: 600_000,
+  checksPerJobMax: 500,
+  /** Columns that a `unique` check names at most. */
+  checkColumnsMax: 16,
+  /** Earlier days of the same weekday that a figure is compared with, and how many there must be. */
+  checkPointsMax: 8,
+  checkPointsMin: 7,
+  /** Newest days of a job whose figures are remembered: 26 of each weekday. */
+  checkDaysKept: 182,
+  /** What `rows` and `volume` allow where the job does not say: 60 % to 140 % of the median. */
+  checkToleranceDefault: 0.4,
   // --- workers
   workerMemoryBytesDefault: 1024 * MiB,
   workerMemoryBytesMin: 128 * MiB,
@@ -363,6 +376,11 @@ assert(
   "a backlog has a part of the slots, and live runs no smaller one",
 );
 assert(limits.workerNice <= limits.backlogNice, "a worker's priority can only be lowered");
+assert(
+  limits.checkPointsMin <= limits.checkPointsMax &&
+    limits.checkPointsMax * 7 < limits.checkDaysKept,
+  "what a figure is compared with is remembered",
+);
 assert(
   limits.exchangeMessageBytesMax < 1024 * KiB,
   "an exchange message fits NATS' default payload",

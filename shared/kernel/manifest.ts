@@ -2,7 +2,7 @@
  * The manifest of a run: the file whose exclusive creation is the commit (or the abort) of that revision.
  * Everything that a reader needs is in it; links and listings are conveniences built from it.
  */
-
+import type { CheckResult } from "./check.ts";
 import type { Failure } from "./failure.ts";
 import type { Column, JobSpec } from "./job.ts";
 import type { Lane } from "./lane.ts";
@@ -37,6 +37,8 @@ export interface ManifestSource {
   readonly rows: number;
   readonly rejects: number;
   readonly blank: number;
+  /** Of the files as stored. Absent in manifests of older versions. */
+  readonly bytes?: number;
   /** SHA-256 over the fingerprints of all files, in order. */
   readonly inputDigest: string;
 }
@@ -87,7 +89,11 @@ export interface DayRevisions extends DayOfJob {
 
 export interface RunManifest {
   readonly version: 1;
-  readonly state: "committed" | "aborted";
+  /**
+   * `quarantined`: its files are kept and readers do not see them, until somebody releases it. The file stays as it is
+   * then; a second one beside it says so, and whoever reads both reads `committed`.
+   */
+  readonly state: "committed" | "aborted" | "quarantined";
   readonly run: string;
   readonly job: string;
   readonly day: string;
@@ -103,12 +109,26 @@ export interface RunManifest {
   readonly rejectFiles: readonly string[];
   /** Records outside their day under rule `late_table`, as files of the source's columns; absent when none. */
   readonly lateFiles?: readonly string[];
-  readonly checks: readonly {
-    readonly name: string;
-    readonly model: string;
-    readonly value: string | null;
-    readonly passed: boolean;
-  }[];
-  /** Why an aborted run was aborted. */
+  readonly checks: readonly ManifestCheck[];
+  /** Why an aborted run was aborted, or a quarantined one is. */
   readonly failure?: Failure;
+  /** It was quarantined and somebody released it. */
+  readonly released?: Release;
+}
+
+/** Manifests of older versions have the first four members only. */
+export type ManifestCheck = Pick<CheckResult, "name" | "model" | "value" | "passed"> &
+  Partial<Pick<CheckResult, "kind" | "severity" | "state" | "bound" | "reason">>;
+
+/** What lies beside the manifest of a quarantined run that was released. */
+export interface Release {
+  readonly run: string;
+  readonly epoch: number;
+  readonly wallMs: number;
+}
+
+/** A quarantined run's manifest together with its release: the commit of that revision. */
+export function asReleased(manifest: RunManifest, released: Release): RunManifest {
+  const { failure: _, ...rest } = manifest;
+  return { ...rest, state: "committed", released };
 }

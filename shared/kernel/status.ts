@@ -2,10 +2,13 @@
  * What people are shown of runs and executors: plain values, made by the coordinator's core from its state,
  * carried by gRPC, printed by the command line. They decide nothing.
  */
+import type { CheckStatus } from "./check.ts";
 import type { Failure } from "./failure.ts";
 import type { Column } from "./job.ts";
 import type { Lane } from "./lane.ts";
 import type { Day } from "./time.ts";
+
+export type { CheckStatus } from "./check.ts";
 
 /** Which leadership answered, and how much of its journal the answer reflects. */
 export interface Stamp {
@@ -70,12 +73,16 @@ export type RunStateName =
   | "checking"
   | "committing"
   | "committed"
+  /** Its files are kept and readers see the day's former revision. */
+  | "quarantined"
   | "failed"
   | "cancelled";
 
-/** A run in one of these states never changes again. */
+/** A run in one of these states never changes again; but a quarantined one may be released, and is committed then. */
 export function isEnded(state: RunStateName): boolean {
-  return state === "committed" || state === "failed" || state === "cancelled";
+  return (
+    state === "committed" || state === "quarantined" || state === "failed" || state === "cancelled"
+  );
 }
 
 export interface RunStatus {
@@ -107,6 +114,8 @@ export interface RunStatus {
   /** Path of the manifest relative to the storage root; empty until committed. */
   readonly manifest: string;
   readonly warnings: readonly string[];
+  /** In the order of the job, once they are judged. Absent in runs of older versions. */
+  readonly checks?: readonly CheckStatus[];
 }
 
 /** `excluded`: attempts kept failing there; it gets no new work for a time. */

@@ -236,6 +236,8 @@ export interface AttemptSuccess {
   readonly counters: AttemptCounters;
   /** Value that a check's SQL gave, as text. */
   readonly checkValue?: string | null;
+  /** Why a check's SQL gave no value: that is an answer, and what it means is the check's severity's business. */
+  readonly checkFailure?: Failure;
 }
 
 export interface AttemptFailure {

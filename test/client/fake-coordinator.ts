@@ -31,6 +31,7 @@ export const emptyRun: RunStatus = {
   committedBy: {},
   manifest: "",
   warnings: [],
+  checks: [],
   secondAttempts: 0,
 };
 
@@ -80,6 +81,7 @@ export const refusing: CoordinatorHandlers = {
   listRuns: refuse,
   watchRun: refuse,
   cancel: refuse,
+  release: refuse,
   explain: refuse,
   listExecutors: refuse,
   drain: refuse,

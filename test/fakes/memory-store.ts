@@ -4,11 +4,12 @@
  */
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import { fail } from "../../shared/kernel/failure.ts";
-import type {
-  DayOfJob,
-  RevisionFolder,
-  RunManifest,
-  RunRequest,
+import {
+  asReleased,
+  type DayOfJob,
+  type RevisionFolder,
+  type RunManifest,
+  type RunRequest,
 } from "../../shared/kernel/manifest.ts";
 import type { Snapshot, Store, StoredJob } from "../../shared/ports.ts";
 
@@ -144,6 +145,17 @@ export function memoryStore(disk: MemoryDisk): Store {
       const { job, day } = manifest;
       for (const { dataset } of manifest.datasets) checkOwner(job, day, dataset);
       show(manifest);
+    },
+    async release(epoch, run, wallMs) {
+      check(epoch);
+      const key = `${run.job}/${run.day}/${run.revision}`;
+      const manifest = disk.manifests.get(key);
+      if (manifest === undefined) throw fail("unknownRun", `${key} has no manifest`, { ...run });
+      if (manifest.state !== "quarantined") return manifest;
+      for (const { dataset } of manifest.datasets) checkOwner(run.job, run.day, dataset);
+      const released = asReleased(manifest, { run: manifest.run, epoch, wallMs });
+      disk.manifests.set(key, released);
+      return released;
     },
     async rebuildViews(epoch) {
       check(epoch);

@@ -2,7 +2,8 @@
  * A small job: one scan, one exchange of two groups, one reduce that writes the
  * dataset, optionally a check. Real plans come from the planner; the coordinator's tests need only their shape.
  */
-import type { CheckSpec, JobSpec } from "../../shared/kernel/job.ts";
+import type { SqlCheck } from "../../shared/kernel/check.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
 import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
@@ -34,7 +35,7 @@ export function sampleJob(changes: Partial<JobSpec> = {}): JobSpec {
   };
 }
 
-export const noNegative: CheckSpec = {
+export const noNegative: SqlCheck = {
   name: "no-negative",
   model: "totals",
   sql: "SELECT count(*) FROM totals WHERE bytes < 0",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runWork, type WorkerContext } from "../../executor/shell/worker/run-work.ts";
 import type { StageTable } from "../../shared/kernel/plan.ts";
-import type { CheckWork, Delivery, MapWork } from "../../shared/kernel/work.ts";
+import type { Delivery, MapWork } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
 import { columns, context, delivery, makeRoot, mapWork, type Root, source } from "./setup.ts";
 
@@ -196,32 +196,5 @@ describe("dataset files", () => {
     };
     expect(await settings(false)).toEqual([["3", "750.0 MiB", "0"]]);
     expect(await settings(true)).toEqual([["1", "900.0 MiB", "1"]]);
-  });
-});
-
-describe("checks", () => {
-  const check = (sql: string, files: readonly string[]): CheckWork => ({
-    kind: "check",
-    duckdb: "v1.5.6",
-    timezone: "UTC",
-    check: { name: "c", model: "m", sql },
-    columns: columns("x BIGINT"),
-    files,
-  });
-  const value = async (sql: string, files: readonly string[]) =>
-    (await runWork(check(sql, files), delivery(), context(root))).checkValue;
-
-  test("read the staged files of their model, or the empty table", async () => {
-    const done = await run({ sql: "SELECT a AS x FROM src", types: "x BIGINT" });
-    const files = done.files.map(({ path }) => path);
-    expect(await value("SELECT sum(x) FROM m", files)).toBe("3");
-    expect(await value("SELECT count(*) FROM m", [])).toBe("0");
-    expect(await value("SELECT sum(x) FROM m", [])).toBe(null);
-  });
-
-  test("must give exactly one value", async () => {
-    for (const sql of ["SELECT 1, 2", "SELECT x FROM m", "SELECT range FROM range(2)"]) {
-      await expect(value(sql, []), sql).rejects.toMatchObject({ failure: { code: "sqlFailed" } });
-    }
   });
 });

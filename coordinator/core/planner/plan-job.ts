@@ -38,8 +38,14 @@ export function planJob(job: JobSpec, answers: ReadonlyMap<string, SqlAnswer>): 
 
 function explainRefusal(refusal: Refusal, job: JobSpec): Failure {
   const model = job.models.find((entry) => entry.name === refusal.model);
-  if (model === undefined)
-    return failure(refusal.code, `job ${job.name}: ${refusal.clause}: ${refusal.message}`);
+  if (model === undefined) {
+    const text = `job ${job.name}: ${refusal.clause}: ${refusal.message}`;
+    return failure(
+      refusal.code,
+      text,
+      refusal.field === undefined ? undefined : { field: refusal.field },
+    );
+  }
   const line = lineAt(model.sql, refusal.position);
   return failureAt(refusal, { model: model.name, file: model.file, line });
 }
@@ -53,7 +59,9 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   placement.run();
   const stages = draftStages(placement, front.written, exchangeNames(front));
   const written = stages.flatMap((stage) => stage.writes);
-  readChecks(job, new Map(written.map((one) => [one.written.model, one.columns])), asker);
+  const datasets = new Map(written.map((one) => [one.written.model, one.columns]));
+  const scanned = new Set(stages.flatMap(({ source = [] }) => source));
+  readChecks(job, datasets, scanned, asker);
   const traffic = trafficOf(job, placement, stages);
   return { ...new PlanText(job, asker).plan(stages, front), traffic };
 }

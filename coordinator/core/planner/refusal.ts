@@ -18,12 +18,14 @@ export class Refusal extends Error {
   readonly code: FailureCode;
   readonly clause: string;
   readonly position: number | undefined;
+  readonly field: string | undefined;
   model: string | undefined;
   constructor(clause: string, message: string, options: RefusalOptions = {}) {
     super(message);
     this.clause = clause;
     this.code = options.code ?? "sqlRefused";
     this.position = options.position;
+    this.field = options.field;
     this.model = options.model;
   }
 }
@@ -33,6 +35,8 @@ export interface RefusalOptions {
   /** Character offset in the model's SQL. */
   readonly position?: number | undefined;
   readonly model?: string;
+  /** Where it stands in the job file, e.g. `checks.2.sql`: whoever has the file knows the line (job-file.ts). */
+  readonly field?: string;
 }
 
 /** The failure that a user sees: `models/x.sql:3: LATERAL: …`. */

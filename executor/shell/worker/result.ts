@@ -1,4 +1,5 @@
 /** What each kind of work hands back before time and memory are added (run-work.ts). Values only. */
+import type { Failure } from "../../../shared/kernel/failure.ts";
 import type { ExchangeOutput, FileAccount, StagedFile } from "../../../shared/kernel/work.ts";
 
 export interface WorkResult {
@@ -11,4 +12,5 @@ export interface WorkResult {
   readonly rejectsFile?: string;
   readonly lateFile?: string;
   readonly checkValue?: string | null;
+  readonly checkFailure?: Failure;
 }
