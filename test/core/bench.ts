@@ -183,6 +183,12 @@ export class Bench {
     return this.#replied.get(reply);
   }
 
+  releaseRun(run: string): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({ kind: "releaseRun", reply, run });
+    return this.#replied.get(reply);
+  }
+
   ask(question: Question): Reply | undefined {
     const reply = this.#replies++;
     this.post({ kind: "question", reply, question });
