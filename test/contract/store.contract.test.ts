@@ -187,6 +187,39 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(await one.readManifest("daily", "2026-01-15", 2)).toBeUndefined();
   });
 
+  test("a quarantined revision is not shown until it is released, which can be done twice", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    const held = { ...manifest(run(1), 1, { hits: [] }, "quarantined") };
+    await one.commit(1, held);
+    expect(await code(one.release(1, run(2), 5))).toBe("unknownRun");
+    const released = {
+      ...held,
+      state: "committed",
+      released: { run: held.run, epoch: 1, wallMs: 5 },
+    };
+    expect(await one.release(1, run(1), 5)).toEqual(released);
+    expect(await one.release(1, run(1), 6)).toEqual(released);
+    expect(await other.readManifest("daily", "2026-01-15", 1)).toEqual(released);
+    expect(await other.readManifests()).toEqual([released]);
+    const aborted = manifest(run(2), 1, {}, "aborted");
+    await one.commit(1, aborted);
+    expect(await one.release(1, run(2), 7)).toEqual(aborted);
+    await other.claim(2);
+    expect(await code(one.release(1, run(1), 8))).toBe("storageFenced");
+  });
+
+  test("a quarantined revision whose dataset is another job's by now stays where it is", async () => {
+    const { one } = await open();
+    await one.claim(1);
+    const held = manifest(run(1), 1, { hits: [] }, "quarantined");
+    const theirs = { ...manifest(run(1), 1, { hits: [] }), job: "another" };
+    for (const each of [held, theirs]) await one.commit(1, each);
+    await one.publish(1, theirs);
+    expect(await code(one.release(1, run(1), 5))).toBe("conflict");
+    expect(await one.readManifest("daily", "2026-01-15", 1)).toEqual(held);
+  });
+
   test("a dataset that another job shows for that day is refused before anything is arranged", async () => {
     const { one, stage } = await open();
     await one.claim(1);
