@@ -267,7 +267,9 @@ function checked(memory: SimMemory, work: CheckWork): AttemptOutcome {
   if (gone !== undefined) {
     return { kind: "failed", failure: failure("storageFailed", `${gone} is not there`) };
   }
-  return success({ checkValue: "0" });
+  // Some revisions of the job whose check holds a day back are doubted.
+  const isDoubted = /^staging\/visits\.[^/]*\.r(\d+)\//.exec(work.files[0] ?? "");
+  return success({ checkValue: Number(isDoubted?.[1]) % 4 === 2 ? "1" : "0" });
 }
 
 function done(

@@ -7,6 +7,7 @@
 import { planWithBinder } from "../../coordinator/shell/plan.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
 import { must } from "../../shared/kernel/assert.ts";
+import type { CheckSeverity } from "../../shared/kernel/check.ts";
 import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
@@ -30,7 +31,7 @@ function job(
   name: string,
   sources: readonly SourceSpec[],
   models: Readonly<Record<string, string>>,
-  checks: readonly (readonly [model: string, sql: string])[],
+  checks: readonly (readonly [model: string, sql: string, severity: CheckSeverity])[],
 ): JobSpec {
   return {
     name,
@@ -42,12 +43,12 @@ function job(
       sql,
       file: `${model}.sql`,
     })),
-    checks: checks.map(([model, sql]) => ({
+    checks: checks.map(([model, sql, severity]) => ({
       name: `${model}-check`,
       model,
       sql,
       expect: 0,
-      severity: "block",
+      severity,
     })),
     backlogDays: 2,
     execution: { partitions: 4, groups: 2, splitBytes: 250, maxAttempts: 4 },
@@ -65,7 +66,7 @@ const traffic = job(
     segments:
       "SELECT CASE WHEN bytes > 1000 THEN 'heavy' ELSE 'light' END AS segment, count(*) AS subscribers FROM per_subscriber GROUP BY 1",
   },
-  [["per_cell", "SELECT count(*) FROM per_cell WHERE bytes < 0"]],
+  [["per_cell", "SELECT count(*) FROM per_cell WHERE bytes < 0", "block"]],
 );
 
 const visits = job(
@@ -75,7 +76,7 @@ const visits = job(
     visitors:
       "SELECT calls.msisdn, homes.site, sum(calls.seconds) AS seconds FROM calls JOIN homes ON calls.msisdn = homes.msisdn GROUP BY calls.msisdn, homes.site",
   },
-  [],
+  [["visitors", "SELECT count(*) FROM visitors WHERE seconds < 0", "quarantine"]],
 );
 
 export interface SimJob {

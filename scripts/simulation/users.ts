@@ -118,6 +118,7 @@ export class Users {
     const messages: Unnumbered<ClientMessage>[] = [
       { kind: "question", question: this.#question() },
       { kind: "drainExecutor", executor: "nobody" },
+      { kind: "releaseRun", run },
     ];
     if (this.#memory.manifests.has(run)) {
       messages.push({ kind: "cancelRun", run, reason: "too late" });
@@ -277,6 +278,32 @@ export class Users {
     }
     this.open.delete(wish.id);
     if (manifest.state === "aborted") this.#wish(wish.job, wish.day, true);
+    if (manifest.state !== "quarantined") return;
+    if (this.#world.chance() < 0.3) this.#wish(wish.job, wish.day, true);
+    else this.#release(run);
+  }
+
+  /** Until it is shown, or was overtaken by a newer run of the day. */
+  #release(run: string): void {
+    const id = `release ${run}`;
+    this.open.add(id);
+    const coordinator = this.#world.pick(this.#coordinators);
+    let isDone = false;
+    const finish = (result: Reply | undefined) => {
+      if (isDone) return;
+      isDone = true;
+      const code = result?.kind === "failed" ? result.failure.code : undefined;
+      if (result?.kind === "released" || code === "conflict") {
+        this.open.delete(id);
+        return;
+      }
+      // A leader may not know the run yet: its journal was lost.
+      assert(code === undefined || passing.has(code) || code === "unknownRun", `${id}: ${code}`);
+      this.#world.after(1_000, () => this.#release(run));
+    };
+    this.#world.after(4_000, () => finish(undefined));
+    const message = { kind: "releaseRun", run } as const;
+    if (coordinator !== undefined) this.#send(coordinator, message, undefined, finish);
   }
 
   #askNowAndThen(): void {
