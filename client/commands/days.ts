@@ -2,6 +2,7 @@
  * `daymill backlog | hold | release | skip | pause | resume | delivered`: days that run by themselves.
  */
 import type { Command } from "commander";
+import { parseRunId } from "../../shared/kernel/job.ts";
 import { backlogLines } from "../backlog-view.ts";
 import type { DayMarkName, DaymillClient } from "../client.ts";
 import {
@@ -39,8 +40,22 @@ export function holdCommand(): Command {
   return dayCommand("hold", "start no run for a day until it is released", "held");
 }
 
+/** A run id names a run in quarantine; a job is named with a day. */
 export function releaseCommand(): Command {
-  return dayCommand("release", "let a day that is held or skipped run again", "released");
+  return clusterCommand(
+    "release",
+    "let a held or skipped day run, or readers see a quarantined run",
+  )
+    .argument("<job or run>", "a job's name with --day, or a run's id")
+    .option("--day <date>", "data date, YYYY-MM-DD (needed with a job)")
+    .option("--reason <text>", "shown with the day", "")
+    .action((name: string, options: DayOptions) =>
+      parseRunId(name) === undefined
+        ? said(options, `day ${options.day} of ${name} is released`, (client) =>
+            client.mark(name, checkDay(options.day), "released", options.reason),
+          )
+        : said(options, `${name} is released: readers see it`, (client) => client.release(name)),
+    );
 }
 
 export function skipCommand(): Command {

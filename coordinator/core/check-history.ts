@@ -64,8 +64,10 @@ export function usualOf(
     .filter((one) => one.job === job && one.day < day && weekdayOf(one.day) === weekday)
     .sort((a, b) => (a.day < b.day ? 1 : -1));
   const points: number[] = [];
-  for (const { figures } of earlier) {
-    const value = figures === undefined ? undefined : figure(figures);
+  for (const { figures, made } of earlier) {
+    // A day that was made with files missing is no measure.
+    if (figures === undefined || (made?.missing ?? 0) > 0) continue;
+    const value = figure(figures);
     if (value !== undefined) points.push(value);
     if (points.length === limits.checkPointsMax) break;
   }

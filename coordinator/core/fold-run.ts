@@ -175,6 +175,8 @@ export function foldRunQuarantined(
     revision: run.revision,
     datasets: datasets.map((dataset) => dataset.dataset),
   });
+  // As after a failed check: the day is not made again by itself from the same input.
+  foldDayFailed(day, run, failure, wallMs);
   settleKept(durable, run, new Map(moved.map(({ staged, path }) => [staged, path])));
   run.ended = { ...runStatus(run), datasets, manifest, failure, endedMs: wallMs };
   shrink(run);
@@ -190,8 +192,11 @@ export function foldRunReleased(durable: Durable, day: DayRecord, fact: Of<"runR
       datasets.map((dataset) => dataset.dataset),
     );
     rememberFigures(durable, day, fact.figures);
+    delete day.failed;
+    delete day.made;
   }
   const run = durable.runs.get(fact.run);
+  if (run !== undefined && revision === day.committed) foldDayMade(day, run, fact.wallMs);
   if (run?.ended?.state !== "quarantined") return;
   const { failure: _, ...ended } = run.ended;
   run.state = "committed";

@@ -13,14 +13,7 @@ import type { ExecutorCommand, Hello } from "../core/protocol.ts";
 
 /** Paths of datasets become absolute under the storage root; what runs of older versions lack is empty. */
 export function toWireRun(run: RunStatus, root: string): wire.RunStatus {
-  const {
-    failure,
-    jobDigest = "",
-    secondAttempts = 0,
-    lane = "live",
-    checks = [],
-    ...rest
-  } = run;
+  const { failure, jobDigest = "", secondAttempts = 0, lane = "live", checks = [], ...rest } = run;
   return {
     ...rest,
     checks,

@@ -184,7 +184,10 @@ async function replayProblems(world: World, durable: Durable): Promise<readonly 
   return problems;
 }
 
-type Status = Omit<ReturnType<typeof runStatus>, "failure" | "state" | "lane" | "stages" | "checks"> & {
+type Status = Omit<
+  ReturnType<typeof runStatus>,
+  "failure" | "state" | "lane" | "stages" | "checks"
+> & {
   readonly state: string;
   readonly lane?: string;
   readonly stages: readonly {
