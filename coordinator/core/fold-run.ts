@@ -196,7 +196,9 @@ export function foldRunReleased(durable: Durable, day: DayRecord, fact: Of<"runR
     delete day.made;
   }
   const run = durable.runs.get(fact.run);
-  if (run !== undefined && revision === day.committed) foldDayMade(day, run, fact.wallMs);
+  if (run !== undefined && revision === day.committed) {
+    foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
+  }
   if (run?.ended?.state !== "quarantined") return;
   const { failure: _, ...ended } = run.ended;
   run.state = "committed";
