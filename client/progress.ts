@@ -66,15 +66,20 @@ function facts(
 ): readonly { readonly text: string; readonly weight: number }[] {
   const elapsedMs = (stage.endedMs === 0 ? wallMs : stage.endedMs) - stage.startedMs;
   const speed = stage.startedMs > 0 && elapsedMs > 500 ? (stage.rowsIn * 1_000) / elapsedMs : 0;
-  const { running, rowsIn, bytesIn, reused, failedAttempts: failed } = stage;
+  const { running, rowsIn, bytesIn, reused, duplicates, failedAttempts: failed } = stage;
   return [
     { text: `${running} running`, weight: running > 0 ? 4 : 0 },
     { text: `${formatShort(rowsIn)} rows`, weight: rowsIn > 0 ? 5 : 0 },
     { text: formatBytes(bytesIn), weight: bytesIn > 0 ? 1 : 0 },
     { text: `${formatShort(speed)} rows/s`, weight: speed > 0 ? 2 : 0 },
     { text: `${reused} reused`, weight: reused > 0 ? 3 : 0 },
-    { text: `${failed} failed attempt${failed === 1 ? "" : "s"}`, weight: failed > 0 ? 6 : 0 },
+    { text: counted(duplicates, "duplicate file"), weight: duplicates > 0 ? 7 : 0 },
+    { text: counted(failed, "failed attempt"), weight: failed > 0 ? 6 : 0 },
   ].filter((fact) => fact.weight > 0);
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** `0` to `1` as a bar of so many columns; full only when all is done. */

@@ -17,6 +17,11 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
   if (runs.length === 0 && job !== "") return [`no runs of job ${job}; all jobs: daymill runs`];
   if (runs.length === 0) return ["no runs yet; start one with: daymill submit JOB.yaml --day D"];
   const header = ["RUN", "LANE", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
+  // A column of its own would be empty nearly always.
+  const notes = runs.flatMap((run) => {
+    const count = duplicatesOf(run);
+    return count === 0 ? [] : [`${run.runId}: duplicate files that do not count: ${count}`];
+  });
   const table = formatTable(
     header,
     runs.map((run) => {
@@ -41,7 +46,12 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
   const failed = runs.flatMap((run) =>
     failedCheckLines(run).map((line) => `${run.runId}: ${line}`),
   );
-  return failed.length === 0 ? table : [...table, "", ...failed];
+  const more = [...notes, ...failed];
+  return more.length === 0 ? table : [...table, "", ...more];
+}
+
+function duplicatesOf(run: RunStatus): number {
+  return run.stages.reduce((sum, stage) => sum + stage.duplicates, 0);
 }
 
 /** A live run is the usual one: nothing is said. */
@@ -65,6 +75,8 @@ export function runSummary(run: RunStatus): readonly string[] {
   if (workers.length > 0) {
     lines.push(`  tasks by ${workers.map(([id, count]) => `${id}: ${count}`).join(", ")}`);
   }
+  const duplicates = duplicatesOf(run);
+  if (duplicates > 0) lines.push(`  duplicate files that do not count: ${duplicates}`);
   const { secondAttempts = 0 } = run;
   if (secondAttempts > 0) lines.push(`  second attempts of slow tasks: ${secondAttempts}`);
   lines.push(...run.warnings.map((warning) => `  ! ${warning}`));

@@ -221,6 +221,22 @@ const attempts: readonly Mutant[] = [
     to: "",
     tests: ["test/core/rerun-producer.test.ts"],
   },
+  {
+    name: "duplicates-count",
+    what: "a scan is read although two of its files are the same",
+    file: "coordinator/core/drop-duplicates.ts",
+    from: "if (files.length === 0) return;\n    const tasks",
+    to: "if (files.length >= 0) return;\n    const tasks",
+    tests: ["test/core/files-sent-twice.test.ts"],
+  },
+  {
+    name: "duplicate-by-arrival",
+    what: "which of two equal files counts is a matter of the order of tasks",
+    file: "coordinator/core/duplicates.ts",
+    from: "return one.file.path < other.file.path;",
+    to: "return one.file.path === other.file.path;",
+    tests: ["test/core/duplicates.test.ts"],
+  },
 ];
 
 const recovery: readonly Mutant[] = [

@@ -141,10 +141,10 @@ export function outcomeOf(work: Work, delivery: Delivery, number: number): Attem
     const file = { model: stage, path, rows: 10_000, bytes: 1_000_000, sha256: hex };
     return { kind: "done", outputs, files: [file], accounts: [], counters };
   }
-  const accounts = work.split.files.map((file) => ({
+  const accounts = work.split.files.map((file, index) => ({
     // As it comes off the wire: a value of its own.
     file: { ...file },
-    contentSha256: hex,
+    contentSha256: `${number}/${index}`,
     plainBytes: 500_000_000,
     lines: 800_000,
     rows: 799_990,

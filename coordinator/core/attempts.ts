@@ -6,6 +6,7 @@
 import { shortProducers } from "../../shared/kernel/exchange-intake.ts";
 import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { AttemptOutcome, AttemptSuccess } from "../../shared/kernel/work.ts";
+import { dropDuplicates } from "./drop-duplicates.ts";
 import type { Run } from "./durable.ts";
 import { noteFailure, noteSuccess } from "./exclusion.ts";
 import { fatalFailure, type Place } from "./giving-up.ts";
@@ -78,6 +79,7 @@ function attemptDone(
     if (other !== undefined) cancelAttempt(turn, other.executor, id, why.message);
   }
   purgeSoon(turn, run, attempt.stage, losers);
+  dropDuplicates(turn, run);
   if (!wasComplete && isComplete(stage)) {
     publish(turn, run, "stage.done", { run: run.id, stage: stage.id, tasks: stage.tasks.length });
   }

@@ -68,6 +68,19 @@ export interface DayRecord extends DayMemory {
   quarantined?: { readonly revision: number; readonly datasets: readonly string[] };
   /** Last way in which each source was cut (`packSplits`): late files form new groups, old groups stay. */
   readonly splits: Map<string, string>;
+  /** What the last run that was cut so left out, by source; absent when that was nothing. */
+  dropped?: Readonly<Record<string, readonly DroppedFile[]>>;
+}
+
+/** A file whose rows don't count: another one of the source's day holds the same bytes. */
+export interface DroppedFile {
+  readonly file: FileFingerprint;
+  /** The one that counts. */
+  readonly twin: FileFingerprint;
+  /** Of both: SHA-256 of the stored bytes; of a Parquet file that is read by ranges the hash of their hashes. */
+  readonly contentSha256: string;
+  /** Who says so; absent: both were read. */
+  readonly by?: "control";
 }
 
 export interface Run {
@@ -111,8 +124,12 @@ export type StageKind = "scan" | "reduce" | "check";
 export interface Stage {
   readonly id: string;
   readonly kind: StageKind;
-  /** Scan: task i reads split i. */
-  readonly splits: readonly Split[];
+  /** Scan: task i reads split i. A split that lost a duplicate may hold no file at all. */
+  splits: readonly Split[];
+  /** Scan: how many of them, the first ones, an earlier run of the day cut; absent: none, or all. */
+  readonly former?: number;
+  /** Files of the source that don't count, in the order in which that was found. */
+  dropped?: readonly DroppedFile[];
   /** Scan with kept outputs: their scope. */
   readonly scope?: string;
   readonly tasks: Task[];

@@ -15,7 +15,7 @@ import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
 import type { DayFigures } from "./check-history.ts";
 import type { DayMark, DayPlan, InputDigests, InputKnown } from "./days/day.ts";
-import type { RunOrigin, TaskResult } from "./durable.ts";
+import type { DroppedFile, RunOrigin, TaskResult } from "./durable.ts";
 
 /** How a scan stage is cut; task i reads split i. */
 export interface PlannedScan {
@@ -23,6 +23,10 @@ export interface PlannedScan {
   readonly splits: readonly Split[];
   /** Set when the stage's outputs are kept for later runs of the day: the scope that they are kept under. */
   readonly scope?: string;
+  /** How many of the splits, the first ones, were cut by an earlier run of the day; absent: none, or all. */
+  readonly former?: number;
+  /** Listed files that are in no split, for their content is another one's. */
+  readonly dropped?: readonly DroppedFile[];
 }
 
 export interface PlannedExchange {
@@ -126,6 +130,13 @@ export type Fact =
       readonly stage: number;
       readonly task: number;
       readonly attemptId: string;
+    }
+  /** Files that were read and don't count: their splits go on without them, and what was read of those is void. */
+  | {
+      readonly kind: "filesDropped";
+      readonly run: string;
+      readonly stage: number;
+      readonly files: readonly (DroppedFile & { readonly task: number })[];
     }
   /** The streams of an exchange were found missing: every output in it is void. */
   | { readonly kind: "exchangeLost"; readonly run: string; readonly exchange: string }

@@ -16,7 +16,7 @@ import {
   type StageKind,
   type TaskResult,
 } from "./durable.ts";
-import type { Fact } from "./facts.ts";
+import type { Fact, PlannedScan } from "./facts.ts";
 import { dropResult } from "./fold-task.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
 import { packSplits } from "./kept-splits.ts";
@@ -89,17 +89,14 @@ export function foldChecksStarted(durable: Durable, run: Run, fact: Of<"checksSt
   run.stages.push(newStage("checks", "check", checks));
 }
 
-function newStage(
-  id: string,
-  kind: StageKind,
-  tasks: number,
-  scan?: { readonly splits: Stage["splits"]; readonly scope?: string },
-): Stage {
+function newStage(id: string, kind: StageKind, tasks: number, scan?: PlannedScan): Stage {
   return {
     id,
     kind,
     splits: scan?.splits ?? [],
     ...(scan?.scope === undefined ? {} : { scope: scan.scope }),
+    ...(scan?.former === undefined ? {} : { former: scan.former }),
+    ...(scan?.dropped === undefined ? {} : { dropped: scan.dropped }),
     tasks: Array.from({ length: tasks }, newTask),
     waiting: new Set(Array.from({ length: tasks }, (_, index) => index)),
     done: 0,
@@ -136,6 +133,7 @@ export function foldRunCommitted(
   foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
+  rememberDropped(day, run);
   run.ended = {
     ...runStatus(run),
     datasets: fact.datasets,
@@ -214,8 +212,23 @@ export function foldRunEnded(
   run.state = fact.state;
   foldDayFailed(day, run, fact.failure, fact.wallMs);
   settleKept(durable, run, new Map());
+  rememberDropped(day, run);
   run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };
   shrink(run);
+}
+
+/** The day's next run cuts its files as this one did in the end: duplicates are not read again to be found again. */
+function rememberDropped(day: DayRecord, run: Run): void {
+  run.stages.forEach(({ kind, splits, dropped = [] }, index) => {
+    const input = run.plan.stages[index]?.input;
+    if (kind !== "scan" || input?.kind !== "scan") return;
+    const { [input.source]: _, ...others } = day.dropped ?? {};
+    const all = dropped.length === 0 ? others : { ...others, [input.source]: dropped };
+    const counting = splits.filter(({ files }) => files.length > 0);
+    if (dropped.length > 0) day.splits.set(input.source, packSplits(counting));
+    if (Object.keys(all).length > 0) day.dropped = all;
+    else delete day.dropped;
+  });
 }
 
 /**

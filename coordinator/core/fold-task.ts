@@ -159,6 +159,36 @@ export function foldOutputDropped(durable: Durable, run: Run, fact: Of<"outputDr
   dropResult(durable, run, found.stage, fact.task);
 }
 
+/** A file that is not in its task's split has left it before. */
+export function foldFilesDropped(durable: Durable, run: Run, fact: Of<"filesDropped">): void {
+  const stage = run.stages[fact.stage];
+  if (stage === undefined) return;
+  const splits = [...stage.splits];
+  const touched = new Set<number>();
+  const dropped = new Map((stage.dropped ?? []).map((one) => [one.file.path, one]));
+  const twins = new Map<string, FileFingerprint>();
+  for (const { task, ...one } of fact.files) {
+    const split = splits[task];
+    const files = split?.files.filter(({ path }) => path !== one.file.path);
+    if (split === undefined || files?.length === split.files.length) continue;
+    // Without a file there is nothing to have a range of.
+    splits[task] = files?.length === 0 ? { files } : { ...split, files: files ?? [] };
+    touched.add(task);
+    if (!dropped.has(one.file.path)) dropped.set(one.file.path, one);
+    twins.set(one.file.path, one.twin);
+  }
+  stage.splits = splits;
+  // Whose twin is left out now is left out for the one that stands for that.
+  stage.dropped = [...dropped.values()].map((one) => ({
+    ...one,
+    twin: twins.get(one.twin.path) ?? one.twin,
+  }));
+  for (const task of touched) {
+    voidTask(durable, stage, task);
+    dropResult(durable, run, stage, task);
+  }
+}
+
 /** Rows that everybody has read are not made again: their producers' results stay. */
 export function foldExchangeLost(durable: Durable, run: Run, exchange: string): void {
   const scope = run.exchanges.get(exchange)?.scope;
@@ -229,13 +259,17 @@ function restartConsumers(durable: Durable, run: Run, producer: Stage): void {
 
 /** Attempts that read the old rows, lost ones included: none of them may still win. */
 function voidAttempts(durable: Durable, stage: Stage): void {
-  stage.tasks.forEach((task, index) => {
-    for (const id of [...task.running, ...(task.lost ?? [])]) {
-      const attempt = durable.attempts.get(id);
-      if (attempt !== undefined) endAttempt(durable, attempt, task, id, "failed");
-    }
-    if (task.result === undefined && task.running.length === 0) stage.waiting.add(index);
-  });
+  for (const index of stage.tasks.keys()) voidTask(durable, stage, index);
+}
+
+function voidTask(durable: Durable, stage: Stage, index: number): void {
+  const task = stage.tasks[index];
+  if (task === undefined) return;
+  for (const id of [...task.running, ...(task.lost ?? [])]) {
+    const attempt = durable.attempts.get(id);
+    if (attempt !== undefined) endAttempt(durable, attempt, task, id, "failed");
+  }
+  if (task.result === undefined && task.running.length === 0) stage.waiting.add(index);
 }
 
 function finish(stage: Stage, index: number, result: TaskResult, wallMs: number): void {

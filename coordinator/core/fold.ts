@@ -26,6 +26,7 @@ import {
   foldAttemptStarted,
   foldExchangeLost,
   foldExchangeMoved,
+  foldFilesDropped,
   foldOutputDropped,
   foldTaskReused,
 } from "./fold-task.ts";
@@ -61,7 +62,11 @@ export function fold(durable: Durable, fact: Fact): void {
       foldKeptFound(durable, fact);
       return;
     case "splitsDropped":
-      for (const day of fact.days) durable.days.get(dayKey(fact.job, day))?.splits.clear();
+      for (const day of fact.days) {
+        const record = durable.days.get(dayKey(fact.job, day));
+        record?.splits.clear();
+        delete record?.dropped;
+      }
       return;
     case "attemptDone":
       foldAttemptDone(durable, fact);
@@ -117,6 +122,9 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       return;
     case "outputDropped":
       foldOutputDropped(durable, run, fact);
+      return;
+    case "filesDropped":
+      foldFilesDropped(durable, run, fact);
       return;
     case "exchangeLost":
       foldExchangeLost(durable, run, fact.exchange);

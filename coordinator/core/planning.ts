@@ -10,7 +10,8 @@ import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
 import type { Split } from "../../shared/kernel/work.ts";
-import type { Run } from "./durable.ts";
+import { knownDuplicates, withoutDropped } from "./duplicates.ts";
+import type { DroppedFile, Run } from "./durable.ts";
 import type { Fact, PlannedExchange, PlannedScan } from "./facts.ts";
 import type { Answer } from "./protocol.ts";
 import { cutSource } from "./splits.ts";
@@ -22,6 +23,8 @@ export interface PlanningInput {
   readonly run: Run;
   /** How each source was cut before, where it was. */
   readonly former: ReadonlyMap<string, readonly Split[]>;
+  /** What the day's last run left out of each source. */
+  readonly dropped?: Readonly<Record<string, readonly DroppedFile[]>>;
   /** Where outputs of earlier runs are, by scope. */
   readonly kept: ReadonlyMap<string, { readonly exchanges: readonly PlannedExchange[] }>;
   readonly listed: Extract<Answer, { kind: "listed" }>;
@@ -113,14 +116,31 @@ function planScan(input: PlanningInput, stage: StagePlan, source: string): Plann
     input.listed.sources.find((one) => one.source === source),
     "every source was listed",
   );
-  const splits = cutSource(listed, {
+  const isKeeping = job.duplicates?.[source] === "keep";
+  const dropped = isKeeping ? [] : knownDuplicates(listed, input.dropped?.[source] ?? []);
+  const former = input.former.get(source) ?? [];
+  const splits = cutSource(withoutDropped(listed, dropped), {
     format: spec.format,
     splitBytes: job.execution.splitBytes,
     slots: input.slots,
-    former: input.former.get(source) ?? [],
+    former,
   });
   const scope = isKept(run.plan, stage) ? scanScope(job, run, stage) : undefined;
-  return { stage: stage.id, splits, ...(scope === undefined ? {} : { scope }) };
+  const first = firstNew(splits, former);
+  return {
+    stage: stage.id,
+    splits,
+    ...(scope === undefined ? {} : { scope }),
+    ...(first > 0 && first < splits.length ? { former: first } : {}),
+    ...(dropped.length === 0 ? {} : { dropped }),
+  };
+}
+
+/** `cutSource` puts splits that go on from former ones first. */
+function firstNew(splits: readonly Split[], former: readonly Split[]): number {
+  const paths = new Set(former.flatMap(({ files }) => files.map(({ path }) => path)));
+  const first = splits.findIndex(({ files: [file] }) => !paths.has(file?.path ?? ""));
+  return first === -1 ? splits.length : first;
 }
 
 /** Kept are scans that write nothing but exchanges of their own. */

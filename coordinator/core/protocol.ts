@@ -330,6 +330,7 @@ export type EventKind =
   | "run.failed"
   | "run.cancelled"
   | "check.failed"
+  | "file.dropped"
   | "stage.started"
   | "stage.done"
   | "task.failed"

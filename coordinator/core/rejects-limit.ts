@@ -55,6 +55,7 @@ export function sourceAccounts(job: JobSpec, run: Run): readonly ManifestSource[
     // A Parquet file cut into row ranges has one account per range: it is one file.
     const accounts = stage.tasks.flatMap((task) => task.result?.accounts ?? []);
     const files = new Map(accounts.map((account) => [account.file.path, account.file]));
+    const dropped = stage.dropped ?? [];
     return [
       {
         source: source.name,
@@ -64,7 +65,8 @@ export function sourceAccounts(job: JobSpec, run: Run): readonly ManifestSource[
         rejects: sum(accounts, (one) => one.rejects),
         blank: sum(accounts, (one) => one.blank),
         bytes: [...files.values()].reduce((total, file) => total + file.size, 0),
-        inputDigest: inputDigest([...files.values()]),
+        duplicates: dropped.length,
+        inputDigest: inputDigest([...files.values(), ...dropped.map(({ file }) => file)]),
       },
     ];
   });

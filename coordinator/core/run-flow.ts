@@ -10,6 +10,8 @@ import { limits } from "../../shared/kernel/limits.ts";
 import { askedChecks } from "./check-query.ts";
 import { judgeChecks, verdictOf } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
+import { dropDuplicates } from "./drop-duplicates.ts";
+import { wrongTwins } from "./duplicates.ts";
 import type { Run } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
@@ -105,8 +107,9 @@ function holdsOutputs(turn: Turn, run: Run, exchange: string): boolean {
 export function advanceRun(turn: Turn, run: Run): void {
   const job = jobOf(turn, run);
   if (job === undefined || run.ending !== undefined || run.ended !== undefined) return;
+  dropDuplicates(turn, run);
   if (run.state === "running") {
-    const over = rejectsOverLimit(job, run);
+    const over = wrongTwins(run) ?? rejectsOverLimit(job, run);
     if (over !== undefined) {
       endRun(turn, run, over, false);
       return;

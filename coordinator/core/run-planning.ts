@@ -2,6 +2,7 @@
  * From listed input files to a planned run. On the way the leader looks into the exchange for outputs of this very day
  * that the journal does not know (reindex.ts): a run that starts again need not read again what lies there.
  */
+import { tellDropped } from "./drop-duplicates.ts";
 import { dayKey, type Kept, type Run } from "./durable.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
 import { unpackSplits } from "./kept-splits.ts";
@@ -119,6 +120,7 @@ function plan(
     job,
     run,
     former: new Map(former),
+    ...(day?.dropped === undefined ? {} : { dropped: day.dropped }),
     kept,
     listed,
     cluster: config.cluster,
@@ -140,6 +142,9 @@ function clusterSlots(turn: Turn): number {
 
 function remember(turn: Turn, run: Run, planned: RunPlanned, found: readonly FoundOutput[]): void {
   decide(turn, planned);
+  run.stages.forEach(({ dropped = [] }, stage) => {
+    tellDropped(turn, run, stage, dropped);
+  });
   keep(turn, run, found);
   publish(turn, run, "run.planned", {
     run: run.id,

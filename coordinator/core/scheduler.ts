@@ -8,6 +8,7 @@ import { lanes, type PerLane } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Work } from "../../shared/kernel/work.ts";
 import { taskKey } from "./attempts.ts";
+import { dropDuplicates } from "./drop-duplicates.ts";
 import type { Run, Stage } from "./durable.ts";
 import { mayTake, servingOrder } from "./lanes.ts";
 import { purgeSoon } from "./losers.ts";
@@ -168,6 +169,7 @@ function reuse(turn: Turn, run: Run, index: number, task: number, key: string): 
   goesOn(turn, run, taskKey(run.id, stage.id, task));
   purgeSoon(turn, run, index, lost);
   changed(turn, run);
+  dropDuplicates(turn, run);
   if (isComplete(stage)) {
     const { id, tasks } = stage;
     publish(turn, run, "stage.done", { run: run.id, stage: id, tasks: tasks.length });

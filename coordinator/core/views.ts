@@ -15,6 +15,7 @@ import {
   type StageStatus,
   stageLabel,
 } from "../../shared/kernel/status.ts";
+import { duplicateWarnings } from "./duplicates.ts";
 import { laneOf, type Run, type Stage } from "./durable.ts";
 import { inputsOf, outputsOf } from "./stage-graph.ts";
 import type { CoordinatorState, ExecutorState } from "./state.ts";
@@ -44,7 +45,11 @@ export function runStatus(run: Run, waiting?: string): RunStatus {
     committedBy: committedBy(run.stages),
     secondAttempts: total(run.stages, (stage) => stage.seconds ?? 0),
     manifest: "",
-    warnings: waiting === undefined ? run.warnings : [...run.warnings, waiting],
+    warnings: [
+      ...run.warnings,
+      ...duplicateWarnings(run),
+      ...(waiting === undefined ? [] : [waiting]),
+    ],
     checks: (run.checks ?? []).map(checkStatus),
   };
 }
@@ -67,6 +72,7 @@ function stageStatus(run: Run, stage: Stage, index: number): StageStatus {
     rowsOut: stage.sums.rowsOut,
     bytesOut: stage.sums.bytesOut,
     reused: stage.reused,
+    duplicates: stage.dropped?.length ?? 0,
     state: stateOf(stage, running),
     startedMs: stage.startedMs,
     endedMs: stage.done === stage.tasks.length ? stage.endedMs : 0,

@@ -20,7 +20,13 @@ export function toWireRun(run: RunStatus, root: string): wire.RunStatus {
     jobDigest,
     secondAttempts,
     lane,
-    stages: run.stages.map((stage) => ({ source: "", makes: [], exchanges: [], ...stage })),
+    stages: run.stages.map((stage) => ({
+      source: "",
+      makes: [],
+      exchanges: [],
+      duplicates: 0,
+      ...stage,
+    })),
     datasets: run.datasets.map((dataset) => ({ ...dataset, path: join(root, dataset.path) })),
     failure: failure === undefined ? null : toWireFailure(failure),
   };

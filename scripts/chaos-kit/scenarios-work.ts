@@ -10,13 +10,22 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import type { Run } from "../../coordinator/core/durable.ts";
 import type { JournalView } from "./journal-watch.ts";
 import { pause } from "./journal-watch.ts";
 import { hasSeen, midMap, runningOn } from "./positions.ts";
 import { childrenOf, hasOpen } from "./processes.ts";
-import { type Fault, insist, isProgress, type Plan, type Scenario } from "./scenario.ts";
+import {
+  type Fault,
+  insist,
+  isProgress,
+  movesUnderNewLeader,
+  type Plan,
+  type Scenario,
+  skip,
+} from "./scenario.ts";
+import { killLeader } from "./scenarios-kill.ts";
 import type { World } from "./world.ts";
 
 const hangWorker: Scenario = {
@@ -259,17 +268,54 @@ function delivered(
 
 const sentTwice: Scenario = {
   name: "file-sent-twice",
-  proves: "a file that is delivered a second time, byte by byte the same, changes no result",
+  proves: "a file that is delivered a second time, under its name or another, changes no result",
   plan: (draw) => {
     const nth = draw.between(0, 11);
-    return delivered("a second delivery of a file", 0, async (world) => {
-      const path = join(world.root, nthOf(await world.lineFiles(), nth));
-      copyFileSync(path, `${path}.part`);
-      renameSync(`${path}.part`, path);
-      return path;
-    });
+    // Before its original in the order of the paths, so that it counts, or after it.
+    const isFirst = draw.between(0, 1) === 0;
+    let path = "";
+    return {
+      before: async (world) => {
+        const file = nthOf(await world.lineFiles(), nth);
+        path = join(world.root, file);
+        const name = basename(path).replace(".", isFirst ? "-again." : "_again.");
+        deliverCopy(path, join(dirname(path), name));
+        const isListed = (await world.lineFiles()).includes(join(dirname(file), name));
+        if (!isListed) throw skip(`the job does not take ${name} beside ${file}`);
+      },
+      faults: [
+        {
+          when: "as soon as one of the two files is left out",
+          due: (view) => hasSeen(view, "filesDropped"),
+          what: "kill -9 of the leader",
+          inject: killLeader,
+          recovered: movesUnderNewLeader,
+        },
+      ],
+      after: async (world, id) => {
+        const run = await world.ask((client) => client.run(id));
+        const named = run.warnings.filter((warning) => warning.startsWith("duplicate file: "));
+        insist(named.length === 1, `the run says of its duplicates: ${named.join("; ")}`);
+        await rerunMaps(world, 0);
+        deliverCopy(path, path);
+        // Nobody can know that the new one holds what the old one did: where that one counted, its copy is read, too.
+        await rerunMaps(world, isFirst ? 1 : 2);
+      },
+    };
   },
 };
+
+function deliverCopy(from: string, to: string): void {
+  copyFileSync(from, `${to}.part`);
+  renameSync(`${to}.part`, to);
+}
+
+/** A rerun maps so many files; the outputs of all others are taken as they are. */
+async function rerunMaps(world: World, mapped: number): Promise<void> {
+  const rerun = scans(await world.runEnds(await world.submit({ rerun: true }), "committed"));
+  const got = `${rerun.tasks} map tasks, ${rerun.reused} of them re-used`;
+  insist(rerun.reused === rerun.tasks - mapped, `the rerun had ${got}`);
+}
 
 /** A rerun maps one file; the outputs of all others are taken as they are. */
 async function rerunReads(world: World, first: string, more: number): Promise<void> {

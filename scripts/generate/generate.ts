@@ -23,13 +23,13 @@ export type { GenerateOptions } from "./options.ts";
 export interface GenerateSummary {
   readonly day: string;
   readonly root: string;
-  /** Lines under raw/ for the day, damaged and repeated ones included. */
+  /** Lines under raw/ for the day, damaged ones included. Here and below, what is there twice counts once. */
   readonly lines: number;
   /** Accepted records among them. */
   readonly rows: number;
   readonly malformedLines: number;
   readonly files: number;
-  /** Stored bytes (after gzip) and bytes before. */
+  /** Stored bytes (after gzip) and bytes before, of all that is stored. */
   readonly bytes: number;
   readonly plainBytes: number;
   readonly gateways: number;
@@ -182,10 +182,10 @@ function writeFileOfDay(
     for (; left > 0 && writer.at < blockBytes; left -= 1) {
       writer.write(random, file.gateway, fromMs, block, target);
     }
-    target.add(block, file.gateway, copies);
+    target.add(block, file.gateway);
     sink.write(writer.bytes.subarray(0, writer.at));
   } while (left > 0);
-  target.addFiles(copies);
+  target.addFile();
   const made = sink.close();
   const delivered = isHere ? copies : 0;
   return {

@@ -112,25 +112,22 @@ export class Tally {
     this.devicesSeen = new Uint8Array(devices);
   }
 
-  addFiles(count: number): void {
-    this.files += count;
+  addFile(): void {
+    this.files += 1;
   }
 
-  /** Adds a block `times` times (twice where the file was delivered twice). */
-  add(block: BlockTally, gateway: number, times: number): void {
+  add(block: BlockTally, gateway: number): void {
     const ofGateway = this.gateways.get(gateway) ?? new Group();
     this.gateways.set(gateway, ofGateway);
-    for (let time = 0; time < times; time += 1) {
-      this.total.add(block.rows, block.ulBytes, block.dlBytes);
-      ofGateway.add(block.rows, block.ulBytes, block.dlBytes);
-      this.durationMs += BigInt(block.durationMs);
-      this.outsideDay += block.outsideDay;
-      for (const [kind, lines] of block.malformed) {
-        this.malformed.set(kind, (this.malformed.get(kind) ?? 0) + lines);
-      }
-      addAll(this.apps, block.appRows, block.appUl, block.appDl);
-      addAll(this.hours, block.hourRows, block.hourUl, block.hourDl);
+    this.total.add(block.rows, block.ulBytes, block.dlBytes);
+    ofGateway.add(block.rows, block.ulBytes, block.dlBytes);
+    this.durationMs += BigInt(block.durationMs);
+    this.outsideDay += block.outsideDay;
+    for (const [kind, lines] of block.malformed) {
+      this.malformed.set(kind, (this.malformed.get(kind) ?? 0) + lines);
     }
+    addAll(this.apps, block.appRows, block.appUl, block.appDl);
+    addAll(this.hours, block.hourRows, block.hourUl, block.hourDl);
     this.firstMs = Math.min(this.firstMs, block.firstMs);
     this.lastMs = Math.max(this.lastMs, block.lastMs);
   }

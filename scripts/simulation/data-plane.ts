@@ -16,6 +16,7 @@ import { groupOf, type PartitionRows } from "../../shared/kernel/exchange-layout
 import { failure } from "../../shared/kernel/failure.ts";
 import { formatMapAccount } from "../../shared/kernel/map-account.ts";
 import type { ExchangePlan } from "../../shared/kernel/plan.ts";
+import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import {
   type AttemptOutcome,
   type AttemptSuccess,
@@ -34,6 +35,7 @@ import {
 import {
   asideOfFile,
   checksumOf,
+  contentOf,
   markOf,
   partitionOf,
   readFrom,
@@ -305,10 +307,10 @@ function leaveAccount(
 }
 
 /** Ten rows in each file. */
-export function accountsOf({ split }: MapWork): FileAccount[] {
+export function accountsOf({ split }: Pick<MapWork, "split">): FileAccount[] {
   return split.files.map((file) => ({
     file,
-    contentSha256: "",
+    contentSha256: sha256Hex(contentOf(file)),
     plainBytes: file.size,
     lines: 10,
     rows: 10,

@@ -70,6 +70,7 @@ export const faultKinds = {
   exchangeFull: "an attempt finds no room in the exchange",
   // the input and its users
   fileLate: "an input file comes after the day was planned",
+  fileSentTwice: "an input file comes once more, under another name",
   fileChanged: "an input file is replaced by another version",
   fileGone: "an input file is taken away",
   runCancelled: "somebody cancels a run",

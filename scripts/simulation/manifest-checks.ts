@@ -4,7 +4,7 @@
  */
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
-import { asideOfFile, expectedRows, mixedAttempts, unsigned } from "./rows.ts";
+import { asideOfFile, countingOf, expectedRows, mixedAttempts, unsigned } from "./rows.ts";
 import type { SimMemory } from "./sim-memory.ts";
 
 type Folder = ReadonlyMap<string, readonly FileFingerprint[]>;
@@ -31,21 +31,25 @@ export function wrongWith(memory: SimMemory, manifest: RunManifest): string | un
   const aside = [read(manifest.rejectFiles), read(manifest.lateFiles ?? [])];
   const hasItsLines = (folder: Folder) => isSame(aside.map(sorted), asideOf(folder));
   if (!seen.some(hasItsLines)) return `${run} put aside other lines: ${aside.join(" and ")}`;
-  const told = sources.map(({ source, files, lines, rejects }) => [source, files, lines, rejects]);
+  const told = sources.map(({ source, files, lines, rejects, duplicates }) => {
+    return [source, files, lines, rejects, duplicates];
+  });
   const isTold = seen.some((folder) => isSame(told, accountsOf(folder)));
   return isTold ? undefined : `${run} tells other accounts of its sources: ${told.join(" and ")}`;
 }
 
 function asideOf(folder: Folder): readonly (readonly string[])[] {
-  const aside = [...folder.values()].flat().map(asideOfFile);
+  const aside = [...folder.values()].flatMap(countingOf).map(asideOfFile);
   return [aside.flatMap(({ rejects }) => rejects), aside.flatMap(({ late }) => late)].map(sorted);
 }
 
-/** Source, files, lines and rejected lines: ten rows in each file, and what is rejected. */
+/** Source, files, lines, rejected lines and duplicates: ten rows in each file that counts, and what is rejected. */
 function accountsOf(folder: Folder) {
-  return [...folder].map(([source, files]) => {
+  return [...folder].map(([source, all]) => {
+    const files = countingOf(all);
     const rejects = files.flatMap((file) => asideOfFile(file).rejects).length;
-    return [source, files.length, 10 * files.length + rejects, rejects];
+    const lines = 10 * files.length + rejects;
+    return [source, files.length, lines, rejects, all.length - files.length];
   });
 }
 

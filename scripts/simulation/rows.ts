@@ -8,18 +8,37 @@ import { must } from "../../shared/kernel/assert.ts";
 import type { ExchangePlan, JobPlan, StagePlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 
+/** Names what is in a file: its path and version, or those of the file that it was delivered as once more. */
+export function contentOf({ path, mtimeNs }: FileFingerprint): string {
+  const [, folder, version, name] = /^(.*\/)[a-z]+-again-(\d+)-of-(.+)\.csv$/.exec(path) ?? [];
+  return version === mtimeNs ? `${folder}${name}` : `${path}@${mtimeNs}`;
+}
+
+/** Of files that hold the same, one. */
+export function countingOf(files: readonly FileFingerprint[]): readonly FileFingerprint[] {
+  return [...new Map(files.map((file) => [contentOf(file), file])).values()];
+}
+
+/** The path of a file that is delivered once more, in that version: before or after all others of its folder. */
+export function pathOfCopy(file: FileFingerprint, version: number, isFirst: boolean): string {
+  const content = contentOf(file);
+  const name = content.lastIndexOf("/") + 1;
+  const begin = isFirst ? "a" : "z";
+  return `${content.slice(0, name)}${begin}-again-${version}-of-${content.slice(name)}.csv`;
+}
+
 /** What a scan makes of a file: a row for every partition of any exchange (they have equal P). */
 export function rowsOfFile(file: FileFingerprint, partitions: number): readonly string[] {
-  const name = `${file.path}@${file.mtimeNs}`;
+  const name = contentOf(file);
   return Array.from({ length: partitions }, (_, partition) => `${name}#${partition}`);
 }
 
 /** Lines of a file that a scan puts aside, by what the file is called: none, a rejected one, a late one, or both. */
-export function asideOfFile({ path, mtimeNs }: FileFingerprint): {
+export function asideOfFile(file: FileFingerprint): {
   readonly rejects: readonly string[];
   readonly late: readonly string[];
 } {
-  const name = `${path}@${mtimeNs}`;
+  const name = contentOf(file);
   const kind = hashOf(name) % 4;
   return {
     rejects: kind === 1 || kind === 3 ? [`${name}!rejected`] : [],
@@ -91,7 +110,7 @@ export function rowsPerFile(stage: StagePlan, exchanges: readonly ExchangePlan[]
   return Math.max(1, ...written.map(({ partitions }) => partitions));
 }
 
-/** Sorted rows of each dataset of a plan, from the files of its sources. */
+/** Sorted rows of each dataset of a plan, from the files of its sources. What was delivered twice counts once. */
 export function expectedRows(
   plan: JobPlan,
   files: ReadonlyMap<string, readonly FileFingerprint[]>,
@@ -102,7 +121,7 @@ export function expectedRows(
     const { input } = stage;
     const rows =
       input.kind === "scan"
-        ? (files.get(input.source) ?? []).flatMap((file) =>
+        ? countingOf(files.get(input.source) ?? []).flatMap((file) =>
             rowsOfFile(file, rowsPerFile(stage, plan.exchanges)),
           )
         : input.exchanges.flatMap((id) =>

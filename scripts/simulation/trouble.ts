@@ -6,6 +6,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { FaultKind, Faults } from "./faults.ts";
 import { simDays } from "./jobs.ts";
 import { type Network, nats, storage, watch } from "./network.ts";
+import { pathOfCopy } from "./rows.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import { fileOf, type SimMemory } from "./sim-memory.ts";
@@ -236,6 +237,21 @@ function inputStrikes({ world, memory, users }: Victims): Strike[] {
         version++;
         const late = fileOf(source, day, 100 + version, version);
         memory.folders.set(key, [...files, late]);
+        return true;
+      }),
+    ],
+    [
+      "fileSentTwice",
+      150_000,
+      folder((key, source, day) => {
+        const files = memory.folders.get(key) ?? [];
+        const file = world.pick(files);
+        if (file === undefined || files.length >= 10) return false;
+        version++;
+        const path = pathOfCopy(file, version, world.chance() < 0.5);
+        const copy = { ...fileOf(source, day, 100 + version, version), path };
+        // A folder is listed in the order of its paths.
+        memory.folders.set(key, path < file.path ? [copy, ...files] : [...files, copy]);
         return true;
       }),
     ],

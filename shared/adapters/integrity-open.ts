@@ -60,16 +60,21 @@ export function changed(file: string): DaymillError {
   );
 }
 
-/** The stored bytes of an open input, chunk by chunk; each chunk is only valid until the next one. */
+/**
+ * The stored bytes of an open input, chunk by chunk; each chunk is only valid until the next one. `range`: bytes
+ * [from, to) only.
+ */
 export async function* storedBytes(
   input: OpenInput,
   signal: AbortSignal,
+  range: { readonly from: number; readonly to: number } = { from: 0, to: Number.MAX_SAFE_INTEGER },
 ): AsyncGenerator<Buffer, void, undefined> {
   const buffer = Buffer.allocUnsafe(chunkBytes);
-  let position = 0;
-  while (true) {
+  let position = range.from;
+  while (position < range.to) {
     if (signal.aborted) throw fail("cancelled", `file ${input.fingerprint.path}: cancelled`);
-    const { bytesRead } = await input.handle.read(buffer, 0, chunkBytes, position);
+    const length = Math.min(chunkBytes, range.to - position);
+    const { bytesRead } = await input.handle.read(buffer, 0, length, position);
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);

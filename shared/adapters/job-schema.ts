@@ -76,6 +76,8 @@ const source = object({
   }).optional(),
   rejects: object({ max_share: z.number().min(0).max(1) }).optional(),
   allow_empty_files: z.boolean().default(false),
+  /** What happens to a file that holds the bytes of another one. */
+  duplicates: z.enum(["drop", "keep"]).default("drop"),
   ready: ready.optional(),
 }).superRefine((value, context) => {
   csvOnlyForText(value, context);
@@ -218,6 +220,7 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
     checks: checkSpecs(job.checks),
     ...dayFields(job),
     ...readyRules(job.sources),
+    ...keptDuplicates(job),
     ...(job.retention === undefined ? {} : { retention: retentionSpec(job.retention) }),
     execution: {
       partitions: job.execution.partitions,
@@ -226,4 +229,11 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       maxAttempts: job.execution.max_attempts,
     },
   };
+}
+
+function keptDuplicates(job: JobDocument): Pick<JobSpec, "duplicates"> {
+  const names = Object.entries(job.sources).flatMap(([name, { duplicates }]) =>
+    duplicates === "keep" ? [[name, duplicates] as const] : [],
+  );
+  return names.length === 0 ? {} : { duplicates: Object.fromEntries(names) };
 }

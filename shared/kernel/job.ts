@@ -161,6 +161,8 @@ export interface JobSpec {
   readonly workAhead?: false;
   /** By source. Beside the sources, not in them: it changes no row, so it must not change a map key. */
   readonly ready?: Readonly<Record<string, ReadyRule>>;
+  /** By source, beside them for the same reason: files that were delivered twice count twice. Absent: once. */
+  readonly duplicates?: Readonly<Record<string, "keep">>;
   readonly backlogDays: number;
   /** Absent: the defaults of `limits`. */
   readonly retention?: RetentionSpec;

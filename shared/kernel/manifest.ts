@@ -39,7 +39,9 @@ export interface ManifestSource {
   readonly blank: number;
   /** Of the files as stored. Absent in manifests of older versions. */
   readonly bytes?: number;
-  /** SHA-256 over the fingerprints of all files, in order. */
+  /** Files that are in none of these figures, for another one holds the same bytes. Absent in older manifests. */
+  readonly duplicates?: number;
+  /** SHA-256 over the fingerprints of all files, those that don't count among them, in order. */
   readonly inputDigest: string;
 }
 

@@ -46,8 +46,9 @@ function isWhole({ files }: Split, success: Partial<AttemptSuccess>): boolean {
   if (typeof rejectsFile !== "string" || typeof lateFile !== "string") return false;
   if (!isList(success.files) || success.files.length > 0) return false;
   if (accounts.length !== files.length) return false;
-  return accounts.every(({ file, lines, rows, rejects, blank }, index) => {
-    return file?.path === files[index]?.path && rows + rejects + blank === lines;
+  return accounts.every(({ file, contentSha256, lines, rows, rejects, blank }, index) => {
+    if (typeof contentSha256 !== "string" || file?.path !== files[index]?.path) return false;
+    return rows + rejects + blank === lines;
   });
 }
 

@@ -49,6 +49,8 @@ export interface StageStatus {
   readonly bytesOut: number;
   /** Tasks whose kept output was taken from the exchange without running. */
   readonly reused: number;
+  /** Files of its source that don't count, for another one holds the same bytes. Absent in runs of older versions. */
+  readonly duplicates?: number;
   readonly state: StageStateName;
   /** Epoch milliseconds, 0 = not yet. */
   readonly startedMs: number;

@@ -184,7 +184,7 @@ export function completionDigest(completion: Completion): string {
  */
 export interface FileAccount {
   readonly file: FileFingerprint;
-  /** SHA-256 of the stored bytes; empty for a row range of a Parquet file, which is not read whole. */
+  /** SHA-256 of the stored bytes; for a row range of a Parquet file of the same share of its bytes. Older ones: empty. */
   readonly contentSha256: string;
   readonly plainBytes: number;
   readonly lines: number;

@@ -57,6 +57,7 @@ export const stage: StageStatus = {
   label: "scan ipdr",
   source: "ipdr",
   makes: [],
+  duplicates: 0,
   exchanges: [],
   tasks: 16,
   running: 2,

@@ -9,7 +9,7 @@ import {
   formatTime,
 } from "../../client/format.ts";
 import { bar, changeLines, progressLines } from "../../client/progress.ts";
-import { datasetsTable } from "../../client/views.ts";
+import { datasetsTable, runSummary, runsTable } from "../../client/views.ts";
 import type { RunStatus, StageStatus } from "../../shared/adapters/grpc-types.ts";
 import { stageLabel } from "../../shared/kernel/status.ts";
 import { emptyRun, stage as scan } from "./fake-coordinator.ts";
@@ -57,6 +57,18 @@ describe("on 80 columns", () => {
     expect(line({ running: 2, failedAttempts: 1 })).toBe(
       "  reduce usage_hourly +2 ██░░░░░░░░    4/16  1.23 M rows  1 failed attempt",
     );
+  });
+
+  test("files that don't count are told before anything else", () => {
+    expect(line({ running: 2, duplicates: 3 })).toBe(
+      "  reduce usage_hourly +2 ██░░░░░░░░    4/16  1.23 M rows  3 duplicate files",
+    );
+    const one = { ...run, endedMs: 2_000, stages: [{ ...scan, duplicates: 1 }, reduce] };
+    const note = "duplicate files that do not count: 1";
+    expect(runSummary(one)).toContain(`  ${note}`);
+    expect(runsTable([one, run]).filter((text) => text.includes("duplicate"))).toEqual([
+      `${run.runId}: ${note}`,
+    ]);
   });
 
   test("a source with a long name is cut", () => {

@@ -203,6 +203,7 @@ describe("a run that can't be done", () => {
       const accounts = [
         {
           file: (task.work.kind === "map" && task.work.split.files[0]) || sampleFiles(1)[0],
+          contentSha256: "",
           lines: 10,
           rows: 8,
           rejects: 2,

@@ -2,7 +2,7 @@
  * Whole days through a real cluster, each compared with plain DuckDB and with the generator's truth:
  * plain, gzip with hostile skew, a tenth of the lines damaged; a re-run that reads nothing again; another trade's job.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Figures } from "../../coordinator/core/planner/explain-figures.ts";
@@ -100,6 +100,38 @@ describe("a day of IPDR", () => {
     expect(existsSync(join(it.root, "manifests", "ipdr-daily", day, "r2.json"))).toBe(true);
   });
 });
+
+test("files that were delivered twice count once, and are not read again by a second run", async () => {
+  const day = "2026-01-18";
+  const data = await generate({ root: it.root, day, rows: 40_000, seed: 4, duplicateFiles: 2 });
+  const job = exampleJob(it.work, "twice", smallSplits);
+
+  const run = await runDay(it, job, day);
+
+  expect(run.failure).toBeFalsy();
+  expect(run.state).toBe("committed");
+  expect(run.rowsIn).toBe(data.lines);
+  expect(await differences(it, job, day)).toEqual([]);
+  const warnings = run.warnings.filter((text) => text.startsWith("duplicate file: "));
+  expect(warnings).toHaveLength(2);
+  for (const text of warnings)
+    expect(text).toMatch(/(-again\.csv).*holds the bytes of|-again\.csv;/);
+  const manifest = JSON.parse(readFileSync(join(it.root, run.manifest), "utf8"));
+  expect(manifest.sources).toMatchObject([
+    { source: "ipdr", files: data.files, lines: data.lines, duplicates: 2 },
+  ]);
+  const again = await runDay(it, job, day, { rerun: true });
+  expect(again.warnings).toEqual(run.warnings);
+  const scans = taskCounts(again, "scan");
+  expect(scans.reused).toBe(scans.tasks);
+  expect(await differences(it, job, day)).toEqual([]);
+  const keeping = exampleJob(it.work, "kept", (yaml) =>
+    smallSplits(yaml).replace("format: csv\n", "format: csv\n    duplicates: keep\n"),
+  );
+  const kept = await runDay(it, keeping, day, { rerun: true });
+  expect(kept.rowsIn).toBeGreaterThan(data.lines);
+  expect(await differences(it, keeping, day)).toEqual([]);
+}, 240_000);
 
 test("gzip input with hostile skew", async () => {
   const day = "2026-01-16";

@@ -139,6 +139,17 @@ execution: { partitions: 64, groups: 16, split_bytes: 64MiB, max_attempts: 2 }
     ]);
   });
 
+  test("that duplicate files count is said beside the sources, too, and only when they do", () => {
+    const job = parse(good.replace("format:", "duplicates: keep\n    format:"));
+    expect(job.duplicates).toEqual({ sales: "keep" });
+    expect(job.sources).toEqual(parse(good).sources);
+    expect(parse(good)).not.toHaveProperty("duplicates");
+    expect(parse(good.replace("format:", "duplicates: drop\n    format:"))).toEqual(parse(good));
+    expect(() => parse(good.replace("format:", "duplicates: never\n    format:"))).toThrow(
+      /sources\.sales\.duplicates: one of drop, keep is expected/,
+    );
+  });
+
   test("the example job of the project", async () => {
     const job = parseJob(await readJobBundle(join(projectRoot(), "jobs/ipdr-daily.yaml")));
     expect(job.name).toBe("ipdr-daily");

@@ -2,6 +2,7 @@
  * Loads what a job declares into one plain DuckDB: sources, their file tables, dimensions, then the models' own SQL.
  * Shares no code with Daymill, on purpose: it is the second opinion.
  */
+import { createHash } from "node:crypto";
 import { createReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -44,7 +45,7 @@ export async function openReference(job, root, day, options = {}) {
   try {
     await connection.run(`SET TimeZone = ${literal(job.timezone)}`);
     for (const source of job.sources) {
-      await loadSource(connection, source, root, day, folder);
+      await loadSource(connection, job, source, root, day, folder);
     }
     for (const dimension of job.dimensions) await loadDimension(connection, dimension, root, day);
   } catch (error) {
@@ -95,7 +96,13 @@ function ofDay(source, day) {
   return { source: { ...source, columns: now.columns }, others: [...others.values()] };
 }
 
-async function loadSource(connection, declared, root, day, folder) {
+async function hashOf(file) {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file)) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+async function loadSource(connection, job, declared, root, day, folder) {
   const { source, others } = ofDay(declared, day);
   const raw = identifier(`raw ${source.name}`);
   const pattern = path.join(root, source.path.replaceAll("{day}", day));
@@ -106,12 +113,20 @@ async function loadSource(connection, declared, root, day, folder) {
   const files = found.map((row) => row.file);
   if (files.length === 0) throw new Error(`no files match ${pattern}`);
   const isParquet = source.format === "parquet";
+  const keepsDuplicates = job.duplicates?.[source.name] === "keep";
+  const contents = new Set();
   const counts = [];
   const readable = [];
   for (const [index, file] of files.entries()) {
     const counted = isParquet
       ? { lines: await parquetRows(connection, file), blank: 0, overfull: 0 }
       : await countLines(file, source);
+    // What was delivered before, byte by byte, does not count again. Files without a record are no duplicates.
+    if (!keepsDuplicates && counted.lines > counted.blank) {
+      const content = await hashOf(file);
+      if (contents.has(content)) continue;
+      contents.add(content);
+    }
     const copy = path.join(folder, `${source.name}-${index}`);
     if (counted.overfull > 0) await copyWithoutOverfull(file, source, copy);
     const read = counted.overfull > 0 ? copy : file;

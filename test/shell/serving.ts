@@ -51,6 +51,7 @@ export const stageStatus: StageStatus = {
   label: "scan hits",
   source: "",
   makes: [],
+  duplicates: 0,
   exchanges: [],
   tasks: 1,
   running: 0,

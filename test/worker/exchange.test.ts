@@ -190,6 +190,11 @@ test("two exchange stages over split files equal one query over all of them", as
     // A second attempt of the first task that does not win must change nothing.
     await stage(work, { task, outputs: [x0] });
   }
+  // A split that lost its files to their twins gives nothing, with the proof; two such splits have one output.
+  const empty = mapWork(spec, [], scan, { exchanges: [byUser] });
+  const { done: nothing, attemptId: nobody } = await stage(empty, { task: 3, outputs: [x0] });
+  expect(nothing.outputs).toMatchObject([{ exchange: "x0", rows: 0, messages: 0 }]);
+  maps.push(winner(nobody, nothing, "x0"), winner(nobody, nothing, "x0"));
   const staged: string[] = [];
   const partials: Winner[] = [];
   for (let group = 0; group < byUser.groups; group++) {

@@ -1,4 +1,6 @@
 /** Parquet inputs: whole or by rows, by column name, values that do not fit are rejects. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
@@ -37,6 +39,7 @@ test("row ranges of a file are disjoint and complete", async () => {
     "SELECT range AS a, 'v' || range AS s FROM range(10000)",
   );
   const seen: string[] = [];
+  const hashes: (string | undefined)[] = [];
   for (const [from, to] of [
     [0, 3000],
     [3000, 3001],
@@ -45,8 +48,14 @@ test("row ranges of a file are disjoint and complete", async () => {
     const work = copyWork(spec, [], { split: { files: [file], rows: { from, to } } });
     const done = await runWork(work, delivery(), context(root));
     expect(done.accounts[0]).toMatchObject({ lines: to - from, rows: to - from, rejects: 0 });
+    hashes.push(done.accounts[0]?.contentSha256);
     seen.push(...done.files.map(({ path }) => `'${join(root.path, path)}'`));
   }
+  // Together the ranges hash every byte once.
+  const bytes = readFileSync(join(root.path, file.path));
+  const at = [0, 0.3, 0.3001, 1].map((share) => Math.floor(bytes.length * share));
+  const parts = at.slice(1).map((to, part) => bytes.subarray(at[part], to));
+  expect(hashes).toEqual(parts.map((part) => createHash("sha256").update(part).digest("hex")));
   const all = `read_parquet([${seen.join(", ")}])`;
   expect(await query(`SELECT count(*), count(DISTINCT a), sum(a), max(s) FROM ${all}`)).toEqual([
     ["10000", "10000", "49995000", "v9999"],

@@ -21,7 +21,7 @@ export interface ParquetScan extends TypedScan {
   readonly rows?: { readonly from: number; readonly to: number };
 }
 
-/** Appends the rows. `outsideDay` is left 0; `contentSha256` is empty for a range. Errors: `input…`, `storage…`. */
+/** Appends the rows. `outsideDay` is left 0. Errors: `input…`, `storage…`. */
 export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
   const { file } = scan;
   const input = await openInput(scan.root, file);
@@ -36,7 +36,7 @@ export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
       lines: range.to - range.from,
     };
     const sums = await reading(scan, () => takeRows(scan, rows, columns));
-    const contentSha256 = scan.rows === undefined ? await contentHash(scan, input) : "";
+    const contentSha256 = await contentHash(scan, input, range, total);
     await assertUnchanged(input);
     const plainBytes = total === 0 ? file.size : Math.round((file.size * rows.lines) / total);
     return typedAccount(file, sums, { contentSha256, plainBytes });
@@ -45,9 +45,17 @@ export async function scanParquet(scan: ParquetScan): Promise<FileAccount> {
   }
 }
 
-async function contentHash(scan: ParquetScan, input: OpenInput): Promise<string> {
+/** Of the file's bytes; for a range of its rows of the same share of them, so that its ranges together hash it once. */
+async function contentHash(
+  { file, signal }: ParquetScan,
+  input: OpenInput,
+  rows: { readonly from: number; readonly to: number },
+  total: number,
+): Promise<string> {
+  const at = (row: number) => (row === total ? file.size : Math.floor(file.size * (row / total)));
+  const range = { from: rows.from === 0 ? 0 : at(rows.from), to: at(rows.to) };
   const hash = createHash("sha256");
-  for await (const chunk of storedBytes(input, scan.signal)) hash.update(chunk);
+  for await (const chunk of storedBytes(input, signal, range)) hash.update(chunk);
   return hash.digest("hex");
 }
 

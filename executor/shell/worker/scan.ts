@@ -220,7 +220,7 @@ async function takeOutside(
   files: readonly FileFingerprint[],
   rule: OutsideRule,
 ): Promise<string | undefined> {
-  if (rule === "keep") return undefined;
+  if (rule === "keep" || files.length === 0) return undefined;
   const { engine, context, delivery } = attempt;
   const names = files.map(({ path }) => sqlText(path)).join(", ");
   const file = `([${names}])[__file + 1]`;

@@ -140,7 +140,7 @@ async function keepRejects(
 }
 
 /**
- * The account of a file that is known to be unchanged. `contentSha256`: empty where only a part of it was read.
+ * The account of a file that is known to be unchanged.
  * `outsideDay` is left 0. Errors: `internal` when the sum does not close.
  */
 export function typedAccount(
