@@ -15,8 +15,8 @@ import {
 import { versionText } from "../kernel/job-day.ts";
 import { limits } from "../kernel/limits.ts";
 import { lateDataset } from "../kernel/manifest.ts";
-import { sourceColumns } from "./job-columns.ts";
 import { check, checkProblems, checkSpecs } from "./job-checks.ts";
+import { sourceColumns } from "./job-columns.ts";
 import { dayFields, dayKeys, ready, readyRules, refuseDays } from "./job-days.ts";
 import {
   byteSize,

@@ -10,9 +10,9 @@ import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../dur
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
 import { runStatus } from "../views.ts";
-import { isOver } from "./desk-state.ts";
 import type { DayPlan } from "./day.ts";
 import { watchDeadlines } from "./deadlines.ts";
+import { isOver } from "./desk-state.ts";
 import { usualRunMs } from "./durations.ts";
 import { daysOf, recordOf } from "./fold-days.ts";
 import { type NamedJob, scheduledJobs } from "./jobs.ts";

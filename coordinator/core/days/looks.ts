@@ -28,7 +28,8 @@ export function lookAround(turn: Turn, job: JobSpec, days: readonly DayRecord[])
     return look === undefined || (!look.isUnderWay && isOver(look.due, turn.wall));
   });
   // Then who has waited for longest: else the newest days would be looked at again and again, and the oldest never.
-  const dueSince = ({ job: name, day }: DayRecord) => looks.get(dayKey(name, day))?.due.untilMs ?? 0;
+  const dueSince = ({ job: name, day }: DayRecord) =>
+    looks.get(dayKey(name, day))?.due.untilMs ?? 0;
   const byNeed = [...due].sort(
     (a, b) => Number(isAwaited(b)) - Number(isAwaited(a)) || dueSince(a) - dueSince(b),
   );
