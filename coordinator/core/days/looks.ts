@@ -36,9 +36,10 @@ export function lookAround(turn: Turn, job: JobSpec, days: readonly DayRecord[])
   for (const day of byNeed.slice(0, Math.max(0, free))) look(turn, job, day);
 }
 
-/** Its input is waited for. */
-function isAwaited({ committed, input }: DayRecord): boolean {
-  return committed === 0 && input?.verdict !== "ready";
+/** Its input is waited for, or some of it. */
+function isAwaited({ committed, input, made }: DayRecord): boolean {
+  if (committed > 0) return made !== undefined && made.missing > 0;
+  return input?.verdict !== "ready";
 }
 
 function look(turn: Turn, job: JobSpec, record: DayRecord): void {

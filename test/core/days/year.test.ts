@@ -89,15 +89,14 @@ test("a year with daylight saving, outages and late files", { timeout: 300_000 }
       const isShort = world.chance() < 0.05;
       if (isShort) story.short.add(day);
       put(story, day, sampleFiles(isShort ? 2 : 4));
-      const late = isoDay(nextDayMs - world.between(2, 6) * dayMs);
-      if (world.chance() < 0.2 && memory.lookedAt.has(`ipdr|${late}`)) {
+      nextDayMs += dayMs;
+      const chance = world.chance();
+      const late = isoDay(nextDayMs - world.between(3, 7) * dayMs);
+      if (chance < 0.2 && memory.lookedAt.has(`ipdr|${late}`)) {
         story.late++;
         story.short.delete(late);
         put(story, late, sampleFiles(5 + (story.late % 3)));
-      }
-      nextDayMs += dayMs;
-      // A file that comes while nobody leads for a week may be too late for the window: that is not told here.
-      else if (world.chance() < 0.04) {
+      } else if (chance > 0.96) {
         // Nobody leads for up to a week; the days' files go on coming.
         const days = world.between(1, 7);
         story.outages++;
