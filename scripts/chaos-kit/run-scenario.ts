@@ -63,7 +63,6 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
     if (why.code === "cancelled") throw error;
   }
   const outcome = sumUp(scenario, world, found, { rows, seed, data: data.name });
-  if (found.settled !== undefined) found.reasons.push(...late(outcome.injected, found));
   await end(world, found, keepFailed && found.reasons.length > 0 && !skipped);
   const result = skipped ? "SKIP" : found.reasons.length === 0 ? "PASS" : "FAIL";
   const seconds = (performance.now() - beganAt) / 1_000;
@@ -83,16 +82,6 @@ async function trial(world: World, plan: Plan, found: Findings): Promise<void> {
   found.reasons.push(...differences.map((text) => `differs from the reference: ${text}`));
   found.settled = await afterChecks(world);
   found.reasons.push(...found.settled.problems);
-}
-
-/** Recoveries that took longer than what is promised. */
-function late(injected: readonly Injected[], found: Findings): readonly string[] {
-  return injected.flatMap(({ when, recoveredAfterMs }, index) => {
-    const { withinMs } = found.injected[index]?.fault ?? {};
-    if (withinMs === undefined || (recoveredAfterMs ?? Number.POSITIVE_INFINITY) < withinMs)
-      return [];
-    return [`${when}: back after ${recoveredAfterMs} ms, under ${withinMs} ms is promised`];
-  });
 }
 
 async function fire(world: World, fault: Fault, run: string, found: Findings): Promise<void> {

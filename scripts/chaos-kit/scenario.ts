@@ -34,8 +34,6 @@ export interface Fault {
   readonly missed?: (view: JournalView) => boolean;
   /** Is this the first fact of the recovery? Default: any progress of the run. */
   readonly recovered?: (seen: Seen, mark: Mark, world: World) => boolean;
-  /** A later recovery fails the trial. */
-  readonly withinMs?: number;
 }
 
 /** What a seed made of a scenario. */
