@@ -73,12 +73,13 @@ function workKill(phase: "map" | "reduce", share: number, story: Story): Fault {
       held = await holdWorker(world, kind);
     },
     inject: async (world, mark) => {
-      const tasks = await killAndReplace(world, mark, phase, story);
-      if (held === undefined) return tasks;
+      const note = held === undefined ? "" : ", one of them in a held worker";
+      const said = await killAndReplace(world, mark, phase, story, note);
+      if (held === undefined) return said;
       story.held.push({ attempt: held.attempt, kind });
       await untilAdopted(world, held);
       process.kill(held.pid, "SIGCONT");
-      return `${tasks}, one in a held worker`;
+      return said;
     },
     recovered: movesUnderNewLeader,
   };
@@ -104,6 +105,7 @@ async function killAndReplace(
   { epoch }: Mark,
   phase: Phase,
   story: Story,
+  note = "",
 ): Promise<string> {
   const { id, pid } = world.leader();
   const joined = followJoining(world);
@@ -111,7 +113,7 @@ async function killAndReplace(
     const killedAt = performance.now();
     await world.kill(pid);
     await world.watch.refresh();
-    const said = whereItDied(world, id, epoch, phase);
+    const said = whereItDied(world, id, epoch, phase) + note;
     const [takenOverAt] = await Promise.all([
       takenOver(world, epoch, phase === "commit" ? undefined : joined.at),
       world.cluster.restartCoordinator(id),
