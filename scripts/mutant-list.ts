@@ -357,6 +357,41 @@ const outputs: readonly Mutant[] = [
   },
 ];
 
+const lanes: readonly Mutant[] = [
+  {
+    name: "backlog-over-its-share",
+    what: "a backlog starts attempts beside a live run whatever it holds already",
+    file: "coordinator/core/lanes.ts",
+    from: "reserveOf(slots) - held.backlog - held.ahead",
+    to: "reserveOf(slots)",
+    tests: ["test/core/lanes.test.ts", "test/core/lane-runs.test.ts"],
+  },
+  {
+    name: "backlog-starved",
+    what: "live runs take the slots that are the backlog's own",
+    file: "coordinator/core/lanes.ts",
+    from: '? ["backlog", "live", "ahead"] : lanes',
+    to: "? lanes : lanes",
+    tests: ["test/core/lanes.test.ts", "test/core/lane-runs.test.ts"],
+  },
+  {
+    name: "second-beyond-share",
+    what: "a slow task of the backlog gets a slot beyond the share by its second attempt",
+    file: "coordinator/core/speculation.ts",
+    from: "counted >= most || mayTake(lane, loadOf(turn, openRuns(turn))) === 0",
+    to: "counted >= most",
+    tests: ["test/core/lane-runs.test.ts"],
+  },
+  {
+    name: "live-at-low-priority",
+    what: "live work is given to a process whose priority was lowered for good",
+    file: "executor/core/attempts.ts",
+    from: "if (fresh || (!background && isLowered(slotAt(turn, free).worker)))",
+    to: "if (fresh)",
+    tests: ["test/executor/attempts.test.ts"],
+  },
+];
+
 export const mutants: readonly Mutant[] = [
   ...exchange,
   ...leadership,
@@ -365,4 +400,5 @@ export const mutants: readonly Mutant[] = [
   ...attempts,
   ...recovery,
   ...outputs,
+  ...lanes,
 ];

@@ -5,7 +5,9 @@
  * median alone, a backlog had less than one task ended per minute, it started more than its share beside a live day, or
  * threads of one process had different priorities.
  *
- *   node dist/scripts/trial-lanes.js [--rows N] [--repeats N] [--threads N] [--work DIR]
+ * Priorities count within an executor (docs/adr/0012-lanes.md), so one with four slots is the default.
+ *
+ *   node dist/scripts/trial-lanes.js [--rows N] [--repeats N] [--executors 1|2|4] [--threads N] [--work DIR]
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
@@ -23,8 +25,8 @@ import { limits } from "../shared/kernel/limits.ts";
 import { generate } from "./generate/generate.ts";
 import { dayOf, firstDay, linkDay } from "./trial-days.ts";
 
-const executors = 2;
-const slots = 2;
+/** Slots of the cluster, in as many executors as asked for. */
+const slots = 4;
 const backlogDays = 7;
 const slowdownMax = 1.3;
 const tasksPerMinuteMin = 1;
@@ -109,7 +111,7 @@ class Watch {
     this.#isOver = true;
     await this.#done;
     const tasks = this.#ended - (this.#first?.ended ?? 0);
-    const freshWorkers = Math.max(0, this.#pids.size - executors * slots);
+    const freshWorkers = Math.max(0, this.#pids.size - slots);
     return { tasks, freshWorkers };
   }
 
@@ -167,7 +169,7 @@ async function beside(bed: Bed, day: string, others: readonly string[]): Promise
   for (const other of others) {
     runs.push((await client.submit({ bundle }, other, { lane: "backlog" })).runId);
   }
-  while (backlogOf(await client.runs("", 100)).running < executors * slots) await pause(100);
+  while (backlogOf(await client.runs("", 100)).running < slots) await pause(100);
   const round = await liveDay(bed, "beside", day);
   const { running } = backlogOf(await client.runs("", 100));
   if (running === 0)
@@ -212,7 +214,7 @@ async function trial(cluster: LocalCluster, rows: number, repeats: number): Prom
   const perMinute = of("beside").map((one) => (one.backlogTasks * 60_000) / one.tookMs);
   const atOnce = Math.max(...of("beside").map((one) => one.backlogAtOnce));
   const mixed = rounds.reduce((sum, { nices }) => sum + (nices["mixed"] ?? 0), 0);
-  const share = Math.max(1, Math.floor(executors * slots * limits.backlogSlotsShare));
+  const share = Math.max(1, Math.floor(slots * limits.backlogSlotsShare));
   const rounded = (value: number) => Math.round(value * 100) / 100;
   say({
     rows,
@@ -230,13 +232,15 @@ async function trial(cluster: LocalCluster, rows: number, repeats: number): Prom
 
 async function main(): Promise<number> {
   const text = { type: "string" } as const;
-  const options = { rows: text, repeats: text, threads: text, work: text };
+  const options = { rows: text, repeats: text, executors: text, threads: text, work: text };
   const { values } = parseArgs({ options });
   const rows = wholeNumber("--rows", values.rows ?? "3000000", 1, 1e10);
   const repeats = wholeNumber("--repeats", values.repeats ?? "3", 1, 100);
+  const executors = wholeNumber("--executors", values.executors ?? "1", 1, slots);
+  if (slots % executors !== 0) throw new Error(`--executors must divide ${slots}`);
   const threads = wholeNumber("--threads", values.threads ?? "1", 1, 64);
   const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const cluster = await startLocalCluster({ work, executors, slots, threads });
+  const cluster = await startLocalCluster({ work, executors, slots: slots / executors, threads });
   try {
     return (await trial(cluster, rows, repeats)) ? 0 : 1;
   } finally {

@@ -103,6 +103,25 @@ test("a bar is full only when all is done", () => {
   ]);
 });
 
+test("the lane is told where it is not the usual one", () => {
+  const backlog = { ...run, lane: "backlog" };
+  expect(progressLines(backlog, 3_000, 120)[0]).toBe(
+    "ipdr-daily.2026-01-15.r1  running (backlog)  2.0 s",
+  );
+  expect(runSummary(backlog)[0]).toBe("ipdr-daily.2026-01-15.r1: running (backlog)");
+  // Raised while somebody watches.
+  expect(changeLines(backlog, run)).toEqual(["ipdr-daily.2026-01-15.r1: running"]);
+  expect(changeLines({ ...run, lane: "ahead" }, backlog)).toEqual([
+    "ipdr-daily.2026-01-15.r1: running (backlog)",
+  ]);
+  const [head, , ...lines] = runsTable([run, backlog]);
+  expect([head, ...lines].map((line) => line?.split(/ +/).slice(0, 3))).toEqual([
+    ["RUN", "LANE", "STATE"],
+    ["ipdr-daily.2026-01-15.r1", "live", "running"],
+    ["ipdr-daily.2026-01-15.r1", "backlog", "running"],
+  ]);
+});
+
 describe("plain lines tell changes only", () => {
   test("the first status", () => {
     expect(changeLines(undefined, run)).toEqual([

@@ -1,8 +1,12 @@
 /** Runs in lanes, on a bench: who gets a slot that becomes free, what is remembered of it, and what a lane does not change. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { laneOf } from "../../coordinator/core/durable.ts";
+import { reserveOf } from "../../coordinator/core/lanes.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
+import { openRuns, startableStages } from "../../coordinator/core/startable.ts";
 import { failure } from "../../shared/kernel/failure.ts";
-import type { Lane } from "../../shared/kernel/lane.ts";
+import { type Lane, lanes } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { carryOut } from "../sim/executor-model.ts";
 import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
@@ -273,4 +277,103 @@ describe("a lane", () => {
     while (slots.running.length > 0) slots.next();
     expect(runOf(bench, wednesday).state).toBe("committed");
   });
+});
+
+/** What may come next: a day in a lane, the end of a task, a failure that is tried again later, time. */
+const act = fc.oneof(
+  fc.record({ kind: fc.constant("submit" as const), lane: fc.constantFrom(...lanes) }),
+  fc.record({ kind: fc.constantFrom("finish" as const, "fail" as const), which: fc.nat(50) }),
+  fc.record({ kind: fc.constant("finish" as const), which: fc.nat(50) }),
+  fc.constant({ kind: "pass" as const }),
+);
+
+/** A bench that looks at every step of a random story. */
+class Story {
+  readonly bench: Bench;
+  readonly #executors: readonly number[];
+  #running: SentTask[] = [];
+  #days = 0;
+
+  constructor(slots: readonly number[]) {
+    this.bench = leader(slots);
+    this.bench.memory.inputs = sampleFiles(5);
+    this.#executors = slots.map((_, index) => index + 1);
+  }
+
+  get isOver(): boolean {
+    return this.#running.length === 0 && this.bench.state.delays.size === 0;
+  }
+
+  /** One step; gives how many tasks of lanes that are not live it started. */
+  act(step: typeof act extends fc.Arbitrary<infer One> ? One : never): number {
+    const { bench } = this;
+    const wasActive = this.#isLiveRunning();
+    if (step.kind === "pass") bench.pass(limits.retryBackoffMsMin, this.#executors);
+    else if (step.kind === "submit") {
+      submit(bench, `2026-02-${String(++this.#days).padStart(2, "0")}`, step.lane);
+    } else {
+      const [task] = this.#running.splice(step.which % Math.max(1, this.#running.length), 1);
+      if (task === undefined) return 0;
+      if (step.kind === "fail") bench.fail(task, failure("storageFull", "no room"));
+      else bench.finish(task);
+    }
+    const sent = bench.takeTasks();
+    this.#running.push(...sent);
+    const others = sent.filter(({ delivery }) => delivery.lane !== undefined).length;
+    const { held, slots } = bench.state.places;
+    // A live run that ran before and after this step was active in between.
+    if (wasActive && this.#isLiveRunning() && others > 0) {
+      expect(held.backlog + held.ahead).toBeLessThanOrEqual(reserveOf(slots));
+    }
+    this.#nothingIsIdle();
+    return others;
+  }
+
+  #isLiveRunning(): boolean {
+    return this.#running.some(({ delivery }) => delivery.lane === undefined);
+  }
+
+  /** A slot stays free only where whoever waits has its share, or may not be tried again yet. */
+  #nothingIsIdle(): void {
+    const { state, at } = this.bench;
+    const { freeSlots, held, slots } = state.places;
+    if (freeSlots === 0 || state.delays.size > 0) return;
+    const turn = { state, at, wall: 0, effects: [] };
+    const waiting = Object.values(openRuns(turn))
+      .flat()
+      .filter((run) => startableStages(turn, run).length > 0);
+    if (waiting.length === 0) return;
+    expect(waiting.map(laneOf)).not.toContain("live");
+    expect(this.#isLiveRunning()).toBe(true);
+    expect(held.backlog + held.ahead).toBeGreaterThanOrEqual(reserveOf(slots));
+  }
+
+  finishAll(): void {
+    for (let left = 2_000; !this.isOver && left > 0; left--) {
+      this.act(this.#running.length > 0 ? { kind: "finish", which: 0 } : { kind: "pass" });
+    }
+  }
+}
+
+test("whatever comes, shares are kept, no slot is idle in vain, and every run is committed", () => {
+  const seen = { others: 0, runs: 0 };
+  const slots = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 });
+  const acts = fc.array(act, { minLength: 10, maxLength: 40, size: "max" });
+  fc.assert(
+    fc.property(slots, acts, (places, steps) => {
+      const story = new Story(places);
+      for (const step of steps.filter(({ kind }, at) => kind !== "submit" || at < 28)) {
+        seen.others += story.act(step);
+      }
+      story.finishAll();
+      const states = [...story.bench.state.durable.runs.values()].map(({ state }) => state);
+      expect(new Set(states).size).toBeLessThanOrEqual(1);
+      for (const state of states) expect(state).toBe("committed");
+      seen.runs += states.length;
+    }),
+    { numRuns: 40 },
+  );
+  // The stories did reach what they are about.
+  expect(seen.others).toBeGreaterThan(200);
+  expect(seen.runs).toBeGreaterThan(50);
 });

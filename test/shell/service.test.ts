@@ -79,7 +79,17 @@ describe("commands", () => {
     expect(await client.submit(submit)).toMatchObject({ created: true, warnings: [] });
   });
 
+  test("a lane goes to the core as it is", async () => {
+    const { client, asked } = await served({
+      answer: () => ({ kind: "submitted", run: "daily.2026-01-15.r1", created: true }),
+    });
+    for (const lane of ["backlog", "ahead", ""]) await client.submit({ ...submit, lane });
+    const lanes = asked.flatMap((message) => (message.kind === "submit" ? [message.lane] : []));
+    expect(lanes).toEqual(["backlog", "ahead", "live"]);
+  });
+
   test.each([
+    [{ ...submit, lane: "fast" }, 'lane "fast" is not one of live, backlog, ahead'],
     [{ ...submit, day: "2026-02-30" }, 'day "2026-02-30" is not a date; write it as 2026-01-15'],
     [{ ...submit, requestId: "" }, "request_id is empty"],
     [{ ...submit, job: "" }, "send a job file (bundle), or the name of a job"],
