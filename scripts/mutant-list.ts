@@ -209,8 +209,8 @@ const attempts: readonly Mutant[] = [
     name: "loser-stays",
     what: "of two attempts of a slow task the loser is never ended: its success counts, its rows stay",
     file: "coordinator/core/attempts.ts",
-    from: "  for (const id of others) {",
-    to: "  for (const id of others.slice(1)) {",
+    from: "  for (const id of attempts) {",
+    to: "  for (const id of attempts.slice(1)) {",
     tests: ["test/core/speculation.test.ts"],
   },
   {

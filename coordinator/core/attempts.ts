@@ -72,12 +72,7 @@ function attemptDone(
   executor.committed++;
   noteSuccess(turn, executor, taskKey(run.id, stage.id, attempt.task));
   goesOn(turn, run, taskKey(run.id, stage.id, attempt.task));
-  for (const id of others) {
-    const other = turn.state.durable.attempts.get(id);
-    const why = failure("cancelled", "another attempt of the task finished first");
-    decide(turn, { kind: "attemptFailed", attemptId: id, failure: why, wallMs: turn.wall });
-    if (other !== undefined) cancelAttempt(turn, other.executor, id, why.message);
-  }
+  endOthers(turn, others);
   purgeSoon(turn, run, attempt.stage, losers);
   dropDuplicates(turn, run);
   if (!wasComplete && isComplete(stage)) {
@@ -85,6 +80,16 @@ function attemptDone(
   }
   changed(turn, run);
   advanceRun(turn, run);
+}
+
+/** The task has a winner: who is still at it stops. */
+export function endOthers(turn: Turn, attempts: readonly string[]): void {
+  for (const id of attempts) {
+    const other = turn.state.durable.attempts.get(id);
+    const why = failure("cancelled", "another attempt of the task finished first");
+    decide(turn, { kind: "attemptFailed", attemptId: id, failure: why, wallMs: turn.wall });
+    if (other !== undefined) cancelAttempt(turn, other.executor, id, why.message);
+  }
 }
 
 /** A success has rows, or the proof that there are none, in every exchange that its stage writes. */

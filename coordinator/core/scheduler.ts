@@ -7,7 +7,7 @@ import { must } from "../../shared/kernel/assert.ts";
 import { lanes, type PerLane } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Work } from "../../shared/kernel/work.ts";
-import { taskKey } from "./attempts.ts";
+import { endOthers, taskKey } from "./attempts.ts";
 import { dropDuplicates } from "./drop-duplicates.ts";
 import type { Run, Stage } from "./durable.ts";
 import { mayTake, servingOrder } from "./lanes.ts";
@@ -164,10 +164,12 @@ function reuse(turn: Turn, run: Run, index: number, task: number, key: string): 
   const kept = turn.state.durable.kept.get(stage.scope ?? "");
   if (kept === undefined || !kept.outputs.has(key)) return false;
   const at = { run: run.id, stage: index, task };
-  const lost = must(stage.tasks[task], "the task exists").lost ?? [];
+  // One may run where another task of the same key has ended before it: splits that lost all their files have one.
+  const { lost = [], running } = must(stage.tasks[task], "the task exists");
   decide(turn, { kind: "taskReused", ...at, mapKey: key, wallMs: turn.wall });
+  endOthers(turn, running);
   goesOn(turn, run, taskKey(run.id, stage.id, task));
-  purgeSoon(turn, run, index, lost);
+  purgeSoon(turn, run, index, [...lost, ...running]);
   changed(turn, run);
   dropDuplicates(turn, run);
   if (isComplete(stage)) {

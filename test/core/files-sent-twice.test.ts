@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { accountsOf } from "../../scripts/simulation/data-plane.ts";
 import { pathOfCopy } from "../../scripts/simulation/rows.ts";
 import { must } from "../../shared/kernel/assert.ts";
+import { failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
@@ -110,6 +111,27 @@ describe("a run with a file that was delivered twice", () => {
     expect(committed(bench)).toEqual(whole);
     expect(sourceOf(bench)).toMatchObject({ files: 4, rows: 40, duplicates: 2 });
     expect(bench.run().warnings).toHaveLength(2);
+  });
+
+  test("has one output for all that have nothing to read: who is slow at that is not waited for", () => {
+    const bench = withFiles([...original, copyOf(false), copyOf(false, 8)]);
+    bench.attach(2, { slots: 8 });
+    for (const task of bench.takeTasks()) bench.finish(task);
+    const [quick, slow] = bench.takeTasks();
+    bench.finish(must(quick, "an empty task"));
+    expect(bench.run().stages[0]).toMatchObject({ tasks: 6, done: 5, running: 1 });
+    bench.effects = [];
+    bench.pass(limits.slowAfterMsMin + 2 * limits.slowLookEveryMs, [1, 2]);
+    const { attemptId } = must(slow, "another");
+    expect(bench.commands()).toContainEqual(
+      expect.objectContaining({
+        command: expect.objectContaining({ kind: "cancelTask", attemptId }),
+      }),
+    );
+    expect(bench.run().stages[0]).toMatchObject({ done: 6, running: 0, reused: 1 });
+    bench.report(must(slow, "another"), { kind: "failed", failure: failure("cancelled", "told") });
+    bench.work();
+    expect(committed(bench)).toEqual(whole);
   });
 
   test("keeps it where the job says so", () => {
