@@ -100,10 +100,11 @@ export function definitionOf(job: JobSpec, day: Day): string {
 const definitions = new WeakMap<JobSpec, Map<Day, string>>();
 
 function definitionText(job: JobSpec, day: Day): string {
-  const { name, timezone, sources, dimensions, models } = jobOnDay(job, day);
+  const { name, timezone, sources, dimensions, models, duplicates } = jobOnDay(job, day);
   const read = sources.map(({ absent, rejectsMaxShare, allowEmptyFiles, ...source }) => source);
   const texts = models.map(({ name: model, sql }) => ({ name: model, sql }));
-  const definition = { name, timezone, sources: read, dimensions, models: texts };
+  const counted = duplicates === undefined ? {} : { duplicates };
+  const definition = { name, timezone, sources: read, dimensions, models: texts, ...counted };
   // Interfaces of JSON-only members are JSON; the type system has no way to say so.
   return sha256Hex(canonicalJson(definition as unknown as Json));
 }

@@ -109,6 +109,7 @@ test("a day's definition changes with what its rows depend on, and with nothing 
     { timezone: "Asia/Kolkata" },
     { models: job.models.map((model) => ({ ...model, sql: "SELECT 2" })) },
     { sources: [{ ...source, path: "other/{day}/*.csv" }] },
+    { duplicates: { [source.name]: "keep" } },
     { sources: [{ ...source, versions: [version(undefined, "msisdn BIGINT, bytes DOUBLE")] }] },
   ];
   for (const changed of differs) expect(of(changed), JSON.stringify(changed)).not.toBe(same);
