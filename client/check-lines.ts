@@ -38,7 +38,7 @@ export function quarantineHint({ runId, state, day, revision, datasets }: RunSta
   const dataset = datasets[0]?.dataset ?? "DATASET";
   return [
     "  readers see the day as it was before this run",
-    `  look at it:       daymill result ${dataset} --day ${day} --revision ${revision}`,
+    `  look at it: daymill result ${dataset} --day ${day} --revision ${revision}`,
     `  let readers see it: daymill release ${runId}`,
   ];
 }
