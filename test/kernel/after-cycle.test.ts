@@ -2,7 +2,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { afterCycle } from "../../shared/kernel/after-cycle.ts";
-import { durationMs } from "../../shared/kernel/time.ts";
 
 function jobs(waits: Readonly<Record<string, readonly string[]>>) {
   return Object.entries(waits).map(([name, upstream]) => ({
@@ -54,20 +53,4 @@ test("what is named is a ring, and without one every job can be put after those 
       }
     }),
   );
-});
-
-test.each([
-  ["90s", 90_000],
-  ["30m", 1_800_000],
-  ["2h", 7_200_000],
-  ["1d", 86_400_000],
-  ["0s", 0],
-  ["", undefined],
-  ["30", undefined],
-  ["1.5h", undefined],
-  ["-1m", undefined],
-  ["1w", undefined],
-  ["123456s", undefined],
-])("a duration of %s is %s ms", (text, ms) => {
-  expect(durationMs(text)).toBe(ms);
 });
