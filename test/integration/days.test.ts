@@ -95,7 +95,7 @@ test("each day's truth is told, and what was missing makes it whole without a co
   expect(of(short)).toMatchObject({ missingTotal: 1, revision: 1 });
   expect(of(failing)).toMatchObject({ revision: 0, reason: expect.stringContaining("no-rejects") });
   const twin = (await it.client.runs("ipdr-daily", 20)).find(({ day }) => day === twice);
-  expect(twin?.warnings.join()).toContain("twice");
+  expect(twin?.warnings.join()).toContain("duplicate file");
 
   deliver(missing);
   const late = join(it.root, "raw/ipdr", `day=${short}`);
