@@ -129,11 +129,13 @@ export class Checkers {
   ): void {
     this.#facts.executorStepped(name, state);
     assert(state.highestEpoch >= before.highestEpoch, `${name} forgot the epoch that it obeyed`);
+    noReportIsForgotten(name, before, state, message);
     for (const effect of effects) {
       if (effect.kind !== "giveWork") continue;
       const { attemptId } = effect;
       assert(!this.#given.has(attemptId), `attempt ${attemptId} is carried out twice`);
       this.#given.add(attemptId);
+      assert(before.drain === undefined, `${name} begins ${attemptId} although it leaves`);
       const meant = this.#shadow?.attempts.get(attemptId)?.incarnation;
       const isMeant = meant === undefined || meant === state.identity.incarnation;
       assert(isMeant, `${name} carries out ${attemptId}, which is an earlier process's`);
@@ -342,6 +344,22 @@ export class Checkers {
       const loser = [...attempts.keys()].find((attempt) => !winners.has(attempt));
       assert(loser === undefined, `stream ${stream} holds rows of ${loser}, which has lost`);
     }
+  }
+}
+
+/** An outcome is kept until a leader has saved it. */
+function noReportIsForgotten(
+  name: string,
+  before: ExecutorState,
+  { reports }: ExecutorState,
+  message: Message,
+): void {
+  if (before.reports === reports) return;
+  const isAcknowledged = message.kind === "commanded" && message.command.kind === "reportAck";
+  const acknowledged = isAcknowledged ? message.command.attemptId : undefined;
+  for (const { attemptId } of before.reports) {
+    const isKept = reports.some((one) => one.attemptId === attemptId);
+    assert(isKept || attemptId === acknowledged, `${name} forgets its report of ${attemptId}`);
   }
 }
 
