@@ -133,8 +133,7 @@ const poisonCrash: Scenario = {
     let file = "";
     const killed = new Set<string>();
     return {
-      // Few files, which take long enough to be caught reading.
-      shape: { files: 4 },
+      shape: { files: 4, longer: 4 },
       before: async (world) => {
         file = nthOf(await world.lineFiles(), nth);
       },

@@ -33,6 +33,8 @@ export const patienceMs = 120_000;
 export interface Shape extends Wants {
   readonly executors: number;
   readonly coordinators: number;
+  /** Times the lines that were asked for: files that take long enough to be caught reading. */
+  readonly longer: number;
   /** Groups of each exchange: so many tasks read it. */
   readonly groups: number;
   /** Wishes of coordinators (DAYMILL_CHAOS_STOP), in the order in which they are started; empty: none. */
@@ -50,6 +52,7 @@ export const usualShape: Omit<Shape, "rows"> = {
   coordinators: 2,
   files: 12,
   gzip: false,
+  longer: 1,
   groups: 4,
   stops: [],
   natsProxies: [],
@@ -143,7 +146,8 @@ export class World {
 
   /** The files of the day, the same each time. */
   makeDay(root: string): Promise<void> {
-    return this.data.make(root, this.shape);
+    const { rows, longer } = this.shape;
+    return this.data.make(root, { ...this.shape, rows: rows * longer });
   }
 
   /** The day's files of lines that are there, as paths below the root, in their order. */
