@@ -53,6 +53,8 @@ export class Users {
   readonly #isByItself: boolean;
   /** Lanes that wishes are for; in some histories all are live. */
   readonly #lanes: readonly Lane[];
+  /** Runs in quarantine that somebody has decided on. */
+  readonly #looked = new Set<string>();
   #replies = 1;
   #wishes = 0;
 
@@ -90,6 +92,7 @@ export class Users {
     };
     this.#world.after(30_000, again);
     this.#askNowAndThen();
+    this.#lookAfterQuarantine();
   }
 
   replied(reply: number, result: Reply): void {
@@ -278,9 +281,17 @@ export class Users {
     }
     this.open.delete(wish.id);
     if (manifest.state === "aborted") this.#wish(wish.job, wish.day, true);
-    if (manifest.state !== "quarantined") return;
-    if (this.#world.chance() < 0.3) this.#wish(wish.job, wish.day, true);
-    else this.#release(run);
+  }
+
+  /** Somebody looks at what is in quarantine, whoever started it: it is released, or the day is made again. */
+  #lookAfterQuarantine(): void {
+    for (const { run, job, day, state } of this.#memory.manifests.values()) {
+      if (state !== "quarantined" || this.#looked.has(run)) continue;
+      this.#looked.add(run);
+      if (this.#world.chance() < 0.3) this.#wish(job, day, true);
+      else this.#release(run);
+    }
+    this.#world.after(3_000, () => this.#lookAfterQuarantine());
   }
 
   /** Until it is shown, or was overtaken by a newer run of the day. */
