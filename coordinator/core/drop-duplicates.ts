@@ -56,7 +56,7 @@ export function tellDropped(
   const about = { run: run.id, source };
   for (const { file, twin, contentSha256, by = "content" } of files.slice(
     0,
-    limits.duplicatesNamedMax,
+    limits.filesNamedMax,
   )) {
     const pair = { file: file.path, twin: twin.path };
     publish(turn, run, "file.dropped", { ...about, ...pair, contentSha256, by });

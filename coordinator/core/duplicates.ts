@@ -147,7 +147,7 @@ export function duplicateWarnings(run: Run): readonly string[] {
   return run.stages.flatMap((stage, index) => {
     const { dropped = [] } = stage;
     const sorted = [...dropped].sort((a, b) => (a.file.path < b.file.path ? -1 : 1));
-    const texts = sorted.slice(0, limits.duplicatesNamedMax).map(({ file, twin, by }) => {
+    const texts = sorted.slice(0, limits.filesNamedMax).map(({ file, twin, by }) => {
       const why = by === "control" ? "is by its control file the same as" : "holds the bytes of";
       return `duplicate file: ${file.path} ${why} ${twin.path}; its rows do not count`;
     });

@@ -72,12 +72,10 @@ export const limits = {
   attemptsPerTaskMax: 4,
   /** Counted failures of one task after which its run fails even if only one executor could try it. */
   failuresPerTaskMax: 8,
-  /** Input files of a task that an error names at most. */
+  /** Input files that an error of a task, or a word about duplicates of a source, names at most. */
   filesNamedMax: 10,
   /** Input files that an error about too many rejected lines names at most. */
   rejectFilesNamedMax: 3,
-  /** Duplicate files of a source that a run's warnings, events and logs name at most, each time some are found. */
-  duplicatesNamedMax: 10,
   /** Attempts of one task for whatever reason, also those that use up no budget. */
   attemptsPerTaskTotalMax: 100,
   /** Attempts of one task that may end because rows in its exchange were missing: others run again each time. */

@@ -179,14 +179,14 @@ describe("a run with a file that was delivered twice", () => {
   });
 
   test("says a few by name and how many more there are", () => {
-    const many = Array.from({ length: limits.duplicatesNamedMax + 3 }, (_, at) =>
+    const many = Array.from({ length: limits.filesNamedMax + 3 }, (_, at) =>
       copyOf(false, 100 + at),
     );
     const bench = withFiles([...original, ...many]);
     bench.work();
     expect(committed(bench)).toEqual(whole);
     const { warnings } = bench.run();
-    expect(warnings).toHaveLength(limits.duplicatesNamedMax + 1);
+    expect(warnings).toHaveLength(limits.filesNamedMax + 1);
     expect(warnings.at(-1)).toBe("duplicate files: 3 more of source ipdr");
   });
 

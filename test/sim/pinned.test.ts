@@ -7,11 +7,11 @@ import { describeFailure, simulate } from "../../scripts/simulation/campaign.ts"
 import { planJobs } from "../../scripts/simulation/jobs.ts";
 
 const pinned: readonly (readonly [seed: number, bug: string])[] = [
-  [39, "a promised run was not restored while an old snapshot showed its day's former run as live"],
   [
     38,
     "a task that took over the output of another one with the same key left its own attempt running",
   ],
+  [39, "a promised run was not restored while an old snapshot showed its day's former run as live"],
   [42, "the sweep of staging took the folder of a run that was just being restored"],
   [
     207,
