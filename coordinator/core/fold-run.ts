@@ -176,6 +176,7 @@ export function foldRunQuarantined(
   // As after a failed check: the day is not made again by itself from the same input.
   foldDayFailed(day, run, failure, wallMs);
   settleKept(durable, run, new Map(moved.map(({ staged, path }) => [staged, path])));
+  rememberDropped(day, run);
   run.ended = { ...runStatus(run), datasets, manifest, failure, endedMs: wallMs };
   shrink(run);
 }

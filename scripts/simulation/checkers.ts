@@ -312,6 +312,8 @@ export class Checkers {
     const named = jobNamed(durable, job);
     const record = durable.days.get(dayKey(job, day));
     if (named?.spec.schedule === undefined || record?.made === undefined) return;
+    // Its newest revision waits for somebody who looks at it: what is shown is older.
+    if (record.quarantined !== undefined) return;
     for (const { name } of named.spec.sources) {
       const there = inputDigest(this.#memory.folders.get(`${name}|${day}`) ?? []);
       const { made, failed } = record;

@@ -8,7 +8,7 @@ import { failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
-import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { noNegative, sampleFiles, sampleJob } from "../sim/sample-job.ts";
 import { Bench, day, type SentTask } from "./bench.ts";
 
 const original = sampleFiles(4);
@@ -267,6 +267,24 @@ describe("a later run of the day", () => {
     expect(bench.run(2).stages[0]).toMatchObject({ tasks: 4, reused: 4, duplicates: 1 });
     expect(sourceOf(bench, 2)).toEqual(sourceOf(bench, 1));
     expect(bench.run(2).warnings).toEqual(bench.run(1).warnings);
+  });
+
+  test("does not read it again either after one that was cancelled, or is doubted", () => {
+    const doubt = { ...noNegative, expect: 1, severity: "quarantine" } as const;
+    for (const ended of ["cancelled", "quarantined"] as const) {
+      const job = sampleJob(ended === "cancelled" ? {} : { checks: [doubt] });
+      const bench = withFiles([...original, copyOf(true)], job);
+      for (const task of [...bench.takeTasks()]) bench.finish(task);
+      for (const task of [...bench.takeTasks()]) bench.finish(task);
+      if (ended === "cancelled") bench.cancel(`usage.${day}.r1`);
+      else bench.work();
+      expect(bench.run().state).toBe(ended);
+      bench.takeTasks();
+      bench.attach(2, { slots: 8 });
+      bench.submit(sampleJob(), { rerun: true });
+      expect(bench.work().map((work) => work.kind)).toEqual(["reduce", "reduce"]);
+      expect(sourceOf(bench, 2)).toMatchObject({ files: 4, duplicates: 1 });
+    }
   });
 
   test("reads the copy when the one that counted has gone, or has changed", () => {
