@@ -108,6 +108,8 @@ export interface Run {
   missing?: number;
   /** Days of other jobs as they were when it was created: `job/dataset` → revision. */
   upstream?: Readonly<Record<string, number>>;
+  /** What was known of its input when it was begun because that had changed. */
+  answers?: InputDigests;
   /** What lay in its sources when it was planned. */
   digests?: InputDigests;
   /** Once they are judged. */

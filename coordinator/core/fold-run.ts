@@ -43,6 +43,7 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
     exchanges: new Map(),
     warnings: [],
     ...(fact.origin === undefined ? {} : { origin: fact.origin }),
+    ...(fact.origin === "news" && day.input !== undefined ? { answers: day.input.digests } : {}),
     ...(fact.missing === undefined ? {} : { missing: fact.missing }),
     ...(fact.upstream === undefined ? {} : { upstream: fact.upstream }),
   });

@@ -325,3 +325,14 @@ describe("a deadline", () => {
     expect(projectedMs({ nowMs: 1_000, startMs: 900, usualMs: 600 }, undefined)).toBe(1_600);
   });
 });
+
+test("a look and a listing that never agree run a day once more, not for ever", () => {
+  const bench = atNight();
+  live(bench, 40_000);
+  bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
+  live(bench, 30 * 60_000);
+  expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
+  expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain(
+    "stale: input: files have come, changed or gone since revision 2; a run that was begun because of that found other files",
+  );
+});

@@ -38,6 +38,8 @@ export interface DayMade {
   readonly jobDigest: string;
   /** Names what of the job the day's rows depend on (`definitionOf`); absent in journals of older versions. */
   readonly definition?: string;
+  /** What was known of the input when this was begun because it had changed. Made of it once, it is not made of it again. */
+  readonly answers?: InputDigests;
   /** Files that were announced and not there: above 0 the day is provisional. */
   readonly missing: number;
   /** Revisions of the days of other jobs that were waited for, by `job/dataset`. */

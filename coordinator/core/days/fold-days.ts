@@ -154,6 +154,7 @@ export function foldDayMade(
     digests: run.digests ?? day.input?.digests ?? {},
     jobDigest: run.jobDigest,
     ...(job === undefined ? {} : { definition: definitionOf(job, run.day) }),
+    ...(run.answers === undefined ? {} : { answers: run.answers }),
     missing: run.missing ?? 0,
     upstream: run.upstream ?? {},
     wallMs,

@@ -91,6 +91,11 @@ function committedDay(view: DayView): Judgement {
   const failed = failedSince(view);
   if (failed !== undefined) return failed;
   const state = made !== undefined && made.missing > 0 ? "provisional" : "stale";
+  if (what === "input" && isAnswered(memory)) {
+    const how =
+      "a run that was begun because of that found other files; it runs again when they change, or on command";
+    return { state, reason: `${what}: ${reason}; ${how}`, action: { kind: "wait" } };
+  }
   if (what === "definition" && job.onChange !== "rerun" && wanted === undefined) {
     const how = "it runs again on command, or by itself with on_change: rerun";
     return { state: "stale", reason: `definition: ${reason}; ${how}`, action: nothing };
@@ -107,6 +112,12 @@ function restingDay({ memory: { made }, committed }: DayView): Judgement {
     return { state: "provisional", reason, action: { kind: "wait" } };
   }
   return { state: "done", reason: `revision ${committed}`, action: nothing };
+}
+
+/** A look and a listing that never agree must not run a day for ever. */
+function isAnswered({ made, input, wanted }: DayMemory): boolean {
+  if (wanted !== undefined || made?.answers === undefined || input === undefined) return false;
+  return sameInput(made.answers, input.digests);
 }
 
 interface News {

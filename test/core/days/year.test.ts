@@ -78,6 +78,11 @@ test("a year with daylight saving, outages and late files", { timeout: 300_000 }
     short: new Set(),
   };
   const { world } = story;
+  // A day whose folder nobody has made yet has no file.
+  memory.look = (source, day) => {
+    const files = memory.lookedAt.get(`${source}|${day}`) ?? [];
+    return { source, files, newestMs: 0 };
+  };
   story.bench = leaderOf(story);
   story.bench.register(job);
   const endMs = Date.parse("2027-01-08T12:00:00Z");
