@@ -187,7 +187,7 @@ test("lists are tables, or JSON", async () => {
   });
   const table = await daymill("runs", at);
   expect(table.out.split("\n")[0]).toMatch(/^RUN +LANE +STATE +CREATED/);
-  expect(table.out).toMatch(/ipdr-daily\.2026-01-15\.r1 +committed/);
+  expect(table.out).toMatch(/ipdr-daily\.2026-01-15\.r1 +live +committed/);
   expect(JSON.parse((await daymill("runs", "--json", at)).out)).toEqual([done]);
   expect((await daymill("executors", at)).out).toContain("no executors");
   const none = await cluster({ listRuns: async () => ({ stamp, runs: [] }) });
