@@ -63,8 +63,8 @@ const exchange: readonly Mutant[] = [
     name: "partitions-not-in-map-key",
     what: "an output cut into 8 partitions is re-used where 16 are wanted",
     file: "shared/kernel/work.ts",
-    from: "return sha256Hex(workText(work));",
-    to: "return sha256Hex(workText({ ...work, exchanges: work.exchanges.map((one) => ({ ...one, partitions: 0 })) }));",
+    from: "hashPrefix(canonicalJson(frame as unknown as Json))",
+    to: "hashPrefix(canonicalJson({ ...frame, exchanges: frame.exchanges.map((one) => ({ ...one, partitions: 0 })) } as unknown as Json))",
     tests: ["test/core/map-key.test.ts"],
   },
   {

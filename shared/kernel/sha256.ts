@@ -18,26 +18,30 @@ const initialWords = Int32Array.from([
 ]);
 const encoder = new TextEncoder();
 const blockBytes = 64;
+/** Used by one hash at a time; each overwrites all that it reads. */
+const schedule = new Int32Array(64);
+const nothing: HashedPrefix = { words: initialWords, rest: new Uint8Array(0), length: 0 };
 
 /** Lower-case hex SHA-256 of the UTF-8 bytes of `text`, after those of the prefix where there is one. */
-export function sha256Hex(text: string, prefix?: HashedPrefix): string {
-  const { words = initialWords, rest = new Uint8Array(0), length = 0 } = prefix ?? {};
-  const hash = Int32Array.from(words);
-  consume(hash, padded(rest, encoder.encode(text), length));
-  return Array.from(hash, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+export function sha256Hex(text: string, prefix: HashedPrefix = nothing): string {
+  const hash = Int32Array.from(prefix.words);
+  const bytes = padded(prefix, text);
+  consume(hash, bytes, bytes.length);
+  const hex: string[] = [];
+  for (const word of hash) hex.push((word >>> 0).toString(16).padStart(8, "0"));
+  return hex.join("");
 }
 
 export function hashPrefix(text: string): HashedPrefix {
   const bytes = encoder.encode(text);
   const whole = bytes.length - (bytes.length % blockBytes);
   const words = Int32Array.from(initialWords);
-  consume(words, bytes.subarray(0, whole));
+  consume(words, bytes, whole);
   return { words, rest: bytes.slice(whole), length: bytes.length };
 }
 
-function consume(hash: Int32Array, bytes: Uint8Array): void {
-  const schedule = new Int32Array(64);
-  for (let offset = 0; offset < bytes.length; offset += blockBytes) {
+function consume(hash: Int32Array, bytes: Uint8Array, end: number): void {
+  for (let offset = 0; offset < end; offset += blockBytes) {
     expand(schedule, bytes, offset);
     compress(hash, schedule);
   }
@@ -97,16 +101,24 @@ function compress(hash: Int32Array, w: Int32Array): void {
   hash[7] = (hash[7] as number) + h;
 }
 
-/** The last bytes of a message with the padding of FIPS 180-4, 5.1.1; `before` bytes were hashed or are in `rest`. */
-function padded(rest: Uint8Array, message: Uint8Array, before: number): Uint8Array {
-  const bytes = rest.length + message.length;
-  const out = new Uint8Array(Math.ceil((bytes + 9) / blockBytes) * blockBytes);
+/** `text` after the rest of the prefix, with the padding of FIPS 180-4, 5.1.1: whole blocks. */
+function padded({ rest, length }: HashedPrefix, text: string): Uint8Array {
+  const out = new Uint8Array(blocksFor(rest.length + 3 * text.length));
   out.set(rest);
-  out.set(message, rest.length);
+  const { written } = encoder.encodeInto(text, out.subarray(rest.length));
+  const bytes = rest.length + written;
   out[bytes] = 0x80;
-  const bits = BigInt(before + message.length) * 8n;
-  new DataView(out.buffer).setBigUint64(out.length - 8, bits);
-  return out;
+  const whole = out.subarray(0, blocksFor(bytes));
+  const bits = (length + written) * 8;
+  const view = new DataView(whole.buffer, whole.length - 8);
+  view.setUint32(0, Math.floor(bits / 2 ** 32));
+  view.setUint32(4, bits % 2 ** 32);
+  return whole;
+}
+
+/** Bytes of the blocks that so many bytes take with their padding: a bit, and their number in 8 bytes. */
+function blocksFor(bytes: number): number {
+  return Math.ceil((bytes + 9) / blockBytes) * blockBytes;
 }
 
 /** First 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4, 4.2.2). */

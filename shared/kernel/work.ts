@@ -92,24 +92,20 @@ export interface CheckWork {
 
 export type Work = MapWork | ReduceWork | CheckWork;
 
-/** SHA-256 over the exact bytes that the worker receives. Names a map output for as long as it is kept. */
-export function mapKey(work: MapWork): string {
-  return sha256Hex(workText(work));
+/**
+ * Names a map output for as long as it is kept: SHA-256 over every byte that the worker receives, but those of the
+ * split after all the others, so that tasks of a stage share the hash of what they have in common.
+ */
+export function mapKey({ split, ...frame }: MapWork): string {
+  return mapKeys(frame)(split);
 }
 
-/**
- * The same for works that differ in nothing but their split: what comes before it in the text is hashed once.
- * `mapKey({ ...frame, split })` = `mapKeys(frame)(split)`.
- */
+/** The same for many tasks of a stage, which differ in nothing but their split. */
 export function mapKeys(frame: Omit<MapWork, "split">): (split: Split) => string {
-  // Interfaces of JSON-only members are JSON; the type system has no way to say so.
-  const members = Object.entries(frame) as unknown as readonly (readonly [string, Json])[];
-  const before = Object.fromEntries(members.filter(([name]) => name < "split"));
-  const after = Object.fromEntries(members.filter(([name]) => name > "split"));
-  const head = `${canonicalJson(before).slice(0, -1)},"split":`;
-  const tail = `,${canonicalJson(after).slice(1)}`;
-  const prefix = hashPrefix(head);
-  return (split) => sha256Hex(canonicalJson(split as unknown as Json) + tail, prefix);
+  // Two JSON texts, one after the other: where the second begins is never in doubt. Interfaces of JSON-only members
+  // are JSON; the type system has no way to say so.
+  const prefix = hashPrefix(canonicalJson(frame as unknown as Json));
+  return (split) => sha256Hex(canonicalJson(split as unknown as Json), prefix);
 }
 
 /** The exact text that travels. */

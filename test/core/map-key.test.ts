@@ -1,12 +1,14 @@
 /** The name of a map output changes with everything that its bytes depend on, and with nothing else. */
 
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Run } from "../../coordinator/core/durable.ts";
 import { buildWork, dayAfter, scanScope } from "../../coordinator/core/work-builder.ts";
+import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import { plainCsv } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import { type FileFingerprint, mapKey, mapKeys } from "../../shared/kernel/work.ts";
+import { type FileFingerprint, mapKey, mapKeys, workText } from "../../shared/kernel/work.ts";
 import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
 const appsFile: FileFingerprint = {
@@ -220,5 +222,21 @@ describe("keys of a stage's tasks", () => {
     const keys = splits.map(keyOfSplit);
     expect(keys).toEqual(splits.map((split) => mapKey({ ...frame, split })));
     expect(new Set(keys).size).toBe(5);
+  });
+
+  test("hash every byte that the worker receives, those of the split last", () => {
+    const work = buildWork(job, runOf(setting), 0, 0);
+    if (work.kind !== "map") throw new Error("stage 0 maps");
+    const { split, ...frame } = work;
+    const texts = [frame, split].map((part) => canonicalJson(part as unknown as Json));
+    const [rest = "", cut = ""] = texts;
+    const whole = workText(work);
+    const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+    expect(mapKey(work)).toBe(sha256(rest + cut));
+    // The work is these two texts and nothing else: the second in its place among the members of the first.
+    const at = whole.indexOf(`"split":${cut},`);
+    expect(whole.slice(0, at) + whole.slice(at + `"split":${cut},`.length)).toBe(rest);
+    // Keys of before hashed the work as it is: no key of today is one of those.
+    expect(mapKey(work)).not.toBe(sha256(whole));
   });
 });
