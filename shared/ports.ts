@@ -87,7 +87,8 @@ export interface StoredJob {
 
 export interface Snapshot {
   readonly sequence: number;
-  readonly text: string;
+  /** In order; together they may be longer than a text can be. */
+  readonly texts: readonly string[];
 }
 
 export interface RevisionList {

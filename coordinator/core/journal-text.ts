@@ -31,6 +31,11 @@ export function encodeFacts(
   });
 }
 
+/** Length of some texts together. */
+export function unitsOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + text.length, 0);
+}
+
 /** Parts of a group whose last part has not been seen yet. */
 export interface FactReader {
   pieces: string[];

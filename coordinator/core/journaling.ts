@@ -4,7 +4,7 @@
  * record there → we no longer lead; not known → read and see. Effects never leave before their facts are saved.
  */
 import { limits } from "../../shared/kernel/limits.ts";
-import { encodeFacts } from "./journal-text.ts";
+import { encodeFacts, unitsOf } from "./journal-text.ts";
 import type { Effect } from "./protocol.ts";
 import { encodeSnapshot } from "./snapshot.ts";
 import type { Answered, Flight, JournalState } from "./state.ts";
@@ -24,7 +24,7 @@ export function pump(turn: Turn): void {
   journal.appends++;
   const texts = encodeFacts(state.role.epoch, journal.appends, facts);
   // All decided facts are in this append, so durable state is what it will be once the append is saved.
-  journal.unitsSinceSnapshot += texts.reduce((sum, text) => sum + text.length, 0);
+  journal.unitsSinceSnapshot += unitsOf(texts);
   const snapshot = isSnapshotDue(journal, texts.length) ? encodeSnapshot(state.durable) : undefined;
   journal.flight = { texts, next: 0, facts: facts.length, snapshot };
   sendAppend(turn, journal.flight);
@@ -95,11 +95,12 @@ function partSaved(turn: Turn, flight: Flight, sequence: number): void {
   release(turn, journal);
   if (flight.snapshot === undefined) return;
   journal.snapshotting = true;
-  journal.snapshotUnits = flight.snapshot.length;
+  const { snapshot: texts } = flight;
+  journal.snapshotUnits = unitsOf(texts);
   journal.unitsSinceSnapshot = 0;
   askNow(
     turn,
-    { kind: "saveSnapshot", epoch: epochOf(turn), sequence, text: flight.snapshot },
+    { kind: "saveSnapshot", epoch: epochOf(turn), sequence, texts },
     { kind: "snapshot", sequence },
   );
 }

@@ -41,6 +41,12 @@ export class KeptOutputs {
     return line === undefined ? undefined : unpacked(line);
   }
 
+  /** Whose output is kept; cheaper than the output. */
+  attemptId(mapKey: string): string | undefined {
+    const line = this.size === 0 ? undefined : this.#open().get(mapKey);
+    return line === undefined ? undefined : attemptOf(line);
+  }
+
   set(mapKey: string, output: TaskResult): void {
     this.#open().set(mapKey, packed(mapKey, output));
   }

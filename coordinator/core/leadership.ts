@@ -9,7 +9,7 @@ import type { Instant } from "../../shared/kernel/time.ts";
 import { emptyDesk } from "./days/desk-state.ts";
 import { emptyDurable } from "./durable.ts";
 import { fold } from "./fold.ts";
-import { encodeFacts, readFacts, recordEpoch } from "./journal-text.ts";
+import { encodeFacts, readFacts, recordEpoch, unitsOf } from "./journal-text.ts";
 import { emptyPlaces } from "./places.ts";
 import type { Answer } from "./protocol.ts";
 import { decodeSnapshot } from "./snapshot.ts";
@@ -183,7 +183,7 @@ function stored(turn: Turn, role: Candidate, answer: Extract<Answer, { kind: "st
 
 function startFold(turn: Turn, role: Candidate, from: number): void {
   const { snapshot } = role;
-  turn.state.durable = snapshot === undefined ? emptyDurable() : decodeSnapshot(snapshot.text);
+  turn.state.durable = snapshot === undefined ? emptyDurable() : decodeSnapshot(snapshot.texts);
   role.reader = { pieces: [] };
   role.from = from;
   role.folded = 0;
@@ -282,7 +282,7 @@ function lead(turn: Turn, role: Candidate, sequence: number): Candidate | undefi
     recordsSinceSnapshot: role.folded,
     unitsSinceSnapshot: role.units,
     // Of another journal: it says nothing of how large the next one will be.
-    snapshotUnits: role.lost ? 0 : (role.snapshot?.text.length ?? 0),
+    snapshotUnits: role.lost ? 0 : unitsOf(role.snapshot?.texts ?? []),
   };
   state.nextAttempt = 1;
   return role;

@@ -21,7 +21,7 @@ export type StorageAsk =
       readonly id: AskId;
       readonly epoch: number;
       readonly sequence: number;
-      readonly text: string;
+      readonly texts: readonly string[];
     }
   /** Store.checkViews → `ok`, or the failure `conflict`. */
   | {

@@ -206,7 +206,7 @@ export type Answer =
       readonly jobs: readonly { readonly spec: JobSpec; readonly digest: string }[];
       readonly requests: readonly RunRequest[];
       readonly manifests: readonly RunManifest[];
-      readonly snapshot?: { readonly sequence: number; readonly text: string };
+      readonly snapshot?: { readonly sequence: number; readonly texts: readonly string[] };
       readonly desks?: readonly StoredDesk[];
     }
   /** Records in order from the asked one on; `last` is the journal's last sequence (0 = empty, or lost). */

@@ -1,9 +1,10 @@
 /**
- * What snapshots of version 1 say otherwise: kept outputs and splits as values, or as the name of those of a live run.
+ * What snapshots of earlier versions say otherwise. Version 1: kept outputs and splits as values, or as the name of those
+ * of a live run. Version 2: sections behind the first line of the same text.
  */
-import { must } from "../../shared/kernel/assert.ts";
+import { assert, must } from "../../shared/kernel/assert.ts";
 import type { Split } from "../../shared/kernel/work.ts";
-import type { DayRecord, Kept, Run, TaskResult } from "./durable.ts";
+import type { DayRecord, Durable, Kept, Run, TaskResult } from "./durable.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
 
 /** Run id, stage: the splits of a stage of a live run. */
@@ -11,7 +12,7 @@ type EarlierSplits = readonly Split[] | { readonly $splits: readonly [string, nu
 /** Run id, stage, task: the result of a task of a live run. */
 type EarlierOutput = TaskResult | { readonly $task: readonly [string, number, number] };
 
-interface EarlierMap<Value> {
+export interface EarlierMap<Value> {
   readonly $map: readonly (readonly [string, Value])[];
 }
 
@@ -40,4 +41,28 @@ export function keptOf(
   }
   outputs.close();
   return outputs;
+}
+
+/** The sections of version 2, numbered from 0. */
+export function sectionsOf(
+  text: string,
+  from: number,
+  lengths: readonly number[],
+): readonly string[] {
+  let at = from;
+  const texts = lengths.map((length) => {
+    const part = text.slice(at, at + length);
+    at += length + 1;
+    return part;
+  });
+  const isWhole = lengths.length === 0 || at - 1 === text.length;
+  assert(isWhole, "a snapshot has the sections that its first line names");
+  return texts;
+}
+
+/** The oldest snapshots don't list which attempts run. */
+export function runningOf(attempts: Durable["attempts"]): Set<string> {
+  const ids = new Set<string>();
+  for (const [id, { state }] of attempts) if (state === "running") ids.add(id);
+  return ids;
 }

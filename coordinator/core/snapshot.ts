@@ -1,8 +1,8 @@
 /**
- * Durable state as one text and back: what a new leader starts from instead of the whole journal.
- * First a line of JSON in which maps and sets are marked; then sections, a line or more each, which the JSON names: what
- * is text already in durable state (kept outputs, how a day was cut) goes there as it is, each text once. Days that are
- * over cost a copy of their text and nothing else: the leader does nothing while it writes this.
+ * Durable state as texts and back: what a new leader starts from instead of the whole journal. The first text is JSON in
+ * which maps and sets are marked; the others are sections that it names by number. What is text already in durable state
+ * (kept outputs, how a day was cut) is a section as it is, each text once: days that are over cost nothing. Of a live
+ * run, results that are kept are named by their map key. The leader does nothing else while it makes this.
  */
 import { assert, must } from "../../shared/kernel/assert.ts";
 import type { Split } from "../../shared/kernel/work.ts";
@@ -17,10 +17,19 @@ import {
 } from "./durable.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
 import { packSplits, unpackSplits } from "./kept-splits.ts";
-import { type EarlierDay, type EarlierKept, keptOf, splitsOf } from "./snapshot-earlier.ts";
+import { type PackedAttempts, packAttempts, unpackAttempts } from "./snapshot-attempts.ts";
+import {
+  type EarlierDay,
+  type EarlierKept,
+  type EarlierMap,
+  keptOf,
+  runningOf,
+  sectionsOf,
+  splitsOf,
+} from "./snapshot-earlier.ts";
 
-/** Version 1 was the JSON alone, with everything in it. It is read as well. */
-const snapshotVersion = 2;
+/** 1 was one text of JSON with everything in it, 2 one text with its sections behind the first line. Both are read. */
+const snapshotVersion = 3;
 
 interface MarkedMap<Value> {
   readonly $map: readonly (readonly [string, Value])[];
@@ -37,6 +46,14 @@ interface OutputsSection extends Section {
 }
 /** A task that nothing has happened to yet: a backlog has hundreds of thousands. */
 type Untouched = 0;
+/** A task with a result that is kept, and nothing else to say: nearly all that are done. */
+type Done = readonly [starts: number, executor: string, mapKey: string];
+/** Stands for a result that is kept in the stage's scope. */
+interface KeptResult {
+  readonly $kept: string;
+  readonly executor: string;
+}
+type MarkedTask = Omit<Task, "result"> & { readonly result?: Task["result"] | KeptResult };
 
 /** Durable state without a map or set left: the compiler points at one that was forgotten below. */
 type Marked<Value> = Value extends KeptOutputs
@@ -48,7 +65,7 @@ type Marked<Value> = Value extends KeptOutputs
       : Value extends readonly Split[]
         ? Section
         : Value extends readonly Task[]
-          ? readonly (Task | Untouched)[]
+          ? readonly (MarkedTask | Done | Untouched)[]
           : Value extends readonly (infer Member)[]
             ? readonly Marked<Member>[]
             : Value extends object
@@ -56,9 +73,14 @@ type Marked<Value> = Value extends KeptOutputs
               : Value;
 
 type MarkedDay = Omit<DayRecord, "splits"> & { readonly splits: MarkedMap<Section> };
-type Plain = Omit<Marked<Durable>, "days"> & { readonly days: MarkedMap<MarkedDay> };
+type AttemptsSections = Omit<PackedAttempts, "texts"> & { readonly $sections: readonly number[] };
+type Plain = Omit<Marked<Durable>, "days" | "attempts"> & {
+  readonly days: MarkedMap<MarkedDay>;
+  readonly attempts: AttemptsSections;
+};
 
-export function encodeSnapshot(durable: Durable): string {
+/** Its texts are never changed: who writes them may take its time. */
+export function encodeSnapshot(durable: Durable): readonly string[] {
   const sections = new Sections();
   // Member by member: their order must not tell how the state was come by.
   const plain: Plain = {
@@ -66,17 +88,14 @@ export function encodeSnapshot(durable: Durable): string {
     jobs: marked(durable.jobs, same) as Plain["jobs"],
     names: marked(durable.names, same),
     days: marked(durable.days, (day) => encodeDay(day, sections)),
-    runs: marked(durable.runs, (run) => encodeRun(run, sections)),
+    runs: marked(durable.runs, (run) => encodeRun(run, durable.kept, sections)),
     requests: marked(durable.requests, same),
-    attempts: marked(durable.attempts, same),
+    attempts: encodeAttempts(durable.attempts, sections),
     running: { $set: [...durable.running] },
     kept: marked(durable.kept, (kept) => encodeKept(kept, sections)),
     desks: marked(durable.desks, same),
   };
-  const { texts } = sections;
-  const lengths = texts.map((text) => text.length);
-  const head = JSON.stringify({ version: snapshotVersion, sections: lengths, durable: plain });
-  return [head, ...texts].join("\n");
+  return [JSON.stringify({ version: snapshotVersion, durable: plain }), ...sections.texts];
 }
 
 /** Each text is there once, whoever has it: a live run's splits are those of its day. */
@@ -87,8 +106,10 @@ class Sections {
   add(text: string): Section {
     const known = this.#numbers.get(text);
     if (known !== undefined) return { $section: known };
-    this.#numbers.set(text, this.texts.length);
-    return { $section: this.texts.push(text) - 1 };
+    // The first section has number 1.
+    const number = this.texts.push(text);
+    this.#numbers.set(text, number);
+    return { $section: number };
   }
 }
 
@@ -103,36 +124,56 @@ function marked<Value, Plain>(
   return { $map: Array.from(map, ([key, value]) => [key, encode(value)] as const) };
 }
 
-function encodeRun(run: Run, sections: Sections): Marked<Run> {
+function encodeRun(run: Run, kept: Durable["kept"], sections: Sections): Marked<Run> {
   const plain = {
     ...run,
-    stages: run.stages.map((stage) => encodeStage(stage, sections)),
+    stages: run.stages.map((stage) =>
+      encodeStage(stage, kept.get(stage.scope ?? "")?.outputs, sections),
+    ),
     dimensions: marked(run.dimensions, same),
     exchanges: marked(run.exchanges, same),
   };
   return plain as Marked<Run>;
 }
 
-function encodeStage(stage: Stage, sections: Sections): Marked<Stage> {
+function encodeStage(
+  stage: Stage,
+  kept: KeptOutputs | undefined,
+  sections: Sections,
+): Marked<Stage> {
   return {
     ...stage,
     splits: sections.add(packSplits(stage.splits)),
-    tasks: stage.tasks.map((task) => (isUntouched(task) ? 0 : task)),
+    tasks: stage.tasks.map((task) => encodeTask(task, kept)),
     waiting: { $set: [...stage.waiting] },
   };
 }
 
-function isUntouched(task: Task): boolean {
-  const { starts, failures, lowMemory, running, failedOn } = task;
-  if (starts > 0 || failures > 0 || lowMemory) return false;
-  if (running.length > 0 || failedOn.length > 0) return false;
-  return Object.keys(task).length === untouchedMembers;
+function encodeTask(task: Task, kept: KeptOutputs | undefined): MarkedTask | Done | Untouched {
+  const { result } = task;
+  if (result === undefined) return task.starts === 0 && isPlain(task, plainMembers) ? 0 : task;
+  const { mapKey = "", executor, attemptId } = result;
+  if (kept?.attemptId(mapKey) !== attemptId) return task;
+  if (isPlain(task, plainMembers + 1)) return [task.starts, executor, mapKey];
+  return { ...task, result: { $kept: mapKey, executor } };
 }
 
-const untouchedMembers = Object.keys(newTask()).length;
+/** Apart from its starts, and a result where there is one more member, it is like a new one. */
+function isPlain(task: Task, members: number): boolean {
+  const { failures, lowMemory, running, failedOn } = task;
+  if (failures > 0 || lowMemory || running.length > 0 || failedOn.length > 0) return false;
+  return Object.keys(task).length === members;
+}
+
+const plainMembers = Object.keys(newTask()).length;
 
 function encodeDay(day: DayRecord, sections: Sections): MarkedDay {
   return { ...day, splits: marked(day.splits, (text) => sections.add(text)) };
+}
+
+function encodeAttempts(attempts: Durable["attempts"], sections: Sections): AttemptsSections {
+  const { texts, ...names } = packAttempts(attempts);
+  return { ...names, $sections: texts.map((text) => sections.add(text).$section) };
 }
 
 function encodeKept(kept: Kept, sections: Sections): Marked<Kept> {
@@ -140,63 +181,59 @@ function encodeKept(kept: Kept, sections: Sections): Marked<Kept> {
   return { ...kept, outputs } as Marked<Kept>;
 }
 
-/** The exact inverse. A snapshot of an unknown version is a programmer error: versions are upgraded here. */
-export function decodeSnapshot(text: string): Durable {
-  const end = text.indexOf("\n");
-  const {
-    version,
-    sections: lengths = [],
-    durable: plain,
-  } = JSON.parse(end === -1 ? text : text.slice(0, end)) as {
-    readonly version: number;
-    readonly sections?: readonly number[];
-    readonly durable: Plain;
+interface Stored {
+  readonly version: number;
+  readonly sections?: readonly number[];
+  readonly durable: Omit<Plain, "attempts"> & {
+    readonly attempts: AttemptsSections | EarlierMap<unknown>;
   };
-  assert(version === 1 || version === snapshotVersion, `snapshot version ${version} is known`);
-  const sections = new Cut(text, end + 1, lengths);
-  const runs = unmarked(plain.runs, (run) => decodeRun(run, sections));
-  const attempts = unmarked(plain.attempts, same) as Durable["attempts"];
+}
+
+/** The exact inverse. A snapshot of an unknown version is a programmer error: versions are upgraded here. */
+export function decodeSnapshot(texts: readonly string[]): Durable {
+  const [first = ""] = texts;
+  const end = first.indexOf("\n");
+  const head = end === -1 ? first : first.slice(0, end);
+  const { version, sections: lengths = [], durable: plain } = JSON.parse(head) as Stored;
+  assert([1, 2, snapshotVersion].includes(version), `snapshot version ${version} is known`);
+  const cut = new Cut(version < 3 ? sectionsOf(first, end + 1, lengths) : texts);
+  // In a snapshot of version 1 kept outputs name results of runs; since version 3 it is the other way round.
+  const kept = version === 1 ? new Map() : unmarked(plain.kept, (one) => decodeKept(one, cut));
+  const runs = unmarked(plain.runs, (run) => decodeRun(run, kept, cut));
+  const attempts = decodeAttempts(plain.attempts, cut);
   return {
     ...plain,
     jobs: unmarked(plain.jobs, same) as Durable["jobs"],
     names: unmarked(plain.names, same),
-    days: unmarked(plain.days, (day) => decodeDay(day, runs, sections)),
+    days: unmarked(plain.days, (day) => decodeDay(day, runs, cut)),
     runs,
     requests: unmarked(plain.requests, same),
     attempts,
-    // Snapshots of earlier versions don't list them.
     running: plain.running === undefined ? runningOf(attempts) : new Set(plain.running.$set),
-    kept: unmarked(plain.kept, (kept) => decodeKept(kept, runs, sections)),
+    kept: version === 1 ? unmarked(plain.kept, (one) => earlierKept(one, runs)) : kept,
     // Absent in snapshots of earlier versions.
     desks: plain.desks === undefined ? new Map() : unmarked(plain.desks, same),
   };
 }
 
-/** The sections of a snapshot that is read. */
+/** The sections of a snapshot that is read, by number. */
 class Cut {
   readonly #texts: readonly string[];
   readonly #splits = new Map<number, readonly Split[]>();
 
-  constructor(text: string, from: number, lengths: readonly number[]) {
-    let at = from;
-    this.#texts = lengths.map((length) => {
-      const part = text.slice(at, at + length);
-      at += length + 1;
-      return part;
-    });
-    const isWhole = lengths.length === 0 || at - 1 === text.length;
-    assert(isWhole, "a snapshot has the sections that its first line names");
+  constructor(texts: readonly string[]) {
+    this.#texts = texts;
   }
 
-  text({ $section }: Section): string {
-    return must(this.#texts[$section], "a section that is named is there");
+  text(number: number): string {
+    return must(this.#texts[number], "a section that is named is there");
   }
 
-  splits(section: Section): readonly Split[] {
-    const known = this.#splits.get(section.$section);
+  splits({ $section }: Section): readonly Split[] {
+    const known = this.#splits.get($section);
     if (known !== undefined) return known;
-    const splits = unpackSplits(this.text(section));
-    this.#splits.set(section.$section, splits);
+    const splits = unpackSplits(this.text($section));
+    this.#splits.set($section, splits);
     return splits;
   }
 }
@@ -208,54 +245,74 @@ function unmarked<Plain, Value>(
   return new Map(map.$map.map(([key, plain]) => [key, decode(plain)]));
 }
 
-function decodeRun(plain: Marked<Run>, sections: Cut): Run {
+function decodeRun(plain: Marked<Run>, kept: Durable["kept"], cut: Cut): Run {
   return {
     ...(plain as unknown as Run),
-    stages: plain.stages.map((stage) => decodeStage(stage, sections)),
+    stages: plain.stages.map((stage) =>
+      decodeStage(stage, kept.get(stage.scope ?? "")?.outputs, cut),
+    ),
     dimensions: unmarked(plain.dimensions, same),
     exchanges: unmarked(plain.exchanges, same) as Run["exchanges"],
   };
 }
 
-function decodeStage(plain: Marked<Stage>, sections: Cut): Stage {
+function decodeStage(plain: Marked<Stage>, kept: KeptOutputs | undefined, cut: Cut): Stage {
   const splits: Section | readonly Split[] = plain.splits;
   return {
     ...(plain as unknown as Stage),
-    splits: "$section" in splits ? sections.splits(splits) : splits,
-    tasks: plain.tasks.map((task) => (task === 0 ? newTask() : task)),
+    splits: "$section" in splits ? cut.splits(splits) : splits,
+    tasks: plain.tasks.map((task) => decodeTask(task, kept)),
     waiting: new Set(plain.waiting.$set),
   };
+}
+
+function decodeTask(task: MarkedTask | Done | Untouched, kept: KeptOutputs | undefined): Task {
+  if (task === 0) return newTask();
+  if (isDone(task)) {
+    const [starts, executor, mapKey] = task;
+    return { ...newTask(), starts, result: resultOf(kept, mapKey, executor) };
+  }
+  const { result, ...rest } = task;
+  if (result === undefined) return rest;
+  const isKept = "$kept" in result;
+  return { ...rest, result: isKept ? resultOf(kept, result.$kept, result.executor) : result };
+}
+
+function isDone(task: MarkedTask | Done): task is Done {
+  return Array.isArray(task);
+}
+
+function resultOf(kept: KeptOutputs | undefined, mapKey: string, executor: string) {
+  return { ...must(kept?.get(mapKey), "a result that is named is kept"), executor };
 }
 
 function decodeDay(
   plain: MarkedDay | EarlierDay,
   runs: ReadonlyMap<string, Run>,
-  sections: Cut,
+  texts: Cut,
 ): DayRecord {
   const splits = new Map<string, string>();
   for (const [source, cut] of plain.splits.$map) {
-    splits.set(source, "$section" in cut ? sections.text(cut) : packSplits(splitsOf(cut, runs)));
+    splits.set(
+      source,
+      "$section" in cut ? texts.text(cut.$section) : packSplits(splitsOf(cut, runs)),
+    );
   }
   return { ...plain, splits };
 }
 
-function decodeKept(
-  plain: Marked<Kept> | EarlierKept,
-  runs: ReadonlyMap<string, Run>,
-  sections: Cut,
-): Kept {
-  const { outputs } = plain;
-  return {
-    ...(plain as unknown as Kept),
-    outputs:
-      "$section" in outputs
-        ? new KeptOutputs(sections.text(outputs), outputs.size)
-        : keptOf(outputs, runs),
-  };
+function decodeAttempts(plain: Stored["durable"]["attempts"], cut: Cut): Durable["attempts"] {
+  if ("$map" in plain) return unmarked(plain, same) as Durable["attempts"];
+  const { $sections, ...names } = plain;
+  return unpackAttempts({ ...names, texts: $sections.map((number) => cut.text(number)) });
 }
 
-function runningOf(attempts: Durable["attempts"]): Set<string> {
-  const ids = new Set<string>();
-  for (const [id, { state }] of attempts) if (state === "running") ids.add(id);
-  return ids;
+function decodeKept(plain: Marked<Kept>, cut: Cut): Kept {
+  const { $section, size } = plain.outputs;
+  return { ...(plain as unknown as Kept), outputs: new KeptOutputs(cut.text($section), size) };
+}
+
+function earlierKept(plain: Marked<Kept> | EarlierKept, runs: ReadonlyMap<string, Run>): Kept {
+  const outputs = keptOf((plain as EarlierKept).outputs, runs);
+  return { ...(plain as unknown as Kept), outputs };
 }

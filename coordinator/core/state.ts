@@ -108,7 +108,7 @@ export interface Candidate {
   requests: readonly RunRequest[];
   manifests: readonly RunManifest[];
   desks: readonly StoredDesk[];
-  snapshot: { readonly sequence: number; readonly text: string } | undefined;
+  snapshot: { readonly sequence: number; readonly texts: readonly string[] } | undefined;
   /** Next record to fold. */
   from: number;
   reader: FactReader;
@@ -152,7 +152,7 @@ export interface Flight {
   next: number;
   readonly facts: number;
   /** Durable state as of this append's last fact, when a snapshot was due. */
-  readonly snapshot: string | undefined;
+  readonly snapshot: readonly string[] | undefined;
 }
 
 export interface ExecutorState {

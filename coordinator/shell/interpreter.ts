@@ -148,8 +148,8 @@ function storageCarriers({ store }: CoordinatorPorts) {
       };
       return { kind: "stored", ...found };
     },
-    saveSnapshot: async ({ epoch, sequence, text }) => {
-      await store.saveSnapshot(epoch, { sequence, text });
+    saveSnapshot: async ({ epoch, sequence, texts }) => {
+      await store.saveSnapshot(epoch, { sequence, texts });
       return ok;
     },
     saveJob: async ({ epoch, job, digest }) => {

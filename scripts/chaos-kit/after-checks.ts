@@ -114,7 +114,7 @@ export async function replay(world: World): Promise<Durable> {
   const journal = await openJournal(world.watch.link, { cluster: "chaos", replicas: 1 });
   const snapshot = await store.readSnapshot();
   const last = await journal.lastSequence();
-  const durable = snapshot === undefined ? emptyDurable() : decodeSnapshot(snapshot.text);
+  const durable = snapshot === undefined ? emptyDurable() : decodeSnapshot(snapshot.texts);
   // A journal that is shorter than the snapshot was lost: what there is comes on top.
   const from = snapshot === undefined || last < snapshot.sequence ? 1 : snapshot.sequence + 1;
   const reader: FactReader = { pieces: [] };

@@ -238,7 +238,7 @@ export class Checkers {
     // One that was deposed meanwhile has the last sequence only where the journal went back and grew again.
     if (state.durable.epoch !== this.#shadowEpoch) return;
     this.#untilCompared = compareEvery;
-    const isSame = encodeSnapshot(this.#shadow) === encodeSnapshot(state.durable);
+    const isSame = textOf(this.#shadow) === textOf(state.durable);
     assert(isSame, `the journal gives another state than leader ${name} has`);
   }
 
@@ -377,4 +377,9 @@ function winnersOf(durable: Durable): ReadonlySet<string> {
     for (const attemptId of outputs.attemptIds()) won.add(attemptId);
   }
   return won;
+}
+
+/** All that durable state holds, as one text. */
+function textOf(durable: Durable): string {
+  return encodeSnapshot(durable).join("\n");
 }

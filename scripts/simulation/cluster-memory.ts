@@ -26,7 +26,7 @@ export class ClusterMemory {
   readonly jobs = new Map<string, { readonly spec: JobSpec; readonly digest: string }>();
   readonly requests = new Map<string, RunRequest>();
   readonly manifests = new Map<string, RunManifest>();
-  snapshot: { readonly sequence: number; readonly text: string } | undefined;
+  snapshot: { readonly sequence: number; readonly texts: readonly string[] } | undefined;
   /** job|day → revision that readers see. */
   readonly views = new Map<string, number>();
   /** Stream → attempt → what it wrote. */
@@ -200,7 +200,7 @@ export class ClusterMemory {
           ...(this.snapshot === undefined ? {} : { snapshot: this.snapshot }),
         };
       case "saveSnapshot":
-        this.snapshot = { sequence: ask.sequence, text: ask.text };
+        this.snapshot = { sequence: ask.sequence, texts: ask.texts };
         return { kind: "ok" };
       case "saveJob":
         this.jobs.set(ask.job.name, { spec: ask.job, digest: ask.digest });

@@ -22,6 +22,7 @@ import { makeDirs } from "./make-dirs.ts";
 
 /** A new file that is being written. */
 export interface NewFile {
+  /** After what was written before. */
   write(text: string): Promise<void>;
   /** Its bytes are on the disk afterwards. */
   sync(): Promise<void>;
@@ -35,6 +36,8 @@ export interface StoreCalls {
   /** Files in the folder and below it, by their paths from there. */
   listFiles(path: string): Promise<readonly string[]>;
   read(path: string): Promise<string>;
+  /** For what may be longer than a text can be. */
+  readBytes(path: string): Promise<Uint8Array>;
   readLink(path: string): Promise<string>;
   /** Fails when something is there. */
   create(path: string): Promise<NewFile>;
@@ -63,6 +66,7 @@ export const systemCalls: StoreCalls = {
       .map((entry) => relative(path, join(entry.parentPath, entry.name)));
   },
   read: (path) => readFile(path, "utf8"),
+  readBytes: (path) => readFile(path),
   readLink: (path) => readlink(path),
   create: async (path) => {
     const handle = await open(path, "wx", 0o644);

@@ -86,6 +86,11 @@ export class Disk {
     return ifThere(this.calls.read(path), "read", path);
   }
 
+  /** The bytes of a file; undefined when there is none. */
+  readBytes(path: string): Promise<Uint8Array | undefined> {
+    return ifThere(this.calls.readBytes(path), "read", path);
+  }
+
   /** What the link at `path` says; undefined when nothing is there. */
   linkTarget(path: string): Promise<string | undefined> {
     return ifThere(this.calls.readLink(path), "read the link", path);
@@ -141,8 +146,17 @@ export class Fence {
 
   /** Puts a new file at `path`. `exclusive`: false comes back when something is there already. */
   async writeFile(path: string, text: string, mode: "exclusive" | "replace"): Promise<boolean> {
+    return this.#write(path, [text], mode);
+  }
+
+  /** Puts a new file at `path`, or in the place of one. Each part is asked for when those before it are written. */
+  async writeParts(path: string, parts: Iterable<string>): Promise<void> {
+    await this.#write(path, parts, "replace");
+  }
+
+  #write(path: string, parts: Iterable<string>, mode: "exclusive" | "replace"): Promise<boolean> {
     return this.#guarded("write", path, async (temporary) => {
-      await this.#writeSynced(temporary, text);
+      await this.#writeSynced(temporary, parts);
       await this.#disk.ensureDir(dirname(path));
       let isOurs = true;
       if (mode === "replace") await this.#calls.rename(temporary, path);
@@ -221,10 +235,10 @@ export class Fence {
   }
 
   /** A file whose bytes are on the disk, or no file: after a failed sync nothing can be known about it. */
-  async #writeSynced(path: string, text: string): Promise<void> {
+  async #writeSynced(path: string, parts: Iterable<string>): Promise<void> {
     const file = await this.#calls.create(path);
     try {
-      await file.write(text);
+      for (const part of parts) await file.write(part);
       await file.sync();
     } finally {
       await file.close();

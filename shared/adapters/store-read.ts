@@ -1,5 +1,5 @@
 /**
- * Reading what leaders have written: manifests, jobs, snapshots. Nothing here writes, and what does not parse is an
+ * Reading what leaders have written: manifests, jobs, requests. Nothing here writes, and what does not parse is an
  * error that names the file: a day must never vanish because its manifest could not be read.
  */
 import { join } from "node:path";
@@ -13,11 +13,10 @@ import {
   type RunManifest,
   type RunRequest,
 } from "../kernel/manifest.ts";
-import { sha256Hex } from "../kernel/sha256.ts";
 import { isDay } from "../kernel/time.ts";
-import type { Snapshot, StoredJob } from "../ports.ts";
+import type { StoredJob } from "../ports.ts";
 import type { Disk } from "./store-files.ts";
-import { manifestDay, manifestRevision, places, snapshotName } from "./store-paths.ts";
+import { manifestDay, manifestRevision, places } from "./store-paths.ts";
 
 /** All manifests, in the order of job, day and revision. */
 export async function readAllManifests(disk: Disk): Promise<readonly RunManifest[]> {
@@ -90,44 +89,6 @@ export async function readStagedFiles(disk: Disk, run: string): Promise<readonly
   const folder = places.staging(run);
   const names = await disk.listFiles(join(disk.root, folder));
   return names.map((name) => join(folder, name)).sort();
-}
-
-/** Snapshot names, newest first: by leadership, then by journal sequence. */
-export async function snapshotNames(disk: Disk): Promise<readonly string[]> {
-  const named = (await disk.list(join(disk.root, places.snapshots)))
-    .map(snapshotName)
-    .filter((name) => name !== undefined)
-    .sort((a, b) => b.epoch - a.epoch || b.sequence - a.sequence);
-  return named.map((name) => places.snapshot(name.epoch, name.sequence));
-}
-
-/** The newest one that is whole. A torn one is passed over: the journal still has what it held. */
-export async function readNewestSnapshot(disk: Disk): Promise<Snapshot | undefined> {
-  for (const name of await snapshotNames(disk)) {
-    const text = await disk.read(join(disk.root, name));
-    const snapshot = text === undefined ? undefined : decodeSnapshot(text);
-    if (snapshot !== undefined) return snapshot;
-  }
-  return undefined;
-}
-
-/** A line with sequence and checksum, then the text as it is. */
-export function encodeSnapshot(snapshot: Snapshot): string {
-  const head = { version: 1, sequence: snapshot.sequence, sha256: sha256Hex(snapshot.text) };
-  return `${JSON.stringify(head)}\n${snapshot.text}`;
-}
-
-function decodeSnapshot(stored: string): Snapshot | undefined {
-  const end = stored.indexOf("\n");
-  const text = stored.slice(end + 1);
-  try {
-    const head: unknown = JSON.parse(stored.slice(0, Math.max(0, end)));
-    const { sequence, sha256 } = head as { sequence?: unknown; sha256?: unknown };
-    if (typeof sequence !== "number" || sha256 !== sha256Hex(text)) return undefined;
-    return { sequence, text };
-  } catch {
-    return undefined;
-  }
 }
 
 async function readJson<T>(disk: Disk, path: string): Promise<T | undefined> {

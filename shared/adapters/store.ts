@@ -22,18 +22,16 @@ import { type StoreCalls, systemCalls } from "./store-calls.ts";
 import { Disk, errnoOf, Fence, storageFailure } from "./store-files.ts";
 import { baseName, datasetFile, epochOf, places, stagedPath } from "./store-paths.ts";
 import {
-  encodeSnapshot,
   readAllManifests,
-  readNewestSnapshot,
   readOne,
   readRunRequests,
   readStagedFiles,
   readStagedRuns,
   readStoredDesks,
   readStoredJobs,
-  snapshotNames,
 } from "./store-read.ts";
 import { dropRevision, listRevisions } from "./store-revisions.ts";
+import { readNewestSnapshot, snapshotNames, snapshotParts } from "./store-snapshot.ts";
 import { checkOwnView, publishViews } from "./store-views.ts";
 
 type StagedFiles = Parameters<Store["arrange"]>[2];
@@ -144,7 +142,7 @@ class FileStore implements Store {
   async saveSnapshot(epoch: number, snapshot: Snapshot): Promise<void> {
     const fence = this.#fence(epoch);
     const path = this.#path(places.snapshot(epoch, snapshot.sequence));
-    await fence.writeFile(path, encodeSnapshot(snapshot), "replace");
+    await fence.writeParts(path, snapshotParts(snapshot));
     for (const name of (await snapshotNames(this.#disk)).slice(limits.snapshotsKept)) {
       await fence.remove(this.#path(name));
     }

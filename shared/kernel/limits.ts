@@ -206,8 +206,11 @@ export const limits = {
   snapshotEveryUnits: MiB,
   /** … unless the last snapshot was longer than this: writing it holds the leader up, and reading it takes longer. */
   snapshotUnitsEagerMax: 16 * MiB,
+  /** Characters that are hashed and written at a time: the leader has other things to do in between. */
+  snapshotPartUnits: MiB,
   /** Records asked for at a time when the journal is folded. */
   journalReadRecordsMax: 1_000,
+  heapGrowthPercentMax: 75, // A coordinator's heap is collected after it grew by this share of what is in use.
   // --- mailboxes and wire
   mailboxMessagesMax: 10_000,
   grpcMessageBytesMax: 16 * MiB,

@@ -1,4 +1,5 @@
 // A leader that was paused and wakes up: whatever it tries on storage fails and leaves no trace.
+import { createHash } from "node:crypto";
 import { mkdir, readFile, readlink, rename, rm, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -6,6 +7,7 @@ import { openStore } from "../../shared/adapters/store.ts";
 import { storageFailure } from "../../shared/adapters/store-files.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import type { Store } from "../../shared/ports.ts";
 import { makeStorage, manifest, run, type StorageFixture } from "./storage.ts";
 
@@ -29,7 +31,7 @@ const committedBefore = manifest(run(9), 1, { hits: [] });
 const writes: Readonly<Record<string, (store: Store, epoch: number) => Promise<unknown>>> = {
   saveJob: (store, epoch) =>
     store.saveJob(epoch, { spec: { name: "daily" } as JobSpec, digest: "zombie" }),
-  saveSnapshot: (store, epoch) => store.saveSnapshot(epoch, { sequence: 99, text: "zombie" }),
+  saveSnapshot: (store, epoch) => store.saveSnapshot(epoch, { sequence: 99, texts: ["zombie"] }),
   arrange: (store, epoch) => store.arrange(epoch, run(1), files),
   commit: (store, epoch) => store.commit(epoch, manifest(run(1), epoch, {})),
   publish: (store, epoch) => store.publish(epoch, committedBefore),
@@ -231,22 +233,60 @@ describe("trouble", () => {
     expect(await code(openStore(join(storage.root, "unmounted")))).toBe("storageFailed");
   });
 
-  test("a snapshot that was torn is passed over", async () => {
+  test("a snapshot that was torn or damaged anywhere is passed over", async () => {
     const store = await openStore(storage.root);
     await store.claim(1);
-    await store.saveSnapshot(1, { sequence: 5, text: "whole" });
-    await store.saveSnapshot(1, { sequence: 9, text: "torn" });
-    const torn = join(storage.root, "control/snapshots/e1-s9.json");
-    const text = await readFile(torn, "utf8");
-    await storage.stage("control/snapshots/e1-s9.json", text.slice(0, -2));
-    expect(await store.readSnapshot()).toEqual({ sequence: 5, text: "whole" });
+    await store.saveSnapshot(1, { sequence: 5, texts: ["whole"] });
+    await store.saveSnapshot(1, { sequence: 9, texts: ["one", "two"] });
+    const newest = "control/snapshots/e1-s9.json";
+    const text = await readFile(join(storage.root, newest), "utf8");
+    expect(text).toMatch(
+      /^\{"version":2,"sequence":9\}\nonetwo\n\{"bytes":\[3,3\],"sha256":"[0-9a-f]{64}"\}\n$/,
+    );
+    for (let at = 0; at < text.length; at++) {
+      const other = text[at] === "1" ? "2" : "1";
+      for (const broken of [text.slice(0, at), text.slice(0, at) + other + text.slice(at + 1)]) {
+        await storage.stage(newest, broken);
+        expect(await store.readSnapshot(), broken).toEqual({ sequence: 5, texts: ["whole"] });
+      }
+    }
+    await storage.stage(newest, text);
+    expect(await store.readSnapshot()).toEqual({ sequence: 9, texts: ["one", "two"] });
+  });
+
+  test("a snapshot that is written in many parts comes back as it was", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    // One letter, then pairs of units: the middle of a pair is where a part would end.
+    const pairs = `x${"𝄞".repeat(limits.snapshotPartUnits)}`;
+    const texts = ["", "é".repeat(10), pairs, "last"];
+    await store.saveSnapshot(1, { sequence: 7, texts });
+    expect((await store.readSnapshot())?.texts.map((text) => text.length)).toEqual([
+      0,
+      10,
+      1 + 2 * limits.snapshotPartUnits,
+      4,
+    ]);
+    expect((await store.readSnapshot())?.texts.join("") === texts.join("")).toBe(true);
+  });
+
+  test("a snapshot as it was written before, one text behind its checksum, is read as well", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    const text = '{"version":2}\nstate ✓';
+    const sha256 = createHash("sha256").update(text).digest("hex");
+    const head = JSON.stringify({ version: 1, sequence: 4, sha256 });
+    await storage.stage("control/snapshots/e1-s4.json", `${head}\n${text}`);
+    expect(await store.readSnapshot()).toEqual({ sequence: 4, texts: [text] });
+    await storage.stage("control/snapshots/e1-s4.json", `${head}\n${text}.`);
+    expect(await store.readSnapshot()).toBeUndefined();
   });
 
   test("only the newest three snapshots are kept", async () => {
     const store = await openStore(storage.root);
     await store.claim(1);
     for (const sequence of [1, 2, 3, 10, 11]) {
-      await store.saveSnapshot(1, { sequence, text: `at ${sequence}` });
+      await store.saveSnapshot(1, { sequence, texts: [`at ${sequence}`] });
     }
     expect(await storage.tree("control/snapshots")).toEqual([
       "control/snapshots/e1-s10.json",

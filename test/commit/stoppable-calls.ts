@@ -55,6 +55,7 @@ export function numberedCalls(around: Around): NumberedCalls {
     list: (path) => through("list", path, () => on.list(path)),
     listFiles: (path) => through("listFiles", path, () => on.listFiles(path)),
     read: (path) => through("read", path, () => on.read(path)),
+    readBytes: (path) => through("readBytes", path, () => on.readBytes(path)),
     readLink: (path) => through("readLink", path, () => on.readLink(path)),
     create: (path) => through("create", path, async () => watched(await on.create(path), path)),
     makeDir: (path) => through("makeDir", path, () => on.makeDir(path)),

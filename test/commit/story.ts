@@ -86,7 +86,7 @@ export function acts(files: Files): readonly [string, (store: Store) => Promise<
     ["rebuildViews", (store) => store.rebuildViews(2)],
     ["saveJob", (store) => store.saveJob(2, { spec, digest: "d2" })],
     ["saveRequest", (store) => store.saveRequest(2, request(2))],
-    ["saveSnapshot", (store) => store.saveSnapshot(2, { sequence: 50, text: "state" })],
+    ["saveSnapshot", (store) => store.saveSnapshot(2, { sequence: 50, texts: ["state"] })],
     [
       "arrange",
       async (store) => {
@@ -138,7 +138,7 @@ export async function makeTemplate(disk?: string): Promise<Template> {
   const store = await openStore(original.root);
   await store.claim(1);
   await store.saveJob(1, { spec, digest: "d" });
-  for (const sequence of [10, 20, 30]) await store.saveSnapshot(1, { sequence, text: "old" });
+  for (const sequence of [10, 20, 30]) await store.saveSnapshot(1, { sequence, texts: ["old"] });
   await finish(store, 1, 1, await stage(original, 1));
   const files = await stage(original, 2);
   return {

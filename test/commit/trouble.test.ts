@@ -116,7 +116,7 @@ test("a file that can't be synced is thrown away, and the act fails", async () =
   });
   const store = await openStore(storage.root, numbered.calls);
   await store.claim(2);
-  const snapshot = { sequence: 60, text: "state" };
+  const snapshot = { sequence: 60, texts: ["state"] };
   for (let n = 0; n < 3; n++) {
     const error = await store.saveSnapshot(2, snapshot).catch((caught: unknown) => caught);
     expect(error).toMatchObject({ failure: { code: "storageFailed", detail: { errno: "EIO" } } });
@@ -124,7 +124,7 @@ test("a file that can't be synced is thrown away, and the act fails", async () =
   expect(torn.length).toBe(3);
   const [own = ""] = await readdir(join(storage.root, "control/leaders/e2"));
   expect(await readdir(join(storage.root, "control/leaders/e2", own))).toEqual([]);
-  expect(await store.readSnapshot()).toEqual({ sequence: 30, text: "old" });
+  expect(await store.readSnapshot()).toEqual({ sequence: 30, texts: ["old"] });
   await store.saveSnapshot(2, snapshot);
   expect(await store.readSnapshot()).toEqual(snapshot);
   await storage.remove();

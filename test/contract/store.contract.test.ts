@@ -86,7 +86,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       const files = [{ dataset: "hits", staged: staged(1) }];
       const writes = [
         store.saveJob(epoch, job("daily", "a")),
-        store.saveSnapshot(epoch, { sequence: 1, text: "s" }),
+        store.saveSnapshot(epoch, { sequence: 1, texts: ["s"] }),
         store.arrange(epoch, run(1), files),
         store.commit(epoch, manifest(run(1), epoch, {})),
         store.publish(epoch, manifest(run(1), epoch, {})),
@@ -132,11 +132,14 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
   test("the newest snapshot is that of the newest leadership", async () => {
     const { one, other } = await open();
     await one.claim(1);
-    await one.saveSnapshot(1, { sequence: 900, text: "old\nlife" });
+    await one.saveSnapshot(1, { sequence: 900, texts: ["old\nlife"] });
     await other.claim(2);
-    await other.saveSnapshot(2, { sequence: 10, text: "new" });
-    await other.saveSnapshot(2, { sequence: 20, text: "newer ✓" });
-    expect(await one.readSnapshot()).toEqual({ sequence: 20, text: "newer ✓" });
+    await other.saveSnapshot(2, { sequence: 10, texts: ["new"] });
+    await other.saveSnapshot(2, { sequence: 20, texts: ["newer ✓", "", "of two\nlines\n"] });
+    expect(await one.readSnapshot()).toEqual({
+      sequence: 20,
+      texts: ["newer ✓", "", "of two\nlines\n"],
+    });
   });
 
   test("arranged files have paths with revision and epoch; the same again gives the same", async () => {

@@ -329,7 +329,7 @@ describe("a later run of the day", () => {
     bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
     bench.submit("usage", { rerun: true });
     bench.work();
-    expect(bench.memory.snapshot?.text).toContain("copy-7");
+    expect(bench.memory.snapshot?.texts.join("")).toContain("copy-7");
     const next = new Bench(bench.memory, "c2");
     next.at = bench.at;
     next.lead();

@@ -5,8 +5,6 @@ import { emptyDurable } from "../../coordinator/core/durable.ts";
 import type { Fact } from "../../coordinator/core/facts.ts";
 import { fold } from "../../coordinator/core/fold.ts";
 import { encodeFacts, readFacts } from "../../coordinator/core/journal-text.ts";
-import { KeptOutputs } from "../../coordinator/core/kept-outputs.ts";
-import { unpackSplits } from "../../coordinator/core/kept-splits.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -114,7 +112,7 @@ describe("replay", () => {
     expect(bench.memory.snapshot?.sequence).toBeGreaterThan(0);
     expect(bench.memory.journal[0]?.sequence).toBe((bench.memory.snapshot?.sequence ?? 0) + 1);
     bench.work();
-    const durable = decodeSnapshot(bench.memory.snapshot?.text ?? "");
+    const durable = decodeSnapshot(bench.memory.snapshot?.texts ?? []);
     const reader = { pieces: [] };
     for (const record of bench.memory.journal) {
       for (const fact of readFacts(reader, record.text)) fold(durable, fact);
@@ -124,76 +122,6 @@ describe("replay", () => {
     next.at = bench.at;
     next.lead();
     expect(next.run().state).toBe("committed");
-  });
-
-  test("a snapshot of an earlier version, where everything is written out, is read as well", () => {
-    const bench = new Bench().lead();
-    bench.attach(1);
-    bench.submit();
-    bench.finish(firstTask(bench));
-    const { durable } = bench.state;
-    expect([...durable.kept.values()].map(({ outputs }) => outputs.size)).toEqual([1]);
-    const text = JSON.stringify({ version: 1, durable }, (key, value: unknown) => {
-      if (key === "running" && value instanceof Set) return undefined;
-      if (value instanceof KeptOutputs) return { $map: [...value] };
-      if (key === "splits" && value instanceof Map) {
-        return { $map: [...value].map(([source, cut]) => [source, unpackSplits(String(cut))]) };
-      }
-      if (value instanceof Map) return { $map: [...value] };
-      if (value instanceof Set) return { $set: [...value] };
-      return value;
-    });
-    expect(decodeSnapshot(text)).toEqual(durable);
-    expect(encodeSnapshot(decodeSnapshot(text))).toBe(encodeSnapshot(durable));
-    expect(encodeSnapshot(durable).length).toBeLessThan(text.length);
-  });
-
-  test("a snapshot of version 1, where results and splits of a live run are named, is read as well", () => {
-    const bench = new Bench().lead();
-    bench.attach(1);
-    bench.submit();
-    const done = firstTask(bench);
-    bench.finish(done);
-    const { task } = done.delivery;
-    const { durable } = bench.state;
-    const run = `usage.${day}.r1`;
-    const text = JSON.stringify({ version: 1, durable }, (key, value: unknown) => {
-      if (value instanceof KeptOutputs) {
-        return { $map: [...value].map(([mapKey]) => [mapKey, { $task: [run, 0, task] }]) };
-      }
-      if (key === "splits" && value instanceof Map) {
-        return { $map: [...value].map(([source]) => [source, { $splits: [run, 0] }]) };
-      }
-      if (value instanceof Map) return { $map: [...value] };
-      if (value instanceof Set) return { $set: [...value] };
-      return value;
-    });
-    expect(decodeSnapshot(text)).toEqual(durable);
-    expect(encodeSnapshot(decodeSnapshot(text))).toBe(encodeSnapshot(durable));
-  });
-
-  test("a snapshot holds the splits of a live run once, and kept outputs in few letters", () => {
-    const bench = new Bench().lead();
-    bench.attach(1);
-    bench.submit();
-    const task = firstTask(bench);
-    bench.finish(task);
-    const text = encodeSnapshot(bench.state.durable);
-    const digest = [...bench.state.durable.kept.values()].flatMap((kept) =>
-      [...kept.outputs.values()].flatMap((output) => output.outputs.map((one) => one.digest)),
-    );
-    expect(digest).toHaveLength(1);
-    expect(text).toContain(`["x0","${digest[0]}"`);
-    const cut = bench.state.durable.days.get(`usage|${day}`)?.splits.get("ipdr") ?? "";
-    expect(text.split(cut).length - 1).toBe(1);
-    const read = decodeSnapshot(text);
-    const stage = read.runs.get(`usage.${day}.r1`)?.stages[0];
-    const [kept] = read.kept.values();
-    const result = stage?.tasks[task.delivery.task]?.result;
-    expect(result).toBeDefined();
-    expect(kept?.outputs.get(result?.mapKey ?? "")).toEqual({ ...result, executor: "" });
-    expect(unpackSplits(cut)).toEqual(stage?.splits);
-    expect(read.days.get(`usage|${day}`)?.splits.get("ipdr")).toBe(cut);
   });
 
   test("the next snapshot waits until the journal has grown by as much as the last one", () => {
@@ -208,7 +136,7 @@ describe("replay", () => {
       for (const task of tasks) {
         journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
         bench.finish(task);
-        const last = bench.memory.snapshot?.text.length ?? 0;
+        const last = lengthOf(bench);
         if (last !== taken.at(-1)) taken.push(last);
         expect(journal.snapshotUnits).toBe(last);
       }
@@ -230,7 +158,7 @@ describe("replay", () => {
     // As if the records so far had been long.
     journal.unitsSinceSnapshot = limits.snapshotEveryUnits;
     bench.finish(firstTask(bench));
-    const first = bench.memory.snapshot?.text.length ?? 0;
+    const first = lengthOf(bench);
     expect(first).toBeGreaterThan(0);
     expect(journal.recordsSinceSnapshot).toBeLessThan(5);
     // A large state is left to the number of records.
@@ -253,7 +181,7 @@ describe("replay", () => {
     next.lead();
     const { journal } = next.state;
     expect(journal.unitsSinceSnapshot).toBeGreaterThanOrEqual(folded);
-    expect(journal.snapshotUnits).toBe(bench.memory.snapshot?.text.length);
+    expect(journal.snapshotUnits).toBe(lengthOf(bench));
   });
 
   test("a snapshot that can't be saved leaves the journal as it is", () => {
@@ -270,6 +198,11 @@ describe("replay", () => {
     expect(bench.memory.journal[0]?.sequence).toBe(1);
   });
 });
+
+/** Of the last snapshot, in characters. */
+function lengthOf({ memory }: Bench): number {
+  return memory.snapshot?.texts.join("").length ?? 0;
+}
 
 function firstTask(bench: Bench): SentTask {
   const [task] = bench.takeTasks();

@@ -302,7 +302,7 @@ describe("a lost journal", () => {
   test("one that has grown to the snapshot's end again is read from its beginning", () => {
     const first = new Bench().lead();
     const { memory } = first;
-    const snapshot = { sequence: 3, text: encodeSnapshot(first.state.durable) };
+    const snapshot = { sequence: 3, texts: encodeSnapshot(first.state.durable) };
     memory.journal = [];
     memory.journalLast = 0;
     memory.epochs.clear();

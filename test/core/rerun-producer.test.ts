@@ -151,7 +151,7 @@ describe("a producer that runs again", () => {
     bench.report(last[1], gave(last[1], ""));
     bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
     missesOne(bench, last[0]);
-    expect(bench.memory.snapshot?.text).toContain("replaces");
+    expect(bench.memory.snapshot?.texts[0]).toContain("replaces");
     const next = new Bench(bench.memory, "c2");
     next.at = bench.at;
     next.lead();

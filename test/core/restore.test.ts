@@ -35,8 +35,8 @@ function successor(old: Bench): Bench {
 function withOldSnapshot(): Bench {
   const old = leader();
   old.submit(sampleJob(), { requestId: "first" });
-  const text = encodeSnapshot(old.state.durable);
-  old.memory.snapshot = { sequence: old.state.journal.sequence, text };
+  const texts = encodeSnapshot(old.state.durable);
+  old.memory.snapshot = { sequence: old.state.journal.sequence, texts };
   old.work();
   old.submit("usage", { requestId: "second", rerun: true });
   return old;

@@ -30,6 +30,20 @@ describe("sha256Hex", () => {
   });
 });
 
+describe("sha256Hex of texts of any length", () => {
+  const sha256 = (text: string) => createHash("sha256").update(text, "utf8").digest("hex");
+
+  test("agrees with node:crypto around the end of a block, and after a longer one", () => {
+    for (const length of [0, 55, 56, 63, 64, 119, 120, 1_340, 1_362, 1_370, 5_000, 3]) {
+      expect([length, sha256Hex("a".repeat(length))]).toEqual([length, sha256("a".repeat(length))]);
+      const text = "✓".repeat(length);
+      expect(sha256Hex(text, hashPrefix("é".repeat(length)))).toBe(
+        sha256("é".repeat(length) + text),
+      );
+    }
+  });
+});
+
 describe("a hashed prefix", () => {
   test("gives the same digest as the whole text, wherever it is cut", () => {
     const text = fc.string({ unit: "grapheme", maxLength: 200 });

@@ -146,7 +146,7 @@ describe("asks", () => {
     }
     const dropped = { kind: "dropRequest", epoch: 1, run: "daily.2026-01-15.r2" } as const;
     expect(await ask(dropped)).toEqual({ kind: "ok" });
-    const snapshot = { kind: "saveSnapshot", epoch: 1, sequence: 5, text: "state" } as const;
+    const snapshot = { kind: "saveSnapshot", epoch: 1, sequence: 5, texts: ["state"] } as const;
     expect(await ask(snapshot)).toEqual({ kind: "ok" });
     const files = [{ dataset: "hits", staged: "staging/daily.2026-01-15.r1/t0/a.parquet" }];
     const arranged = await ask({ kind: "arrange", epoch: 1, run: run(1), files });
@@ -184,7 +184,7 @@ describe("asks", () => {
       requests,
       manifests: [commit],
       desks: [],
-      snapshot: { sequence: 5, text: "state" },
+      snapshot: { sequence: 5, texts: ["state"] },
     });
     const zombie = await ask({ kind: "publish", epoch: 7, manifest: commit });
     expect(zombie).toMatchObject({ kind: "failed", failure: { code: "storageFenced" } });
