@@ -6,6 +6,7 @@ import { helpText, readOptions } from "../shared/adapters/config.ts";
 import { createLog } from "../shared/adapters/logger.ts";
 import { checkClusterName } from "../shared/adapters/nats-names.ts";
 import {
+  boundHeapGrowth,
   defaultProcessName,
   exitProcess,
   onStopSignal,
@@ -76,6 +77,7 @@ async function main(): Promise<void> {
   }
   const { options } = read;
   checkClusterName(options.cluster);
+  boundHeapGrowth();
   if (options.advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(options.listen)) {
     const text = `--listen ${options.listen} is every address: say with --advertise which one`;
     throw fail("badRequest", `${text} others reach this coordinator at`);

@@ -7,6 +7,7 @@
  *   node dist/scripts/bench-scheduler.js [--executors N] [--slots N] [--tasks N] [--runs N]
  */
 import { parseArgs } from "node:util";
+import { unitsOf } from "../coordinator/core/journal-text.ts";
 import type {
   Answer,
   Ask,
@@ -16,6 +17,7 @@ import type {
 } from "../coordinator/core/protocol.ts";
 import { initialState } from "../coordinator/core/state.ts";
 import { step } from "../coordinator/core/step.ts";
+import { boundHeapGrowth } from "../shared/adapters/system.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { hashVersion, wireVersion } from "../shared/kernel/work.ts";
 import { filesOf, jobOf, outcomeOf, planOf, reduceTasks, type Shape } from "./scheduler-day.ts";
@@ -133,7 +135,7 @@ class World {
         return { kind: "appended", sequence: ++this.#sequence };
       case "saveSnapshot":
         this.snapshots++;
-        this.snapshotBytesMax = Math.max(this.snapshotBytesMax, ask.text.length);
+        this.snapshotBytesMax = Math.max(this.snapshotBytesMax, unitsOf(ask.texts));
         return { kind: "ok" };
       case "planJob":
         return { kind: "planned", plan: planOf(shape) };
@@ -210,7 +212,8 @@ function bench(options: Options) {
   const virtualFrom = world.at;
   for (let run = 0; run < options.runs; run++) {
     const request = { reply: run, requestId: `request-${run}`, rerun: false };
-    world.post({ kind: "submit", ...request, job: jobOf(shape), day: dayOf(run) });
+    const lane = run === 0 ? "live" : "backlog";
+    world.post({ kind: "submit", ...request, job: jobOf(shape), day: dayOf(run), lane });
   }
   while (world.committed < options.runs) world.tick();
   const seconds = (performance.now() - from) / 1_000;
@@ -250,6 +253,8 @@ const { values } = parseArgs({
     runs: { type: "string", default: "8" },
   },
 });
+// As the coordinator's process does.
+boundHeapGrowth();
 const result = bench({
   executors: Number(values.executors),
   slots: Number(values.slots),

@@ -107,13 +107,15 @@ export function jobOf({ partitions, groups }: Shape): JobSpec {
 
 /** One file of 120 MB per map task. */
 export function filesOf(day: string, count: number): ListedSource["files"] {
-  return Array.from({ length: count }, (_, index) => ({
+  const files = Array.from({ length: count }, (_, index) => ({
     path: `raw/ipdr/day=${day}/gateway-${index % 40}-${String(index).padStart(6, "0")}.csv.gz`,
     size: 120_000_000,
     mtimeNs: `17684${String(index).padStart(14, "0")}`,
     ctimeNs: `17684${String(index).padStart(14, "0")}`,
     inode: String(9_000_000 + index),
   }));
+  // As they come from storage: each text in one piece, where a template makes it of several.
+  return JSON.parse(JSON.stringify(files)) as ListedSource["files"];
 }
 
 /** What a worker would report: the text has the length of a real one, the numbers mean nothing. */

@@ -163,7 +163,7 @@ export interface StageSums {
 
 export interface Task {
   /** Ids of running attempts. More than one only when an attempt is duplicated on purpose. */
-  running: string[];
+  running: readonly string[];
   /** Attempts given up as lost, which may still win as long as no other has. */
   lost?: string[];
   /** Attempts started so far, for whatever reason. */
@@ -177,7 +177,7 @@ export interface Task {
   /** Failures that count against the budget. */
   failures: number;
   /** Executors on which it failed. */
-  failedOn: string[];
+  failedOn: readonly string[];
   /** The next attempt runs with one thread and disk-backed tables. */
   lowMemory: boolean;
   result?: TaskResult;
@@ -247,9 +247,12 @@ export function emptyDurable(): Durable {
   };
 }
 
+/** A backlog has hundreds of thousands of tasks that wait: they share it. */
+const none: readonly string[] = [];
+
 /** Waiting, and nothing has happened to it. */
 export function newTask(): Task {
-  return { running: [], starts: 0, failures: 0, failedOn: [], lowMemory: false };
+  return { running: none, starts: 0, failures: 0, failedOn: none, lowMemory: false };
 }
 
 /** A file that goes with its run's staging folder, unless a commit gives it a final path. */

@@ -23,7 +23,7 @@ export function foldAttemptStarted(durable: Durable, run: Run, fact: Of<"attempt
   const { stage, task } = found;
   // Only tasks without a result are started: that this one was dropped stood in a part of the journal that is lost.
   dropResult(durable, run, stage, fact.task);
-  task.running.push(fact.attemptId);
+  task.running = [...task.running, fact.attemptId];
   task.starts++;
   leaveWaiting(stage, fact.task);
   if (stage.startedMs === 0) stage.startedMs = fact.wallMs;
@@ -127,7 +127,8 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
   if (code !== "cancelled") stage.failedAttempts++;
   if (classOf(code).counts) {
     task.failures++;
-    if (!task.failedOn.includes(attempt.executor)) task.failedOn.push(attempt.executor);
+    const { failedOn } = task;
+    if (!failedOn.includes(attempt.executor)) task.failedOn = [...failedOn, attempt.executor];
   }
   if (code === "outOfMemory") task.lowMemory = true;
   if (code === "exchangeShort" && shortProducers(fact.failure).length > 0) {

@@ -121,8 +121,10 @@ function paceOf(turn: Turn, run: Run, index: number): Pace | undefined {
   if (stage.done < stage.tasks.length * limits.slowStageDoneShare) return undefined;
   // What a second attempt would read must all be there, as for a first one.
   if (turn.state.streamsChecking.has(run.id) || !isReady(run, index)) return undefined;
-  const tookMs = stage.tasks.flatMap(({ result }) => result?.counters.elapsedMs ?? []);
-  tookMs.sort((a, b) => a - b);
+  // Sorted as numbers, without a call for each comparison: this is done every second for a stage of 50,000 tasks.
+  const tookMs = Float64Array.from(
+    stage.tasks.flatMap(({ result }) => result?.counters.elapsedMs ?? []),
+  ).sort();
   const medianMs = tookMs[Math.floor(tookMs.length / 2)];
   if (medianMs === undefined) return undefined;
   const bytes = stage.splits.reduce((sum, split) => sum + bytesOf(split), 0);

@@ -61,7 +61,7 @@ function keepFormer(
       files.push(item.file);
       taken.add(path);
     }
-    if (files.length > 0) kept.push({ ...split, files });
+    if (files.length > 0) kept.push({ ...split, files: files.slice() });
   }
   return { kept, rest: items.filter((item) => !taken.has(item.file.path)) };
 }
@@ -86,7 +86,8 @@ function cutNew(items: readonly Item[], target: number, format: CutOptions["form
   let files: FileFingerprint[] = [];
   let bytes = 0;
   const flush = () => {
-    if (files.length > 0) splits.push({ files });
+    // A copy takes the room of its members: a list that grew has room for sixteen more, in each of 50,000 splits.
+    if (files.length > 0) splits.push({ files: files.slice() });
     files = [];
     bytes = 0;
   };

@@ -18,6 +18,7 @@ import {
   mapKeys,
   type ReduceWork,
   type Split,
+  type StagedFile,
   type Winner,
   type Work,
   wireVersion,
@@ -132,10 +133,18 @@ function checkWork(job: JobSpec, run: Run, task: number): CheckWork {
 }
 
 /** Winners' staged files of a model, in task order. */
-export function stagedFiles(run: Run, model: string) {
-  return run.stages.flatMap((stage) =>
-    stage.tasks.flatMap((task) => task.result?.files.filter((file) => file.model === model) ?? []),
-  );
+export function stagedFiles(run: Run, model: string): readonly StagedFile[] {
+  return run.stages.flatMap(({ tasks }, index) => {
+    if (!makes(run.plan.stages[index], model)) return [];
+    return tasks.flatMap(
+      ({ result }) => result?.files.filter((file) => file.model === model) ?? [],
+    );
+  });
+}
+
+/** A day has tens of thousands of scans that write nothing but exchanges: they need not be looked through. */
+function makes(plan: StagePlan | undefined, model: string): boolean {
+  return plan?.outputs.some((one) => one.kind === "dataset" && one.model === model) ?? false;
 }
 
 /**

@@ -3,6 +3,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { setFlagsFromString } from "node:v8";
+import { limits } from "../kernel/limits.ts";
 import type { Clock } from "../ports.ts";
 
 /** Monotonic time since the process began, and wall time. */
@@ -40,6 +42,14 @@ export function onStopSignal(heard: (signal: StopSignal, count: number) => void)
     process.off("SIGTERM", listen);
     process.off("SIGINT", listen);
   };
+}
+
+/**
+ * From now on the heap grows by a share of what is in use before it is collected, where Node by itself lets it grow to
+ * two or four times that. No cap: a process that needs more gets it.
+ */
+export function boundHeapGrowth(): void {
+  setFlagsFromString(`--heap-growing-percent=${limits.heapGrowthPercentMax}`);
 }
 
 /** Writes one line of JSON to standard output: what a launcher waits for. */

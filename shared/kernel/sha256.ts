@@ -18,18 +18,31 @@ const initialWords = Int32Array.from([
 ]);
 const encoder = new TextEncoder();
 const blockBytes = 64;
-/** Used by one hash at a time; each overwrites all that it reads. */
-const schedule = new Int32Array(64);
 const nothing: HashedPrefix = { words: initialWords, rest: new Uint8Array(0), length: 0 };
+
+// Room that every hash uses again: making it costs more than hashing a short text. Nothing is left in it that counts.
+const schedule = new Int32Array(64);
+const digest = new Int32Array(8);
+const short = new Uint8Array(4_096);
+const hex: number[] = new Array(64).fill(0);
+const hexDigits = encoder.encode("0123456789abcdef");
 
 /** Lower-case hex SHA-256 of the UTF-8 bytes of `text`, after those of the prefix where there is one. */
 export function sha256Hex(text: string, prefix: HashedPrefix = nothing): string {
-  const hash = Int32Array.from(prefix.words);
-  const bytes = padded(prefix, text);
-  consume(hash, bytes, bytes.length);
-  const hex: string[] = [];
-  for (const word of hash) hex.push((word >>> 0).toString(16).padStart(8, "0"));
-  return hex.join("");
+  const { words, rest, length } = prefix;
+  // A unit of UTF-16 takes at most three bytes.
+  const most = paddedLength(rest.length + 3 * text.length);
+  const bytes = most <= short.length ? short : new Uint8Array(most);
+  bytes.set(rest);
+  const { written } = encoder.encodeInto(text, bytes.subarray(rest.length));
+  const end = pad(bytes, rest.length + written, length + written);
+  digest.set(words);
+  consume(digest, bytes, end);
+  for (let at = 0; at < hex.length; at++) {
+    const word = digest[at >> 3] as number;
+    hex[at] = hexDigits[(word >>> (28 - 4 * (at & 7))) & 15] as number;
+  }
+  return String.fromCharCode(...hex);
 }
 
 export function hashPrefix(text: string): HashedPrefix {
@@ -101,23 +114,26 @@ function compress(hash: Int32Array, w: Int32Array): void {
   hash[7] = (hash[7] as number) + h;
 }
 
-/** `text` after the rest of the prefix, with the padding of FIPS 180-4, 5.1.1: whole blocks. */
-function padded({ rest, length }: HashedPrefix, text: string): Uint8Array {
-  const out = new Uint8Array(blocksFor(rest.length + 3 * text.length));
-  out.set(rest);
-  const { written } = encoder.encodeInto(text, out.subarray(rest.length));
-  const bytes = rest.length + written;
-  out[bytes] = 0x80;
-  const whole = out.subarray(0, blocksFor(bytes));
-  const bits = (length + written) * 8;
-  const view = new DataView(whole.buffer, whole.length - 8);
-  view.setUint32(0, Math.floor(bits / 2 ** 32));
-  view.setUint32(4, bits % 2 ** 32);
-  return whole;
+/** Puts the padding of FIPS 180-4, 5.1.1 behind so many bytes, the last of a message; gives where it ends. */
+function pad(bytes: Uint8Array, from: number, messageBytes: number): number {
+  const end = paddedLength(from);
+  bytes[from] = 0x80;
+  bytes.fill(0, from + 1, end - 8);
+  // The number of bits, which takes two words.
+  putWord(bytes, end - 8, Math.floor(messageBytes / 2 ** 29));
+  putWord(bytes, end - 4, (messageBytes * 8) | 0);
+  return end;
 }
 
-/** Bytes of the blocks that so many bytes take with their padding: a bit, and their number in 8 bytes. */
-function blocksFor(bytes: number): number {
+function putWord(bytes: Uint8Array, at: number, word: number): void {
+  bytes[at] = word >>> 24;
+  bytes[at + 1] = word >>> 16;
+  bytes[at + 2] = word >>> 8;
+  bytes[at + 3] = word;
+}
+
+/** Whole blocks that hold so many bytes, a bit, and their number in 8 bytes. */
+function paddedLength(bytes: number): number {
   return Math.ceil((bytes + 9) / blockBytes) * blockBytes;
 }
 
