@@ -27,10 +27,16 @@ export function backlogLines(backlog: BacklogStatus): readonly string[] {
   ];
 }
 
-function catchUpText({ toDo, catchUpMs }: BacklogStatus): string {
-  if (toDo === 0) return "nothing to catch up";
-  const what = toDo === 1 ? "1 day to do" : `${toDo} days to do`;
-  return catchUpMs === 0 ? what : `${what}, about ${formatDuration(catchUpMs)}`;
+function catchUpText({ toDo, catchUpMs, days }: BacklogStatus): string {
+  const lacking = days.filter(({ state }) => state === "missing input").length;
+  const waits = lacking === 0 ? "" : `, ${daysText(lacking)} without input`;
+  if (toDo === 0) return lacking === 0 ? "nothing to catch up" : `nothing to do now${waits}`;
+  const lasts = catchUpMs === 0 ? "" : `, about ${formatDuration(catchUpMs)}`;
+  return `${daysText(toDo)} to do${lasts}${waits}`;
+}
+
+function daysText(count: number): string {
+  return count === 1 ? "1 day" : `${count} days`;
 }
 
 function grid(days: readonly DayStatus[]): readonly string[] {

@@ -91,8 +91,8 @@ function nextText(turn: Turn, { action }: Judgement, context: Context): string {
     case "none":
       return "";
     case "wait":
-      if (action.untilMs === undefined) return "it is looked at again by itself";
-      return `looked at again ${instantText(action.untilMs, turn.wall)}`;
+      if (action.untilMs === undefined) return "runs by itself when it comes";
+      return `goes on by itself ${instantText(action.untilMs, turn.wall)}`;
     case "run":
       if (!context.isIn) return "nothing: it is older than the window; daymill submit runs it";
       if (context.isLive) return "runs at once";

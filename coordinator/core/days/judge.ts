@@ -65,10 +65,14 @@ export function judgeDay(view: DayView): Judgement {
   const { memory, live, refused, nowMs } = view;
   if (live !== undefined) return { state: "running", reason: live, action: nothing };
   if (memory.held !== undefined) {
-    return { state: "held", reason: `held: ${memory.held.reason}`, action: nothing };
+    return { state: "held", reason: memory.held.reason || "no reason given", action: nothing };
   }
   if (memory.skipped !== undefined && view.committed === 0) {
-    return { state: "skipped", reason: `skipped: ${memory.skipped.reason}`, action: nothing };
+    return {
+      state: "skipped",
+      reason: memory.skipped.reason || "no reason given",
+      action: nothing,
+    };
   }
   const judged = view.committed > 0 ? committedDay(view) : openDay(view);
   if (judged.action.kind !== "run" || refused === undefined || refused.untilMs <= nowMs) {

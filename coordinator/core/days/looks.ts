@@ -3,8 +3,9 @@
  * what it changes in the verdict is remembered, so a folder that nobody touches costs the journal nothing.
  */
 import { inputDigest } from "../../../shared/kernel/input-files.ts";
-import type { JobSpec } from "../../../shared/kernel/job.ts";
+import type { JobSpec, ReadyRule } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
+import type { Day } from "../../../shared/kernel/time.ts";
 import { type DayRecord, dayKey } from "../durable.ts";
 import type { Answered } from "../state.ts";
 import { ask, decide, log, type Turn } from "../turn.ts";
@@ -99,7 +100,7 @@ function inputKnown(
   const verdict = judgeReadiness({
     sources: job.sources.map(({ name }) => ({
       source: name,
-      rule: job.ready?.[name],
+      rule: ruleOn(record.day, job.ready?.[name]),
       seen: seen.get(name),
       isDelivered: record.delivered?.[name] !== undefined,
     })),
@@ -122,6 +123,11 @@ function inputKnown(
     wallMs: turn.wall,
   };
   return { verdict, input };
+}
+
+/** People are told the file of the day, not the pattern. */
+function ruleOn(day: Day, rule: ReadyRule | undefined): ReadyRule | undefined {
+  return rule && { ...rule, value: rule.value.replaceAll("{day}", day) };
 }
 
 /** Would anybody be told, or decide, otherwise? The time of the look is no news. */
