@@ -31,6 +31,9 @@ const seldomLate: readonly Ask["kind"][] = [
   "dropStreams",
   "readCompletions",
   "dropRevision",
+  // Only runs in quarantine are released: two turns.
+  "release",
+  "release",
 ];
 
 /** One seed in so many has jobs with a schedule: their days run by themselves as well. */
