@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { type CoordinatorClient, connectCoordinator } from "../shared/adapters/grpc-clients.ts";
 import type {
+  BackfillStatus,
   BacklogStatus,
   ExecutorStatus,
   ExplainReply,
@@ -12,6 +13,7 @@ import type {
   JobBundle,
   RunStatus,
   Stamp,
+  StartBackfillRequest,
   SubmitReply,
 } from "../shared/adapters/grpc-types.ts";
 import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
@@ -37,6 +39,16 @@ export interface ClientOptions {
 export type JobReference = { readonly bundle: JobBundle } | { readonly job: string };
 
 export type DayMarkName = "held" | "released" | "skipped" | "wanted";
+
+export type BackfillMarkName = "pause" | "resume" | "cancel";
+
+/** What a backfill is to be, and whether it is only asked about. */
+export type BackfillRequested = Omit<StartBackfillRequest, "requestId">;
+
+function oneBackfill([backfill]: readonly BackfillStatus[]): BackfillStatus {
+  if (backfill !== undefined) return backfill;
+  throw fail("internal", "the coordinator has answered without the backfill");
+}
 
 export interface ReadOptions {
   /** 0 or absent: the committed revision. */
@@ -224,6 +236,31 @@ export class DaymillClient {
     await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.pauseBacklog({ job, paused, reason }, { deadlineMs }),
     );
+  }
+
+  /** Has days made, or made again; on storage when it returns. With `dryRun` only what would be done is told. */
+  async startBackfill(wish: BackfillRequested): Promise<BackfillStatus> {
+    const request = { ...wish, requestId: randomUUID() };
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.startBackfill(request, { deadlineMs }),
+    );
+    return oneBackfill(reply.backfills);
+  }
+
+  /** Pauses a backfill, lets it go on, or cancels it: then what runs is run to its end. */
+  async markBackfill(id: string, action: BackfillMarkName, reason = ""): Promise<BackfillStatus> {
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.markBackfill({ id, action, reason }, { deadlineMs }),
+    );
+    return oneBackfill(reply.backfills);
+  }
+
+  /** Newest first; no job: of all. */
+  async backfills(job = ""): Promise<readonly BackfillStatus[]> {
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.listBackfills({ job }, { deadlineMs }),
+    );
+    return reply.backfills;
   }
 
   /** Arrow IPC stream bytes of a committed dataset day, in chunks. Retried only before the first chunk. */

@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { projectVersion } from "../shared/adapters/project.ts";
+import { backfillCommand, backfillMarkCommands, backfillsCommand } from "./commands/backfills.ts";
 import { downCommand, roleCommand, upCommand } from "./commands/cluster.ts";
 import {
   backlogCommand,
@@ -59,6 +60,9 @@ for (const command of [
   pauseCommand(),
   resumeCommand(),
   deliveredCommand(),
+  backfillCommand(),
+  backfillsCommand(),
+  ...backfillMarkCommands(),
   resultCommand(),
   executorsCommand(),
   drainCommand(),

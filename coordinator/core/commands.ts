@@ -4,6 +4,8 @@
  */
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { backfillAsked } from "./days/backfill-said.ts";
+import { backfillsOf } from "./days/backfill-view.ts";
 import { backlogOf } from "./days/backlog-view.ts";
 import { delivered, markDay, pauseBacklog } from "./days/said.ts";
 import { drainByCommand } from "./membership.ts";
@@ -47,6 +49,9 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
       return;
     case "pauseBacklog":
       pauseBacklog(turn, message);
+      return;
+    case "backfill":
+      backfillAsked(turn, message);
       return;
     case "question": {
       const answer = answerTo(turn, message.question);
@@ -121,6 +126,11 @@ function answerTo(turn: Turn, question: Question): Reply | Failure {
     }
     case "backlog":
       return backlogOf(turn, question.job, question.days);
+    case "backfills": {
+      if (question.job !== "" && !durable.names.has(question.job))
+        return unknownJob(durable, question.job);
+      return { kind: "backfills", backfills: backfillsOf(turn, question.job) };
+    }
     case "dataset":
       return findDataset(state, question);
     default:

@@ -3,6 +3,7 @@
  * It is owned by one coordinator and changed in place by `fold` only (a day may have 25,000 tasks; copying them per
  * message would cost more than the work). Nothing here is a monotonic time: those do not survive a process.
  */
+import type { Backfill } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { Said } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
@@ -51,6 +52,8 @@ export interface DeskRecord {
   /** Grows with each thing that is said: of two accounts the one with more is the newer. */
   changes: number;
   paused?: Said;
+  /** Oldest first; absent: none. */
+  backfills?: readonly Backfill[];
 }
 
 export interface DayRecord extends DayMemory {
@@ -119,7 +122,7 @@ export interface Run {
 }
 
 /** `schedule`: its day was due; `recovery`: a day of the backlog; `news`: what the day was made from has changed. */
-export type RunOrigin = "schedule" | "recovery" | "news" | "command";
+export type RunOrigin = "schedule" | "recovery" | "news" | "command" | "backfill";
 
 export type StageKind = "scan" | "reduce" | "check";
 

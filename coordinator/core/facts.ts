@@ -3,6 +3,7 @@
  * Durable state changes by `fold` of a fact (fold.ts) and in no other way. Old facts stay readable:
  * members are added, never renamed.
  */
+import type { Backfill, BackfillDay } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { DeskDocument } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
@@ -255,6 +256,23 @@ export type Fact =
       readonly paused: boolean;
       readonly reason: string;
       readonly wallMs: number;
+    }
+  | { readonly kind: "backfillStarted"; readonly job: string; readonly backfill: Backfill }
+  /** Paused, resumed, cancelled, or nothing is left to do. */
+  | {
+      readonly kind: "backfillMarked";
+      readonly job: string;
+      readonly id: string;
+      readonly state: Backfill["state"];
+      readonly reason: string;
+      readonly wallMs: number;
+    }
+  /** Days that have their turn, and what came of others. */
+  | {
+      readonly kind: "backfillDays";
+      readonly job: string;
+      readonly id: string;
+      readonly days: Readonly<Record<Day, BackfillDay>>;
     }
   /** What people said about a job's days, from storage: the journal that knew it is lost. */
   | { readonly kind: "deskFound"; readonly job: string; readonly desk: DeskDocument }

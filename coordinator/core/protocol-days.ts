@@ -2,6 +2,7 @@
  * What a leader asks about days that run by themselves, and what is said about them by people. Part of the protocol
  * (protocol.ts): each ask has an `id` and is answered once.
  */
+import type { BackfillAction } from "../../shared/kernel/backfill.ts";
 import type {
   CalendarQuestion,
   CalendarStart,
@@ -62,4 +63,5 @@ export type DaysMessage =
       readonly job: string;
       readonly paused: boolean;
       readonly reason: string;
-    };
+    }
+  | { readonly kind: "backfill"; readonly reply: ReplyId; readonly action: BackfillAction };

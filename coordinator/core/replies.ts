@@ -3,6 +3,7 @@
  * gives them out together with everything else.
  */
 
+import type { BackfillStatus } from "../../shared/kernel/backfill.ts";
 import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
@@ -21,6 +22,8 @@ export type Question =
   | { readonly kind: "job"; readonly name: string }
   /** The newest days of a job with their states, newest first; `days` 0 = those of its window. */
   | { readonly kind: "backlog"; readonly job: string; readonly days: number }
+  /** Newest first; `job` empty = of all jobs. */
+  | { readonly kind: "backfills"; readonly job: string }
   /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
   | {
       readonly kind: "dataset";
@@ -52,6 +55,7 @@ export type Reply =
   /** What was said about days is in force and on storage. */
   | { readonly kind: "said" }
   | { readonly kind: "backlog"; readonly backlog: BacklogStatus }
+  | { readonly kind: "backfills"; readonly backfills: readonly BackfillStatus[] }
   /** `leader` is `host:port`, empty when nobody leads as far as we know. */
   | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
   | { readonly kind: "run"; readonly run: RunStatus }

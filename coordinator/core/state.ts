@@ -10,6 +10,7 @@ import type { Lane } from "../../shared/kernel/lane.ts";
 import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
+import type { BackfillStart } from "./days/backfill.ts";
 import { type Desk, emptyDesk } from "./days/desk-state.ts";
 import { type Durable, emptyDurable, type RunOrigin } from "./durable.ts";
 import type { Exclusion, Outcome } from "./exclusion.ts";
@@ -272,6 +273,8 @@ export type Purpose =
   | { readonly kind: "calendar"; readonly job: string }
   | { readonly kind: "look"; readonly key: string }
   | { readonly kind: "desk"; readonly job: string }
+  /** Which days are over, before a backfill starts. */
+  | { readonly kind: "backfill"; readonly reply: ReplyId; readonly start: BackfillStart }
   /** Housekeeping: nothing waits for it. */
   | { readonly kind: "background" };
 

@@ -8,6 +8,8 @@ import { classOf } from "../../shared/kernel/failure.ts";
 import type { Step } from "../../shared/kernel/step.ts";
 import { answeredForRun, backgroundAnswered, publishAnswered } from "./answers.ts";
 import { clientAsked } from "./commands.ts";
+import { startAnswered } from "./days/backfill-said.ts";
+import { backfillTick } from "./days/backfilling.ts";
 import { calendarAnswered, deskTick } from "./days/desk.ts";
 import { lookAnswered } from "./days/looks.ts";
 import { deskSaved } from "./days/said.ts";
@@ -74,6 +76,7 @@ function receive(turn: Turn, message: Message): void {
     case "markDay":
     case "delivered":
     case "pauseBacklog":
+    case "backfill":
     case "question":
       clientAsked(turn, message);
       return;
@@ -101,6 +104,7 @@ function tick(turn: Turn): void {
   oldFilesTick(turn);
   leftoversTick(turn);
   deskTick(turn);
+  backfillTick(turn);
   if (turn.state.unrestored.length > 0) restoreRuns(turn, turn.state.unrestored);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
@@ -196,6 +200,9 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
       return;
     case "desk":
       deskSaved(turn, purpose.job, all);
+      return;
+    case "backfill":
+      startAnswered(turn, purpose.reply, purpose.start, all);
       return;
     case "background":
       backgroundAnswered(turn, all);

@@ -246,7 +246,7 @@ function submissionFailed(turn: Turn, key: string, answered: Answered, why: Fail
   }
   submissions.delete(key);
   if (submission.byDesk !== undefined) {
-    deskRefused(turn, key, why.message);
+    deskRefused(turn, key, why);
     log(turn, "warn", `a day can't be started: ${why.message}`, {
       job: job.name,
       day,

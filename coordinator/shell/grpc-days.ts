@@ -1,10 +1,19 @@
 /** The part of the Coordinator service about days that run by themselves: decode, ask the core, encode. */
 import type * as wire from "../../shared/adapters/grpc-types.ts";
+import { backfillOrders, redos } from "../../shared/kernel/backfill.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import type { DayMark } from "../core/days/day.ts";
 import type { Calls } from "./calls.ts";
 
 const marks: readonly DayMark[] = ["held", "released", "skipped", "wanted"];
+
+const backfillMarks = ["pause", "resume", "cancel"] as const;
+
+function oneOf<Word extends string>(what: string, text: string, words: readonly Word[]): Word {
+  const known = words.find((one) => one === text);
+  if (known !== undefined) return known;
+  throw fail("badRequest", `${what} ${JSON.stringify(text)} is none of ${words.join(", ")}`);
+}
 
 export function daysHandlers(calls: Calls) {
   return {
@@ -14,10 +23,7 @@ export function daysHandlers(calls: Calls) {
       return { stamp, backlog: result.backlog };
     },
     markDay: async ({ job, day, mark, reason }, { signal }) => {
-      const known = marks.find((one) => one === mark);
-      if (known === undefined) {
-        throw fail("badRequest", `mark ${JSON.stringify(mark)} is none of ${marks.join(", ")}`);
-      }
+      const known = oneOf("mark", mark, marks);
       const { stamp } = await calls.ask(
         "said",
         (reply) => ({ kind: "markDay", reply, job, day, mark: known, reason }),
@@ -40,6 +46,31 @@ export function daysHandlers(calls: Calls) {
         signal,
       );
       return { stamp };
+    },
+    startBackfill: async ({ requestId, dryRun, ...wish }, { signal }) => {
+      const redo = oneOf("redo", wish.redo, redos);
+      const order = oneOf("order", wish.order, backfillOrders);
+      const start = { kind: "start", requestId, dryRun, wish: { ...wish, redo, order } } as const;
+      const { stamp, result } = await calls.ask(
+        "backfills",
+        (reply) => ({ kind: "backfill", reply, action: start }),
+        signal,
+      );
+      return { stamp, backfills: result.backfills };
+    },
+    markBackfill: async ({ id, action, reason }, { signal }) => {
+      const kind = oneOf("action", action, backfillMarks);
+      const { stamp, result } = await calls.ask(
+        "backfills",
+        (reply) => ({ kind: "backfill", reply, action: { kind, id, reason } }),
+        signal,
+      );
+      return { stamp, backfills: result.backfills };
+    },
+    listBackfills: async ({ job }, { signal }) => {
+      const question = { kind: "backfills", job } as const;
+      const { stamp, result } = await calls.question("backfills", question, signal);
+      return { stamp, backfills: result.backfills };
     },
   } satisfies Partial<wire.CoordinatorHandlers>;
 }

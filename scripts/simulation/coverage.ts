@@ -57,6 +57,7 @@ const coordinatorKinds = Object.keys({
   markDay: 0,
   delivered: 0,
   pauseBacklog: 0,
+  backfill: 0,
   question: 0,
   attached: 0,
   heartbeat: 0,

@@ -4,6 +4,7 @@
  */
 import { type CallOptions, type GrpcChannel, openChannel } from "./grpc.ts";
 import type {
+  BackfillsReply,
   CancelReply,
   CancelRequest,
   DeliveredRequest,
@@ -19,10 +20,12 @@ import type {
   GetRunRequest,
   GetStatusReply,
   GetStatusRequest,
+  ListBackfillsRequest,
   ListExecutorsReply,
   ListExecutorsRequest,
   ListRunsReply,
   ListRunsRequest,
+  MarkBackfillRequest,
   MarkDayRequest,
   PauseBacklogRequest,
   ReadDatasetReply,
@@ -30,6 +33,7 @@ import type {
   ReleaseReply,
   ReleaseRequest,
   SaidReply,
+  StartBackfillRequest,
   SubmitReply,
   SubmitRequest,
   ToExecutor,
@@ -58,6 +62,9 @@ export interface CoordinatorClient {
   readonly markDay: Call<MarkDayRequest, SaidReply>;
   readonly delivered: Call<DeliveredRequest, SaidReply>;
   readonly pauseBacklog: Call<PauseBacklogRequest, SaidReply>;
+  readonly startBackfill: Call<StartBackfillRequest, BackfillsReply>;
+  readonly markBackfill: Call<MarkBackfillRequest, BackfillsReply>;
+  readonly listBackfills: Call<ListBackfillsRequest, BackfillsReply>;
   readonly readDataset: StreamCall<ReadDatasetRequest, ReadDatasetReply>;
   close(): void;
 }
@@ -83,6 +90,9 @@ export function connectCoordinator(address: string): CoordinatorClient {
     markDay: single("MarkDay"),
     delivered: single("Delivered"),
     pauseBacklog: single("PauseBacklog"),
+    startBackfill: single("StartBackfill"),
+    markBackfill: single("MarkBackfill"),
+    listBackfills: single("ListBackfills"),
     readDataset: many("ReadDataset"),
     close: () => channel.close(),
   };

@@ -2,6 +2,7 @@
  * The messages of proto/daymill/v1 as TypeScript, and the calls as library-neutral shapes. Written by hand, checked by
  * test/client/grpc.test.ts against the loaded protos. 64-bit integers are numbers and stay below 2^53.
  */
+import type * as backfill from "../kernel/backfill.ts";
 import type * as days from "../kernel/days.ts";
 import type { Failure } from "../kernel/failure.ts";
 import type * as kernel from "../kernel/status.ts";
@@ -170,6 +171,30 @@ export interface PauseBacklogRequest {
   readonly paused: boolean;
   readonly reason: string;
 }
+/** The same at the wire as in the coordinator; what may be one of several words is a text. */
+export interface StartBackfillRequest extends Texts<backfill.BackfillWish> {
+  readonly requestId: string;
+  readonly dryRun: boolean;
+}
+export interface MarkBackfillRequest {
+  readonly id: string;
+  /** pause | resume | cancel */
+  readonly action: string;
+  readonly reason: string;
+}
+export interface ListBackfillsRequest {
+  readonly job: string;
+}
+export interface BackfillsReply {
+  readonly stamp: Stamp | null;
+  readonly backfills: readonly BackfillStatus[];
+}
+export interface BackfillStatus extends Texts<Omit<backfill.BackfillStatus, "days">> {
+  readonly days: readonly Texts<backfill.BackfillDayStatus>[];
+}
+type Texts<Value> = {
+  readonly [Key in keyof Value]: Value[Key] extends string ? string : Value[Key];
+};
 export interface SaidReply {
   readonly stamp: Stamp | null;
 }
@@ -312,6 +337,9 @@ export interface CoordinatorHandlers {
   readonly markDay: Handler<MarkDayRequest, SaidReply>;
   readonly delivered: Handler<DeliveredRequest, SaidReply>;
   readonly pauseBacklog: Handler<PauseBacklogRequest, SaidReply>;
+  readonly startBackfill: Handler<StartBackfillRequest, BackfillsReply>;
+  readonly markBackfill: Handler<MarkBackfillRequest, BackfillsReply>;
+  readonly listBackfills: Handler<ListBackfillsRequest, BackfillsReply>;
   readonly readDataset: StreamHandler<ReadDatasetRequest, ReadDatasetReply>;
 }
 

@@ -2,6 +2,7 @@
  * Words for days that run by themselves: when a day starts (the calendar), and what lies in a source's folder (a look).
  * Plain values; adapters make them, the coordinator's core judges them.
  */
+import type { Backfill } from "./backfill.ts";
 import type { Failure } from "./failure.ts";
 import type { ReadyRule, SourceSpec } from "./job.ts";
 import type { Day } from "./time.ts";
@@ -90,6 +91,8 @@ export interface DeskDocument {
   readonly paused?: Said;
   /** By day; days about which nothing is in force are left out. */
   readonly days: Readonly<Record<string, SaidOfDay>>;
+  /** Oldest first. Absent: none, or an account of an older version. */
+  readonly backfills?: readonly Backfill[];
 }
 
 export interface StoredDesk {

@@ -54,13 +54,6 @@ export const limits = {
   exclusionMsMax: 900_000,
   /** Share of the executors that may be excluded at a time; never all. */
   exclusionShareMax: 0.5,
-  // --- days that run by themselves
-  /** Days of the past that are kept whole where a job says nothing. */
-  backlogDaysDefault: 7,
-  /** Starts that one look into a job's calendar gives: a year of days and a little more. */
-  calendarStartsMax: 400,
-  /** Datasets of other jobs that a job waits for. */
-  upstreamsPerJobMax: 100,
   // --- runs
   runsLiveMax: 64,
   runsKeptInMemory: 500,
@@ -158,6 +151,12 @@ export const limits = {
   /** Removals asked for after one look; the next one goes on where it stopped. */
   retentionDropsPerLookMax: 100,
   // --- days by themselves
+  /** Days of the past that are kept whole where a job says nothing. */
+  backlogDaysDefault: 7,
+  /** Starts that one look into a job's calendar gives: a year of days and a little more. */
+  calendarStartsMax: 400,
+  /** Datasets of other jobs that a job waits for. */
+  upstreamsPerJobMax: 100,
   /** How often the leader looks through the days of its jobs. */
   deskEveryMs: 1_000,
   /** A day whose input is waited for is looked at this often, any other day of the window this often. */
@@ -170,6 +169,10 @@ export const limits = {
   calendarEveryMs: 3_600_000,
   /** Days of a job's backlog that run at a time. */
   backlogRunsPerJobMax: 2,
+  /** Days of a backfill, how many of them are under way at a time, and backfills of a job that are remembered. */
+  backfillDaysMax: 400,
+  backfillRunsMax: 8,
+  backfillsKept: 10,
   /** Runs of a day that may fail in a row, with the same input and job, for a reason that counts. */
   dayRunsFailedMax: 3,
   /** Pause before the next one; each further one takes twice as long. */

@@ -22,6 +22,16 @@ export function isDay(text: string): text is Day {
   return length !== undefined && date >= 1 && date <= length;
 }
 
+/** The date after a date. */
+export function dayAfter(day: Day): Day {
+  const [year = 0, month = 0, date = 0] = day.split("-").map(Number);
+  const text = (...parts: readonly number[]) =>
+    parts.map((part, index) => String(part).padStart(index === 0 ? 4 : 2, "0")).join("-");
+  const next = text(year, month, date + 1);
+  if (isDay(next)) return next;
+  return month === 12 ? text(year + 1, 1, 1) : text(year, month + 1, 1);
+}
+
 const unitsMs: Readonly<Record<string, number>> = {
   s: 1_000,
   m: 60_000,

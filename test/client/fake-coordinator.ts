@@ -90,6 +90,9 @@ export const refusing: CoordinatorHandlers = {
   markDay: refuse,
   delivered: refuse,
   pauseBacklog: refuse,
+  startBackfill: refuse,
+  markBackfill: refuse,
+  listBackfills: refuse,
   readDataset: refuse,
 };
 

@@ -1,5 +1,6 @@
 /** What the leader knows of days for as long as it leads: the calendar, when to look again, what is being saved. */
 import type { CalendarStart } from "../../../shared/kernel/days.ts";
+import { classOf, type Failure } from "../../../shared/kernel/failure.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { Instant } from "../../../shared/kernel/time.ts";
 import type { ReplyId } from "../protocol.ts";
@@ -10,12 +11,16 @@ import type { SeenSource } from "./seen.ts";
 
 export interface Desk {
   nextAt: Instant;
+  /** When backfills are gone on with. */
+  backfillsAt: Instant;
+  /** What a day of a backfill is waiting for, by `<backfill>|<day>`, in words. */
+  readonly backfillWaits: Map<string, string>;
   /** By job. */
   readonly calendars: Map<string, Calendar>;
   /** By `dayKey`. */
   readonly looks: Map<string, Look>;
   /** Days whose run could not be created: why, and until when nobody tries; wall clock. */
-  readonly refused: Map<string, { readonly message: string; readonly untilMs: number }>;
+  readonly refused: Map<string, Refused>;
   /** What was last told of each day. */
   readonly told: Map<string, DayState>;
   /** By job: the account of what people said is being written. */
@@ -49,15 +54,31 @@ export function isOver({ fromMs, untilMs }: Span, nowMs: number): boolean {
   return nowMs < fromMs || nowMs >= untilMs;
 }
 
+export interface Refused {
+  readonly message: string;
+  readonly untilMs: number;
+  /** What is tried again unchanged is refused again. */
+  readonly isFinal: boolean;
+}
+
 export interface Saving {
   /** Callers whose words are in the write that is under way, and those that wait for the next one. */
-  readonly waiters: readonly ReplyId[];
-  readonly next: ReplyId[];
+  readonly waiters: readonly SavingWaiter[];
+  readonly next: SavingWaiter[];
+}
+
+export interface SavingWaiter {
+  /** Absent: what was learned is kept, and nobody waits. */
+  readonly to?: ReplyId;
+  /** They are shown this one. */
+  readonly backfill?: string;
 }
 
 export function emptyDesk(): Desk {
   return {
     nextAt: 0,
+    backfillsAt: 0,
+    backfillWaits: new Map(),
     calendars: new Map(),
     looks: new Map(),
     refused: new Map(),
@@ -67,7 +88,8 @@ export function emptyDesk(): Desk {
 }
 
 /** The run of a day could not be created, and nobody waits for the answer: tried again after a pause. */
-export function deskRefused(turn: Turn, key: string, message: string): void {
+export function deskRefused(turn: Turn, key: string, { code, message }: Failure): void {
   const untilMs = turn.wall + limits.dayRetryPauseMs;
-  turn.state.desk.refused.set(key, { message, untilMs });
+  const isFinal = !classOf(code).retryable;
+  turn.state.desk.refused.set(key, { message, untilMs, isFinal });
 }

@@ -19,6 +19,7 @@ import { type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
 import { lookAround } from "./looks.ts";
 import { submitByDesk } from "./starting.ts";
+import { upstreamOf } from "./upstream.ts";
 
 const dayMs = 86_400_000;
 
@@ -153,11 +154,7 @@ export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord
     memory: record,
     committed: record.committed,
     live,
-    upstream: (spec.after ?? []).map(({ job, dataset }) => {
-      const other = recordOf(durable, job, record.day);
-      const revision = other?.datasets.includes(dataset) === true ? other.committed : 0;
-      return { name: `${job}/${dataset}`, revision };
-    }),
+    upstream: upstreamOf(durable, spec, record.day),
     nowMs: turn.wall,
     ...(refused === undefined ? {} : { refused }),
   };

@@ -10,6 +10,12 @@ import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { type DayRecord, type DeskRecord, type Durable, dayKey, type Run } from "../durable.ts";
 import type { Fact } from "../facts.ts";
 import { type DayMemory, sameInput } from "./day.ts";
+import {
+  foldBackfillDays,
+  foldBackfillMarked,
+  foldBackfillStarted,
+  withoutTaken,
+} from "./fold-backfills.ts";
 
 const kinds = [
   "dayOpened",
@@ -19,6 +25,9 @@ const kinds = [
   "backlogPaused",
   "deskFound",
   "dayWarned",
+  "backfillStarted",
+  "backfillMarked",
+  "backfillDays",
 ] as const;
 
 export type DaysFact = Extract<Fact, { kind: (typeof kinds)[number] }>;
@@ -64,6 +73,17 @@ export function foldDays(durable: Durable, recordOf: RecordOf, fact: DaysFact): 
         record.warned = [...(record.warned ?? []), fact.what];
       return;
     }
+    case "backfillStarted":
+      foldBackfillStarted(deskOf(durable, fact.job), fact.backfill);
+      return;
+    case "backfillMarked":
+      foldBackfillMarked(deskOf(durable, fact.job), fact);
+      return;
+    case "backfillDays":
+      foldBackfillDays(deskOf(durable, fact.job), fact);
+      // A day that is looked at has a place for what is seen there.
+      for (const day of Object.keys(fact.days)) recordOf(durable, fact.job, day);
+      return;
     default:
       unreachable(fact);
       return;
@@ -112,6 +132,8 @@ function foldDeskFound(
   desk.changes = document.changes;
   if (document.paused === undefined) delete desk.paused;
   else desk.paused = document.paused;
+  if (document.backfills === undefined) delete desk.backfills;
+  else desk.backfills = document.backfills;
   for (const record of durable.days.values()) {
     if (record.job !== job) continue;
     delete record.held;
@@ -126,7 +148,7 @@ function foldDeskFound(
 
 /** The account of a job's days for storage. */
 export function deskDocument(durable: Durable, job: string): DeskDocument {
-  const { changes, paused } = durable.desks.get(job) ?? { changes: 0 };
+  const { changes, paused, backfills } = durable.desks.get(job) ?? { changes: 0 };
   const days: Record<string, DeskDocument["days"][string]> = {};
   for (const record of durable.days.values()) {
     if (record.job !== job) continue;
@@ -139,7 +161,12 @@ export function deskDocument(durable: Durable, job: string): DeskDocument {
     };
     if (Object.keys(said).length > 0) days[record.day] = said;
   }
-  return { changes, ...(paused === undefined ? {} : { paused }), days };
+  return {
+    changes,
+    ...(paused === undefined ? {} : { paused }),
+    days,
+    ...(backfills === undefined ? {} : { backfills: backfills.map(withoutTaken) }),
+  };
 }
 
 /** `job`: what the run was made from, where it is still known. */

@@ -11,6 +11,8 @@ import type { DaysMessage } from "../protocol-days.ts";
 import type { Answered } from "../state.ts";
 import { unknownJob } from "../submissions.ts";
 import { ask, decide, epochOf, refuse, reply, retryLater, type Turn } from "../turn.ts";
+import { backfillsOf } from "./backfill-view.ts";
+import type { SavingWaiter } from "./desk-state.ts";
 import { deskDocument } from "./fold-days.ts";
 import { jobNamed, notScheduled } from "./jobs.ts";
 import { lookSoon } from "./looks.ts";
@@ -63,7 +65,7 @@ function wrongDay(turn: Turn, job: string, day: string): Failure | undefined {
   return wrongJob(turn, job);
 }
 
-function wrongReason(reason: string): Failure | undefined {
+export function wrongReason(reason: string): Failure | undefined {
   const most = limits.reasonCharactersMax;
   if (reason.length <= most) return undefined;
   return failure(
@@ -82,15 +84,19 @@ function unknownSource(job: string, source: string, known: readonly string[]): F
 
 function say(turn: Turn, to: ReplyId, fact: Extract<Fact, { readonly job: string }>): void {
   decide(turn, fact);
-  const { job } = fact;
+  keepAccount(turn, fact.job, { to });
+}
+
+/** Writes what is in force now to storage; then who waits is told. */
+export function keepAccount(turn: Turn, job: string, waiter: SavingWaiter): void {
   const { saving } = turn.state.desk;
   const known = saving.get(job);
   if (known === undefined) {
-    saving.set(job, { waiters: [to], next: [] });
+    saving.set(job, { waiters: [waiter], next: [] });
     save(turn, job);
   } else {
     // Two writes under way might land in either order: the next one begins when this one is done.
-    known.next.push(to);
+    known.next.push(waiter);
   }
 }
 
@@ -108,7 +114,11 @@ export function deskSaved(turn: Turn, job: string, answered: Answered): void {
     retryLater(turn, answered);
     return;
   }
-  for (const to of known.waiters) reply(turn, to, { kind: "said" });
+  for (const { to, backfill } of known.waiters) {
+    if (to === undefined) continue;
+    if (backfill === undefined) reply(turn, to, { kind: "said" });
+    else reply(turn, to, { kind: "backfills", backfills: backfillsOf(turn, job, backfill) });
+  }
   if (known.next.length === 0) {
     saving.delete(job);
     return;

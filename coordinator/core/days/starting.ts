@@ -17,7 +17,7 @@ export function submitByDesk(
   if (liveRuns(durable).length + submissions.size >= limits.runsLiveMax) return;
   const untold = untoldDay(start.job, start.day);
   if (untold !== undefined) {
-    deskRefused(turn, key, untold.message);
+    deskRefused(turn, key, untold);
     return;
   }
   askForPlan(turn, key, { ...start, plan: undefined, isRestored: false, waiters: [] });

@@ -1,0 +1,14 @@
+/** The days of other jobs that a job's day waits for. */
+import type { JobSpec } from "../../../shared/kernel/job.ts";
+import type { Day } from "../../../shared/kernel/time.ts";
+import type { Durable } from "../durable.ts";
+import { recordOf } from "./fold-days.ts";
+import type { UpstreamDay } from "./judge.ts";
+
+export function upstreamOf(durable: Durable, { after = [] }: JobSpec, day: Day): UpstreamDay[] {
+  return after.map(({ job, dataset }) => {
+    const other = recordOf(durable, job, day);
+    const revision = other?.datasets.includes(dataset) === true ? other.committed : 0;
+    return { name: `${job}/${dataset}`, revision };
+  });
+}
