@@ -16,6 +16,7 @@ import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import { inputDigest } from "../../shared/kernel/input-files.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import { BackfillChecks } from "./backfill-checks.ts";
 import { FactChecks } from "./fact-checks.ts";
 import { HeldChecks } from "./held-checks.ts";
 import { wrongWith } from "./manifest-checks.ts";
@@ -37,6 +38,7 @@ export class Checkers {
   readonly #given = new Set<string>();
   readonly #facts = new FactChecks();
   readonly #held = new HeldChecks();
+  readonly #backfills = new BackfillChecks();
   /**
    * The journal, folded as it grows. Undefined after NATS lost some of it, until a leader has begun from what was left:
    * one that led before remembers what is lost, and its successor will not.
@@ -211,6 +213,7 @@ export class Checkers {
       this.#tellFact(fact);
       this.#facts.before(this.#shadow, fact, isWhole);
       const former = this.#winnerBeside(this.#shadow, fact);
+      this.#backfills.saw(this.#shadow, fact);
       fold(this.#shadow, fact);
       const now = former === undefined ? undefined : this.#winnerBeside(this.#shadow, fact);
       assert(now === former, `${now} wins a task that ${former} has won`);
@@ -283,6 +286,7 @@ export class Checkers {
       this.#dayIsDone(leader, job, day);
       this.#dayIsCurrent(leader, job, day);
     }
+    this.#backfills.atTheEnd(durable, manifests);
     this.#nothingIsLeftBehind(leader);
     this.#compare(leader);
   }

@@ -4,6 +4,12 @@
  */
 import type { ClientMessage, Question, Reply } from "../../coordinator/core/protocol.ts";
 import { assert, must } from "../../shared/kernel/assert.ts";
+import {
+  type BackfillAction,
+  type BackfillWish,
+  backfillOrders,
+  redos,
+} from "../../shared/kernel/backfill.ts";
 import type { FailureCode } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
@@ -88,6 +94,10 @@ export class Users {
       const job = must(this.#world.pick(this.#jobs), "there are jobs").spec.name;
       const day = must(this.#world.pick(simDays), "there are days");
       this.#wish(job, day, true);
+      if (this.#isByItself) {
+        const message = { kind: "backfill", action: this.#backfill(job) } as const;
+        for (const coordinator of this.#coordinators) this.#send(coordinator, message);
+      }
       this.#world.after(this.#world.between(10_000, 60_000), again);
     };
     this.#world.after(30_000, again);
@@ -150,7 +160,28 @@ export class Users {
       { kind: "markDay", job, day, mark, reason: "for a reason" },
       { kind: "delivered", job, day, source: "" },
       { kind: "pauseBacklog", job, paused, reason: "for a reason" },
+      { kind: "backfill", action: this.#backfill(job) },
     ];
+  }
+
+  /** Days are made, or made again; a backfill is paused, goes on, is cancelled. */
+  #backfill(job: string): BackfillAction {
+    const world = this.#world;
+    const id = `${job}.b${world.between(1, 3)}`;
+    const kind = world.pick(["start", "start", "start", "pause", "resume", "cancel"] as const);
+    if (kind !== "start" && kind !== undefined) return { kind, id, reason: "for a reason" };
+    const wish: BackfillWish = {
+      job,
+      from: world.pick(simDays) ?? simDays[0],
+      to: world.pick(simDays) ?? simDays[0],
+      redo: world.pick(redos) ?? "all",
+      order: world.pick(backfillOrders) ?? "oldest",
+      concurrency: world.between(1, 2),
+      by: "somebody",
+      reason: "for a reason",
+    };
+    const requestId = `backfill-${++this.#wishes}`;
+    return { kind: "start", requestId, wish, dryRun: world.chance() < 0.2 };
   }
 
   /** Trouble is over: nothing is held or paused any more, and whoever says so hears that it is so. */
@@ -163,6 +194,12 @@ export class Users {
         this.#insist({ kind: "markDay", job, day, mark: "released", reason: "" });
       }
     }
+    for (const { desk } of this.#memory.desks.values()) {
+      for (const { id, state } of desk.backfills ?? []) {
+        const go = { kind: "resume", id, reason: "" } as const;
+        if (state === "paused") this.#insist({ kind: "backfill", action: go });
+      }
+    }
   }
 
   #insist(message: Unnumbered<ClientMessage>): void {
@@ -172,7 +209,9 @@ export class Users {
       if (!this.open.has(id)) return;
       for (const coordinator of this.#coordinators) {
         this.#send(coordinator, message, undefined, (result) => {
-          if (result.kind === "said") this.open.delete(id);
+          // A backfill may have been cancelled, or come to its end, meanwhile.
+          const isOver = result.kind === "failed" && result.failure.code === "conflict";
+          if (result.kind === "said" || result.kind === "backfills" || isOver) this.open.delete(id);
         });
       }
       this.#world.after(2_000, ask);
@@ -333,7 +372,12 @@ export class Users {
       { kind: "runs", job: "", limit: 5 },
       { kind: "executors" },
       { kind: "job", name: "traffic" },
-      ...(this.#isByItself ? [{ kind: "backlog", job: "traffic", days: 0 } as const] : []),
+      ...(this.#isByItself
+        ? ([
+            { kind: "backlog", job: "traffic", days: 0 },
+            { kind: "backfills", job: "" },
+          ] as const)
+        : []),
       { kind: "dataset", dataset: "per_cell", day: simDays[0], revision: 0 },
     ];
     return this.#world.pick(questions) ?? { kind: "status" };
