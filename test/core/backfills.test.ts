@@ -133,6 +133,18 @@ describe("a backfill", () => {
     expect(runs(bench).filter((run) => run.includes("-12."))).toEqual([]);
   });
 
+  test("looks again: what was seen when the day was still in the window counts no more", () => {
+    const bench = atNoon(new Bench(), sampleJob({ schedule: "0 1 * * *", backlogDays: 1 }));
+    live(bench, 20_000);
+    expect(runs(bench)).toContain("usage.2026-01-18.r1");
+    // Ten days on the folder is empty.
+    bench.wallFrom += 10 * 86_400_000;
+    bench.memory.lookedAt.set("ipdr|2026-01-18", []);
+    start(bench, { from: "2026-01-18", to: "2026-01-18", redo: "all" });
+    live(bench, 20_000);
+    expect(lines(only(bench))).toEqual(["2026-01-18 skipped missing input: ipdr: no file yet"]);
+  });
+
   test("remembers which days have failed, and makes those again on command", () => {
     const bench = atNoon();
     const failure = { code: "inputEmpty", message: "file 3 is empty", detail: {} } as const;
@@ -243,6 +255,20 @@ describe("what people say about a backfill", () => {
     bench.release();
     expect(bench.memory.desks.get("usage")?.desk.backfills).toHaveLength(1);
     expect(start(bench)).toMatchObject({ backfills: [{ id: "usage.b1" }] });
+    expect(all(bench)).toHaveLength(1);
+  });
+
+  test("a request that comes twice before it is answered is one backfill, too", () => {
+    const bench = atNoon();
+    bench.hold = ({ kind }) => kind === "planCalendar";
+    start(bench);
+    start(bench);
+    bench.effects = [];
+    bench.hold = () => false;
+    bench.release();
+    const replies = bench.effects.flatMap((one) => (one.kind === "reply" ? [one.result] : []));
+    expect(replies).toHaveLength(2);
+    for (const reply of replies) expect(reply).toMatchObject({ backfills: [{ id: "usage.b1" }] });
     expect(all(bench)).toHaveLength(1);
   });
 
