@@ -13,7 +13,9 @@ import { ask, log, type Turn } from "./turn.ts";
 /** One look at the clock of a leader. The first tick of a leadership begins a round over all kept streams. */
 export function leftoversTick(turn: Turn): void {
   const { durable, leftovers } = turn.state;
-  if (turn.at >= leftovers.nextRoundAt) {
+  // Not before the last round is over: whoever was asked about beside a stream that can't be reached comes last in it,
+  // and would be beside that stream again.
+  if (turn.at >= leftovers.nextRoundAt && leftovers.unread.size === 0) {
     leftovers.nextRoundAt = turn.at + limits.leftoversRoundEveryMs;
     lookForLeftovers(turn, durable.kept.keys());
   }

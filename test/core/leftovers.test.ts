@@ -147,6 +147,27 @@ describe("a look", () => {
     expect(written(bench)).toEqual([winner]);
   });
 
+  test("at many more than fit between two rounds comes to each of them, also beside one that is gone", () => {
+    const { bench } = cancelled();
+    const [scope, kept] = [...bench.state.durable.kept][0] ?? [];
+    if (scope === undefined || kept === undefined) throw new Error("something is kept");
+    const looksBetween = limits.leftoversRoundEveryMs / limits.leftoversLookEveryMs;
+    const count = Math.ceil(1.1 * looksBetween * limits.leftoversStreamsPerLookMax);
+    const streams = Array.from({ length: count }, (_, n) => `many-${n}`);
+    bench.state.durable.kept.delete(scope);
+    bench.state.durable.kept.set("many", { ...kept, exchanges: [{ exchange: "x0", streams }] });
+    const away = failure("unavailable", "nobody answers", { stream: "many-0" });
+    const asked = new Set<string>();
+    bench.override = (ask) => {
+      if (ask.kind !== "listWriters") return undefined;
+      if (ask.streams.includes("many-0")) return { kind: "failed", failure: away };
+      for (const stream of ask.streams) asked.add(stream);
+      return undefined;
+    };
+    bench.pass(3 * limits.leftoversRoundEveryMs, [1]);
+    expect(streams.filter((stream) => !asked.has(stream))).toEqual(["many-0"]);
+  });
+
   test("waits while a run is being planned: a lost journal may know less than lies there", () => {
     const { bench, winner } = cancelled();
     bench.hold = (ask) => ask.kind === "planJob";
