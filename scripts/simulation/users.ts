@@ -174,7 +174,8 @@ export class Users {
       job,
       from: world.pick(simDays) ?? simDays[0],
       to: world.pick(simDays) ?? simDays[0],
-      redo: world.pick(redos) ?? "all",
+      // Most days have a revision: most backfills are to make them again.
+      redo: world.pick(["all", "all", "all", ...redos] as const) ?? "all",
       order: world.pick(backfillOrders) ?? "oldest",
       concurrency: world.between(1, 2),
       by: "somebody",

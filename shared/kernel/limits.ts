@@ -29,7 +29,7 @@ export const limits = {
   attemptMissingMs: 3_000,
   executorsMax: 1_000,
   slotsPerExecutorMax: 64,
-  // --- slow tasks
+  // --- slow tasks, lanes
   /** How often the leader looks for slow attempts. */
   slowLookEveryMs: 1_000,
   /** An attempt is slow after this many times the median of its stage's finished ones … */
@@ -40,7 +40,6 @@ export const limits = {
   slowStageDoneShare: 0.75,
   /** Share of all slots that second attempts may take up; one is always allowed. */
   secondAttemptsSlotsShare: 0.25,
-  // --- lanes
   /** Share of all slots that runs which are not live may take while a live run is active; one slot at least. */
   backlogSlotsShare: 0.25,
   // --- executors that keep failing
@@ -183,7 +182,6 @@ export const limits = {
   backlogDaysShownMax: 400,
   /** Length of what somebody says about a day. */
   reasonCharactersMax: 500,
-  // --- what days wait for
   /** A file that has not changed for this long, and was the same in two looks, is taken for whole. */
   fileSettledMs: 30_000,
   /** One control file; it is held in memory. 200,000 files take some 40 MB. */
