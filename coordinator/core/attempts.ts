@@ -12,7 +12,7 @@ import { noteFailure, noteSuccess } from "./exclusion.ts";
 import { fatalFailure, type Place } from "./giving-up.ts";
 import { purgeNow, purgeSoon } from "./losers.ts";
 import { vacate } from "./places.ts";
-import { advanceRun, cancelAttempt, changed, endRun, ensureStreams } from "./run-flow.ts";
+import { advanceRun, cancelAttempt, changed, endRun, ensureStreams, tellDone } from "./run-flow.ts";
 import { foundFull } from "./space.ts";
 import { isComplete, outputsOf } from "./stage-graph.ts";
 import type { ExecutorState } from "./state.ts";
@@ -75,9 +75,7 @@ function attemptDone(
   endOthers(turn, others);
   purgeSoon(turn, run, attempt.stage, losers);
   dropDuplicates(turn, run);
-  if (!wasComplete && isComplete(stage)) {
-    publish(turn, run, "stage.done", { run: run.id, stage: stage.id, tasks: stage.tasks.length });
-  }
+  if (!wasComplete) tellDone(turn, run, stage);
   changed(turn, run);
   advanceRun(turn, run);
 }

@@ -20,7 +20,7 @@ const judged = new WeakMap<Stage, number>();
  */
 export function dropDuplicates(turn: Turn, run: Run): void {
   if (run.state !== "running" && run.state !== "checking") return;
-  if (run.ending !== undefined) return;
+  if (run.ending !== undefined || run.isGathering === true) return;
   run.stages.forEach((stage, index) => {
     const { changes = 0 } = stage;
     if (stage.kind !== "scan" || !isComplete(stage) || judged.get(stage) === changes) return;

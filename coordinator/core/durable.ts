@@ -93,9 +93,12 @@ export interface Run {
   readonly revision: number;
   readonly jobDigest: string;
   readonly duckdb: string;
-  readonly createdMs: number;
+  /** Of a run that gathered files: when that was over. */
+  createdMs: number;
   /** Absent: live. */
   lane?: Lane;
+  /** Its day is not ready yet: files that are final are mapped as they come, and nothing else is begun (gathering.ts). */
+  isGathering?: true;
   plan: JobPlan;
   state: RunStateName;
   /** Set by `runEnding`. */
@@ -277,6 +280,11 @@ export function liveRun(durable: Durable, job: string, day: Day): Run | undefine
 
 export function laneOf({ lane = "live" }: Pick<Run, "lane">): Lane {
   return lane;
+}
+
+/** It gathered files, and its day is ready or somebody wants it: what it still lacks is being listed. */
+export function isClosing(run: Run): boolean {
+  return run.isGathering === true && laneOf(run) !== "ahead";
 }
 
 /** What the next run of this job and day is called. */

@@ -30,6 +30,16 @@ export interface PlannedScan {
   readonly dropped?: readonly DroppedFile[];
 }
 
+/** What is appended to a scan stage. */
+export interface AddedScan {
+  readonly stage: string;
+  /** Splits that it had before: it takes no others than these behind them. */
+  readonly from: number;
+  readonly splits: readonly Split[];
+  /** Instead of what was left out so far. */
+  readonly dropped?: readonly DroppedFile[];
+}
+
 export interface PlannedExchange {
   readonly exchange: string;
   /** Stream names by group. */
@@ -73,6 +83,8 @@ export type Fact =
       readonly upstream?: Readonly<Record<string, number>>;
       /** Absent: live. */
       readonly lane?: Lane;
+      /** Its day is not ready: it maps what is final until it is closed. */
+      readonly isGathering?: true;
       readonly wallMs: number;
     }
   /** Somebody wants the run sooner than it was asked for first. It never goes back. */
@@ -87,7 +99,29 @@ export type Fact =
       readonly exchanges: readonly PlannedExchange[];
       /** What lay in each source, as a look would see it. */
       readonly digests?: InputDigests;
+      /** Of files that are final; more may come. */
+      readonly isGathering?: true;
       readonly wallMs: number;
+    }
+  /** A run that gathers files has more of them, or all: then it goes on as any other. */
+  | {
+      readonly kind: "runGrown";
+      readonly run: string;
+      readonly scans: readonly AddedScan[];
+      /** All: what lay in each source, as a look would see it. */
+      readonly digests?: InputDigests;
+      /** With `digests`: as they are now. Those that map tasks have read are what they were. */
+      readonly dimensions?: readonly { readonly name: string; readonly file: FileFingerprint }[];
+      readonly wallMs: number;
+    }
+  /** The day of a run that gathers files is ready: its last files are listed next. */
+  | {
+      readonly kind: "runClosing";
+      readonly run: string;
+      readonly lane: Lane;
+      readonly origin: RunOrigin;
+      readonly missing: number;
+      readonly upstream: Readonly<Record<string, number>>;
     }
   | {
       readonly kind: "attemptStarted";

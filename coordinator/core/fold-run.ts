@@ -36,6 +36,7 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
     duckdb: fact.duckdb,
     createdMs: fact.wallMs,
     ...(fact.lane === undefined ? {} : { lane: fact.lane }),
+    ...(fact.isGathering === undefined ? {} : { isGathering: fact.isGathering }),
     plan: fact.plan,
     state: "planning",
     stages: [],
@@ -57,6 +58,7 @@ export function foldRunPlanned(
   fact: Of<"runPlanned">,
 ): void {
   run.state = "running";
+  if (fact.isGathering !== true) delete run.isGathering;
   if (fact.digests !== undefined) run.digests = fact.digests;
   for (const { name, file } of fact.dimensions) run.dimensions.set(name, file);
   for (const exchange of fact.exchanges) run.exchanges.set(exchange.exchange, exchange);
@@ -69,6 +71,42 @@ export function foldRunPlanned(
     if (scan.scope !== undefined) keepFrom(durable, run, input.source, scan.scope);
     return newStage(plan.id, "scan", scan.splits.length, scan);
   });
+}
+
+/**
+ * Behind a gap in the journal splits would get the numbers of others, and attempts the wrong files: then nothing is
+ * taken, and the run gathers on.
+ */
+export function foldRunGrown(day: DayRecord, run: Run, fact: Of<"runGrown">): void {
+  if (run.isGathering !== true || run.state !== "running") return;
+  const added = fact.scans.map((scan) => ({
+    scan,
+    index: run.stages.findIndex(({ id }) => id === scan.stage),
+  }));
+  const fits = added.every(({ scan, index }) => run.stages[index]?.splits.length === scan.from);
+  if (!fits) return;
+  for (const { scan, index } of added) {
+    const stage = run.stages[index];
+    const input = run.plan.stages[index]?.input;
+    if (stage === undefined || input?.kind !== "scan") continue;
+    stage.splits = [...stage.splits, ...scan.splits];
+    for (const _ of scan.splits) stage.waiting.add(stage.tasks.push(newTask()) - 1);
+    if (scan.dropped !== undefined) stage.dropped = scan.dropped;
+    day.splits.set(input.source, packSplits(stage.splits));
+  }
+  if (fact.digests === undefined) return;
+  for (const { name, file } of fact.dimensions ?? []) run.dimensions.set(name, file);
+  run.digests = fact.digests;
+  run.createdMs = fact.wallMs;
+  delete run.isGathering;
+}
+
+export function foldRunClosing(run: Run, fact: Of<"runClosing">): void {
+  const { lane, origin, missing, upstream } = fact;
+  run.lane = lane;
+  run.origin = origin;
+  if (missing > 0) run.missing = missing;
+  if (Object.keys(upstream).length > 0) run.upstream = upstream;
 }
 
 function groupsOf(run: Run, input: { readonly exchanges: readonly string[] }): number {
@@ -212,7 +250,9 @@ export function foldRunEnded(
   fact: Of<"runEnded">,
 ): void {
   run.state = fact.state;
-  foldDayFailed(day, run, fact.failure, fact.wallMs);
+  // The day was not even begun: its own run is yet to come.
+  if (run.isGathering === true) day.gathered = { jobDigest: run.jobDigest };
+  else foldDayFailed(day, run, fact.failure, fact.wallMs);
   settleKept(durable, run, new Map());
   rememberDropped(day, run);
   run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };

@@ -11,9 +11,11 @@ import { type DayRecord, type Durable, dayKey, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import {
   foldChecksStarted,
+  foldRunClosing,
   foldRunCommitted,
   foldRunCreated,
   foldRunEnded,
+  foldRunGrown,
   foldRunPlanned,
   foldRunQuarantined,
   foldRunReleased,
@@ -113,6 +115,12 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       return;
     case "runPlanned":
       foldRunPlanned(durable, dayRecord(durable, run.job, run.day), run, fact);
+      return;
+    case "runGrown":
+      foldRunGrown(dayRecord(durable, run.job, run.day), run, fact);
+      return;
+    case "runClosing":
+      foldRunClosing(run, fact);
       return;
     case "attemptStarted":
       foldAttemptStarted(durable, run, fact);

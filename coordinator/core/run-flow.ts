@@ -12,12 +12,12 @@ import { judgeChecks, verdictOf } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
 import { dropDuplicates } from "./drop-duplicates.ts";
 import { wrongTwins } from "./duplicates.ts";
-import type { Run } from "./durable.ts";
+import { isClosing, type Run, type Stage } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
-import { ask, decide, publish, type Turn, tell } from "./turn.ts";
+import { ask, askLater, decide, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
 
 /** The job that a run was created from, as it is on the run's day. Kept for as long as a live run needs it. */
@@ -40,21 +40,23 @@ export function hasReadAll(run: Run): boolean {
   return run.stages.every((stage) => stage.kind === "check" || isComplete(stage));
 }
 
-export function listInputs(turn: Turn, id: string): void {
+/** `waitMs`: not at once. */
+export function listInputs(turn: Turn, id: string, waitMs = 0): void {
   const run = turn.state.durable.runs.get(id);
   const job = run && jobOf(turn, run);
   if (run === undefined || job === undefined) return;
-  ask(
-    turn,
-    {
-      kind: "listInputs",
-      day: run.day,
-      sources: scannedSources(job, run.plan),
-      ...(job.ready === undefined ? {} : { ready: job.ready }),
-      dimensions: joinedDimensions(job, run.plan),
-    },
-    { kind: "run", run: id },
-  );
+  // What is final was seen by looks (gathering.ts): only what else a plan takes is asked for then.
+  const isPartial = run.isGathering === true && !isClosing(run);
+  const body = {
+    kind: "listInputs",
+    day: run.day,
+    sources: isPartial ? [] : scannedSources(job, run.plan),
+    ...(job.ready === undefined ? {} : { ready: job.ready }),
+    dimensions: joinedDimensions(job, run.plan),
+  } as const;
+  const purpose = { kind: "run", run: id } as const;
+  if (waitMs === 0) ask(turn, body, purpose);
+  else askLater(turn, body, purpose, waitMs);
 }
 
 /** Asked again after each takeover and whenever a stream was found missing: what had to be made is empty. */
@@ -107,6 +109,7 @@ function holdsOutputs(turn: Turn, run: Run, exchange: string): boolean {
 export function advanceRun(turn: Turn, run: Run): void {
   const job = jobOf(turn, run);
   if (job === undefined || run.ending !== undefined || run.ended !== undefined) return;
+  if (run.isGathering === true) return;
   dropDuplicates(turn, run);
   if (run.state === "running") {
     const over = wrongTwins(run) ?? rejectsOverLimit(job, run);
@@ -126,6 +129,19 @@ export function advanceRun(turn: Turn, run: Run): void {
   }
   if (run.state !== "checking" || !run.stages.every(isComplete)) return;
   checksDone(turn, run, job);
+}
+
+/** Once all of its tasks are known. */
+export function tellPlanned(turn: Turn, run: Run): void {
+  if (run.isGathering === true) return;
+  const stages = run.stages.map(({ id, tasks }) => ({ id, tasks: tasks.length }));
+  publish(turn, run, "run.planned", { run: run.id, stages });
+}
+
+/** A stage is told to be done when all its tasks are, and there will be no others. */
+export function tellDone(turn: Turn, run: Run, stage: Stage): void {
+  if (!isComplete(stage) || run.isGathering === true) return;
+  publish(turn, run, "stage.done", { run: run.id, stage: stage.id, tasks: stage.tasks.length });
 }
 
 /** The results are remembered before anything rests on them: days that are committed meanwhile would change them. */

@@ -5,21 +5,24 @@
 import { tellDropped } from "./drop-duplicates.ts";
 import { dayKey, type Kept, type Run } from "./durable.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
+import { gatheredListing } from "./gathering.ts";
 import { unpackSplits } from "./kept-splits.ts";
 import { spare } from "./losers.ts";
 import { planRun } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { exchangesThere, type FoundOutput, findOutputs, formerSplits } from "./reindex.ts";
-import { changed, endRun, ensureStreams, jobOf } from "./run-flow.ts";
-import { ask, decide, log, publish, type Turn } from "./turn.ts";
+import { changed, endRun, ensureStreams, jobOf, tellPlanned } from "./run-flow.ts";
+import type { Listing } from "./state.ts";
+import { ask, decide, log, type Turn } from "./turn.ts";
 
-type Listed = Extract<Answer, { kind: "listed" }>;
 type Completions = Extract<Answer, { kind: "completions" }>;
 type RunPlanned = Extract<Fact, { kind: "runPlanned" }>;
 type Usage = Extract<Answer, { kind: "usage" }>["streams"];
 
 /** Input files are known: cut them, and make the streams. */
-export function inputsListed(turn: Turn, run: Run, listed: Listed): void {
+export function inputsListed(turn: Turn, run: Run, answer: Listing): void {
+  const listed = run.isGathering === true ? gatheredListing(turn, run, answer) : answer;
+  if (listed === undefined) return;
   const planned = plan(turn, run, listed, []);
   if (planned === undefined) return;
   const { kept } = turn.state.durable;
@@ -62,7 +65,7 @@ export function lookForRest(turn: Turn, run: Run): boolean {
 function readRecords(
   turn: Turn,
   run: Run,
-  listed: Listed | undefined,
+  listed: Listing | undefined,
   exchanges: readonly PlannedExchange[],
 ): void {
   turn.state.reindexing.set(run.id, { listed, exchanges });
@@ -98,7 +101,7 @@ export function goOnWith(turn: Turn, run: Run, found: readonly FoundOutput[]): v
 function plan(
   turn: Turn,
   run: Run,
-  listed: Listed,
+  listed: Listing,
   found: readonly FoundOutput[],
   there: readonly PlannedExchange[] = [],
 ): RunPlanned | undefined {
@@ -124,20 +127,17 @@ function plan(
     kept,
     listed,
     cluster: config.cluster,
-    slots: clusterSlots(turn),
+    slots: turn.state.places.slots,
     wallMs: turn.wall,
   });
-  if (!("code" in planned)) return planned;
+  if (!("code" in planned)) return listed.isPartial === true ? ofPart(planned) : planned;
   endRun(turn, run, planned, false);
   return undefined;
 }
 
-function clusterSlots(turn: Turn): number {
-  let slots = 0;
-  for (const executor of turn.state.executors.values()) {
-    if (!executor.lost && !executor.draining) slots += executor.slots;
-  }
-  return slots;
+/** What lies in its sources is not known yet. */
+function ofPart({ digests: _, ...planned }: RunPlanned): RunPlanned {
+  return { ...planned, isGathering: true };
 }
 
 function remember(turn: Turn, run: Run, planned: RunPlanned, found: readonly FoundOutput[]): void {
@@ -146,10 +146,7 @@ function remember(turn: Turn, run: Run, planned: RunPlanned, found: readonly Fou
     tellDropped(turn, run, stage, dropped);
   });
   keep(turn, run, found);
-  publish(turn, run, "run.planned", {
-    run: run.id,
-    stages: run.stages.map((stage) => ({ id: stage.id, tasks: stage.tasks.length })),
-  });
+  tellPlanned(turn, run);
   changed(turn, run);
   ensureStreams(turn, run);
 }

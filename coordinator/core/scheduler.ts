@@ -14,7 +14,7 @@ import { mayTake, servingOrder } from "./lanes.ts";
 import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
 import { hasOthers, pick } from "./places.ts";
-import { advanceRun, changed, jobOf } from "./run-flow.ts";
+import { advanceRun, changed, jobOf, tellDone } from "./run-flow.ts";
 import { isComplete } from "./stage-graph.ts";
 import { isDelayed, loadOf, openRuns, startableStages } from "./startable.ts";
 import type { ExecutorState } from "./state.ts";
@@ -173,8 +173,7 @@ function reuse(turn: Turn, run: Run, index: number, task: number, key: string): 
   changed(turn, run);
   dropDuplicates(turn, run);
   if (isComplete(stage)) {
-    const { id, tasks } = stage;
-    publish(turn, run, "stage.done", { run: run.id, stage: id, tasks: tasks.length });
+    tellDone(turn, run, stage);
     advanceRun(turn, run);
   }
   return true;

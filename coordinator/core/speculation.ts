@@ -118,6 +118,8 @@ function paceOf(turn: Turn, run: Run, index: number): Pace | undefined {
   // A check is one of a kind.
   if (run.state !== "running" || run.ending !== undefined || stage.kind === "check")
     return undefined;
+  // Nobody waits for it.
+  if (run.isGathering === true) return undefined;
   if (stage.done < stage.tasks.length * limits.slowStageDoneShare) return undefined;
   // What a second attempt would read must all be there, as for a first one.
   if (turn.state.streamsChecking.has(run.id) || !isReady(run, index)) return undefined;

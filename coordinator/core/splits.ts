@@ -34,7 +34,7 @@ interface Item {
 export function cutSource(listed: ListedSource, options: CutOptions): readonly Split[] {
   const items = listed.files.map((file, index) => ({
     file,
-    bytes: options.format === "csv.gz" ? file.size * gzipRatio : file.size,
+    bytes: plainBytes(file, options.format),
     rows: listed.rows?.[index],
   }));
   const { kept, rest } = keepFormer(items, options.former);
@@ -42,6 +42,11 @@ export function cutSource(listed: ListedSource, options: CutOptions): readonly S
   const share = Math.ceil(total / (Math.max(1, options.slots) * splitsPerSlot));
   const target = Math.max(1, Math.min(options.splitBytes, share));
   return [...kept, ...cutNew(rest, target, options.format)];
+}
+
+/** What there is to read of a file, about. */
+export function plainBytes({ size }: FileFingerprint, format: SourceFormat): number {
+  return format === "csv.gz" ? size * gzipRatio : size;
 }
 
 /** Former splits whose files are still there, without those that vanished; and the files in none of them. */

@@ -56,6 +56,8 @@ export function isReady(run: Run, index: number): boolean {
   }
   const plan = run.plan.stages[index];
   if (plan === undefined) return false;
+  // More may come: that all tasks there are have ended says nothing.
+  if (run.isGathering === true && stage.kind !== "scan") return false;
   for (const exchange of inputsOf(plan)) {
     // Written out: this is asked in every turn, and lists would be made each time.
     for (let other = 0; other < run.stages.length; other++) {

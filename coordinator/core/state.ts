@@ -210,13 +210,21 @@ export interface Submission {
   };
   /** The most urgent that was asked for. */
   lane: Lane;
+  /** The run maps what is final until its day is ready. */
+  readonly isGathering?: true;
   readonly waiters: { readonly reply: ReplyId; readonly requestId: string }[];
 }
+
+/** What a run is planned from. */
+export type Listing = Extract<Answer, { kind: "listed" }> & {
+  /** Files that are final, of a day that is not ready. */
+  readonly isPartial?: true;
+};
 
 /** A look into the exchange for what a run's scans may have left there. */
 export interface Reindexing {
   /** What the run is planned from; undefined when it is planned already. */
-  readonly listed: Extract<Answer, { kind: "listed" }> | undefined;
+  readonly listed: Listing | undefined;
   readonly exchanges: readonly PlannedExchange[];
 }
 

@@ -126,6 +126,7 @@ function raise(turn: Turn, run: Run, lane: Lane): void {
   decide(turn, { kind: "laneRaised", run: run.id, lane });
   log(turn, "info", "run raised to a more urgent lane", { run: run.id, lane });
   tell(turn, { kind: "runChanged", run: run.id });
+  if (run.isGathering === true && run.state === "running") listInputs(turn, run.id);
 }
 
 /**
@@ -133,7 +134,7 @@ function raise(turn: Turn, run: Run, lane: Lane): void {
  * False: another run of the day has to end first, it is tried again then.
  */
 export function restore(turn: Turn, request: RunRequest): boolean {
-  const { spec, digest, day, run, requestId, lane = "live" } = request;
+  const { spec, digest, day, run, requestId, lane = "live", isGathering } = request;
   const key = dayKey(spec.name, day);
   const { submissions, durable } = turn.state;
   if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return false;
@@ -146,6 +147,7 @@ export function restore(turn: Turn, request: RunRequest): boolean {
     requestId,
     isRestored: true,
     lane,
+    ...(isGathering === undefined ? {} : { isGathering }),
     waiters: [],
   });
   return true;
@@ -316,7 +318,8 @@ function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
 function saveRequest(turn: Turn, key: string, submission: Submission): void {
   const { job: spec, digest, day, requestId } = submission;
   const named = namedRun(turn.state.durable, submission);
-  const request: RunRequest = { ...named, spec, digest, day, requestId, ...laneIn(submission) };
+  const how = { ...laneIn(submission), ...gatheringIn(submission) };
+  const request: RunRequest = { ...named, spec, digest, day, requestId, ...how };
   const purpose = { kind: "submission", key } as const;
   ask(turn, { kind: "saveRequest", epoch: epochOf(turn), request }, purpose);
 }
@@ -324,6 +327,10 @@ function saveRequest(turn: Turn, key: string, submission: Submission): void {
 /** A live run says nothing of its lane, as ever. */
 function laneIn({ lane }: Submission): { readonly lane?: Lane } {
   return lane === "live" ? {} : { lane };
+}
+
+function gatheringIn({ isGathering }: Submission): { readonly isGathering?: true } {
+  return isGathering === undefined ? {} : { isGathering };
 }
 
 /** The next revision of the day: it stays so while the submission is under way, for a day has one at a time. */
@@ -371,6 +378,7 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
     duckdb: state.config.duckdb,
     ...startedBy(submission),
     ...laneIn(submission),
+    ...gatheringIn(submission),
     wallMs: wall,
   });
   if (submission.isRestored && newest !== digest && newestJob !== undefined) {

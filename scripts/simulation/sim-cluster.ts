@@ -4,6 +4,7 @@
  */
 import type { Ask } from "../../coordinator/core/protocol.ts";
 import { must } from "../../shared/kernel/assert.ts";
+import type { FileFingerprint } from "../../shared/kernel/work.ts";
 import { Calls } from "./calls.ts";
 import { Checkers } from "./checkers.ts";
 import type { Hint } from "./cluster-memory.ts";
@@ -21,6 +22,11 @@ import { World } from "./world.ts";
 
 /** When faults stop, and when everything must be done. */
 export const simTimes = { troubleMs: 450_000, wishesMs: 430_000, endMs: 600_000 } as const;
+
+/** As a folder is listed. */
+function byPath(one: FileFingerprint, other: FileFingerprint): number {
+  return one.path < other.path ? -1 : 1;
+}
 
 /** Asks that a seed makes a few times at most, and one that a candidate makes whom no pause deposes. */
 const seldomLate: readonly Ask["kind"][] = [
@@ -99,7 +105,7 @@ export class SimCluster {
     this.network = new Network(world);
     this.memory = new SimMemory(world, jobs);
     this.checkers = new Checkers(world, this.memory);
-    this.#putFiles();
+    this.#putFiles(isByItself);
     const names = world.chance() < 0.5 ? ["c1", "c2"] : ["c1", "c2", "c3"];
     const haunts = hauntsOf(seed);
     this.coordinators = names.map((name, number) =>
@@ -116,13 +122,28 @@ export class SimCluster {
     beginTrouble(this);
   }
 
-  #putFiles(): void {
+  #putFiles(isByItself: boolean): void {
     for (const { spec } of this.#jobs) {
       for (const { name } of spec.sources) {
         for (const day of simDays) {
-          this.memory.folders.set(`${name}|${day}`, filesOf(name, day, this.world.between(2, 6)));
+          const files = filesOf(name, day, this.world.between(2, 6));
+          this.memory.folders.set(`${name}|${day}`, files);
+          if (isByItself && day === simDays[1]) this.#deliver(`${name}|${day}`, files);
         }
       }
+    }
+  }
+
+  /** A day that is not due yet: its files come one after the other, most of them before its start. */
+  #deliver(folder: string, files: readonly FileFingerprint[]): void {
+    const { folders } = this.memory;
+    const [first, ...others] = files;
+    folders.set(folder, first === undefined ? [] : [first]);
+    for (const file of others) {
+      this.world.after(this.world.between(1_000, 200_000), () => {
+        const there = folders.get(folder) ?? [];
+        folders.set(folder, [...there, file].sort(byPath));
+      });
     }
   }
 

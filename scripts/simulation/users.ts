@@ -85,14 +85,17 @@ export class Users {
   /** Every day of every job once, then some of them again and again until so late. */
   begin(untilMs: number): void {
     for (const { spec } of this.#jobs) {
-      for (const day of simDays) {
+      // Half of the days that are not due yet are left to themselves, until somebody wants one again.
+      const isLeft = this.#isByItself && this.#world.chance() < 0.5;
+      for (const day of isLeft ? simDays.slice(0, 1) : simDays) {
         this.#world.after(this.#world.between(0, 20_000), () => this.#wish(spec.name, day, false));
       }
     }
     const again = () => {
       if (this.#world.at > untilMs) return;
       const job = must(this.#world.pick(this.#jobs), "there are jobs").spec.name;
-      const day = must(this.#world.pick(simDays), "there are days");
+      const isEarly = this.#isByItself && this.#world.at < 190_000 && this.#world.chance() < 0.7;
+      const day = must(this.#world.pick(isEarly ? simDays.slice(0, 1) : simDays), "there are days");
       this.#wish(job, day, true);
       if (this.#isByItself) {
         const message = { kind: "backfill", action: this.#backfill(job) } as const;

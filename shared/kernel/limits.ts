@@ -172,7 +172,10 @@ export const limits = {
   backfillDaysMax: 400,
   backfillRunsMax: 8,
   backfillsKept: 10,
-  /** Runs of a day that may fail in a row, with the same input and job, for a reason that counts. */
+  /** Days that are mapped ahead at a time; splits of a source from which on less than a split's worth of bytes waits. */
+  aheadRunsMax: 16,
+  aheadSmallSplitsMax: 200,
+  /** Runs of a day that may fail in a row, with the same input and job, for what counts. */
   dayRunsFailedMax: 3,
   /** Pause before the next one; each further one takes twice as long. */
   dayRetryPauseMs: 60_000,
@@ -348,10 +351,7 @@ export const limits = {
 } as const;
 
 assert(limits.renewEveryMs * 3 < limits.stepDownAfterMs, "a leader may miss two renewals");
-assert(
-  limits.natsRequestMs < limits.stepDownAfterMs,
-  "a hanging renewal is known before the leader has to step down",
-);
+assert(limits.natsRequestMs < limits.stepDownAfterMs, "a hanging renewal is known in time");
 assert(
   limits.stepDownAfterMs < limits.leaseExpiresMs,
   "the old leader stops before a new one starts",

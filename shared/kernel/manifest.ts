@@ -55,6 +55,8 @@ export interface RunRequest {
   readonly requestId: string;
   /** Absent: live. */
   readonly lane?: Lane;
+  /** It was begun before its day was ready. */
+  readonly isGathering?: true;
 }
 
 /** The folder of one arrangement of a revision's files, and what the revision's manifest says. */

@@ -139,7 +139,8 @@ describe("a scheduled job", () => {
   });
 
   test("makes days again from which on its source has other columns, and no others", () => {
-    const bench = atNight();
+    // A run that has mapped ahead ends with its form of the job, and its day begins with the next revision.
+    const bench = atNight(daily({ workAhead: false }));
     live(bench, 40_000);
     bench.register(versioned(undefined, "2026-01-16"));
     live(bench, 60_000);
@@ -164,7 +165,7 @@ function versioned(first: string | undefined, from: string): JobSpec {
   const columns = [...source.columns, { name: "app", type: "VARCHAR" }];
   const before = { ...(first && { from: first }), columns: source.columns };
   const sources = [{ ...source, columns, versions: [before, { from, columns }] }];
-  return daily({ sources, onChange: "rerun" });
+  return daily({ sources, onChange: "rerun", workAhead: false });
 }
 
 describe("what people say about days", () => {

@@ -9,6 +9,7 @@ import type { Day } from "../../../shared/kernel/time.ts";
 import { dayKey, liveRun, nextRun } from "../durable.ts";
 import { untoldDay } from "../job-forms.ts";
 import { decide, log, type Turn } from "../turn.ts";
+import { closeDay, isAhead } from "./ahead.ts";
 import { type BackfillInput, type BackfillView, stepsOf } from "./backfill.ts";
 import { isOver } from "./desk-state.ts";
 import { hasEnded } from "./fold-backfills.ts";
@@ -72,18 +73,18 @@ function startDay(
 ): void {
   const { revision } = nextRun(turn.state.durable, spec.name, day);
   const upstream = upstreamOf(turn.state.durable, spec, day);
-  submitByDesk(turn, {
-    job: spec,
-    digest,
-    day,
-    requestId: `backfill.${id}.${day}.r${revision}`,
-    lane: "backlog",
-    byDesk: {
-      origin: "backfill",
-      missing,
-      upstream: Object.fromEntries(upstream.map(({ name, revision: of }) => [name, of])),
-    },
-  });
+  const byDesk = {
+    origin: "backfill",
+    missing,
+    upstream: Object.fromEntries(upstream.map(({ name, revision: of }) => [name, of])),
+  } as const;
+  const ahead = liveRun(turn.state.durable, spec.name, day);
+  if (ahead !== undefined) {
+    closeDay(turn, ahead, { lane: "backlog", byDesk });
+    return;
+  }
+  const requestId = `backfill.${id}.${day}.r${revision}`;
+  submitByDesk(turn, { job: spec, digest, day, requestId, lane: "backlog", byDesk });
 }
 
 /** What is known of a day of a backfill, of one that is only thought of, too. */
@@ -91,9 +92,12 @@ export function backfillView(turn: Turn, { spec, digest }: NamedJob, day: Day): 
   const { durable, desk } = turn.state;
   const record = recordOf(durable, spec.name, day);
   const failed = record?.failed;
+  const run = liveRun(durable, spec.name, day);
+  // One that only maps ahead has not begun the day: the backfill may begin it.
+  const highest = run !== undefined && isAhead(run) ? run.revision - 1 : (record?.highest ?? 0);
   return {
     committed: record?.committed ?? 0,
-    highest: record?.highest ?? 0,
+    highest,
     live: liveText(turn, spec.name, day),
     ...(failed === undefined
       ? {}
@@ -114,7 +118,7 @@ export function backfillView(turn: Turn, { spec, digest }: NamedJob, day: Day): 
 /** One that was promised under a journal that is lost, and has to wait, is under way as well. */
 function liveText({ state }: Turn, job: string, day: Day): string | undefined {
   const run = liveRun(state.durable, job, day);
-  if (run !== undefined) return `${run.id}: ${run.state}`;
+  if (run !== undefined) return isAhead(run) ? undefined : `${run.id}: ${run.state}`;
   const isPromised = state.unrestored.some((one) => one.spec.name === job && one.day === day);
   return isPromised || state.submissions.has(dayKey(job, day))
     ? "its run is being planned"

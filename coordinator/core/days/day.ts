@@ -67,6 +67,8 @@ export interface DayMemory extends Mutable<SaidOfDay> {
   input?: InputKnown;
   made?: DayMade;
   failed?: DayFailed;
+  /** A run that gathered files of this form of the job ended before the day was ready: there is no other one. */
+  gathered?: { readonly jobDigest: string };
   /** Deadlines that were warned of: `missed`, `projected`, or `missed <model>`. */
   warned?: readonly string[];
 }

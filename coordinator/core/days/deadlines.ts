@@ -81,6 +81,8 @@ function warn(
 }
 
 function progressOf(run: Run): Progress | undefined {
+  // It has not begun, and how many tasks it will have is not known.
+  if (run.isGathering === true) return undefined;
   const tasks = run.stages.reduce((sum, stage) => sum + stage.tasks.length, 0);
   if (tasks === 0) return undefined;
   const done = run.stages.reduce((sum, stage) => sum + stage.done, 0);

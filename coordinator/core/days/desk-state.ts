@@ -42,6 +42,8 @@ export interface Look {
   readonly seen: Map<string, SeenSource>;
   /** As of the last look. */
   verdict?: DayVerdict;
+  /** The verdict whose final files the day's run has. */
+  gathered?: DayVerdict;
 }
 
 /** From a moment until another, wall clock; outside it something is due. A clock that was put back is outside. */

@@ -10,6 +10,7 @@ import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../dur
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
 import { runStatus } from "../views.ts";
+import { aheadText, closeDay, gatherDay, isAhead, isAheadSoon, tendGathering } from "./ahead.ts";
 import type { DayPlan } from "./day.ts";
 import { watchDeadlines } from "./deadlines.ts";
 import { isOver } from "./desk-state.ts";
@@ -28,13 +29,16 @@ export function deskTick(turn: Turn): void {
   const { desk, durable } = turn.state;
   if (turn.at < desk.nextAt) return;
   desk.nextAt = turn.at + limits.deskEveryMs;
+  const windows = new Map<string, readonly DayRecord[]>();
   for (const job of scheduledJobs(durable)) {
     askCalendar(turn, job);
     openDays(turn, job);
     const days = windowOf(turn, job);
+    windows.set(job.spec.name, days);
     lookAround(turn, job.spec, days);
     startDays(turn, job, days);
   }
+  tendGathering(turn, (record) => windows.get(record.job)?.includes(record) === true);
 }
 
 // --- the calendar -----------------------------------------------------------------------------
@@ -139,10 +143,11 @@ export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord
   const { durable, desk, submissions } = turn.state;
   const key = dayKey(record.job, record.day);
   const run = liveRun(durable, record.job, record.day);
-  const isPlanned = submissions.has(key);
+  const submission = submissions.get(key);
+  const isPlanned = submission !== undefined && !isAheadSoon(submission);
   const refused = desk.refused.get(key);
   const live =
-    run !== undefined
+    run !== undefined && !isAhead(run)
       ? runText(runStatus(run))
       : isPlanned
         ? "its run is being planned"
@@ -154,6 +159,7 @@ export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord
     memory: record,
     committed: record.committed,
     live,
+    ahead: run && isAhead(run) ? aheadText(run, record) : undefined,
     upstream: upstreamOf(durable, spec, record.day),
     nowMs: turn.wall,
     ...(refused === undefined ? {} : { refused }),
@@ -182,6 +188,10 @@ function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void 
     tellChange(turn, record, judgement);
     watchDeadlines(turn, record, judgement, usualMs);
     if (judgement.action.kind === "run") ready.push({ record, view, judgement });
+    // Older days may wait for ever, and what is mapped of them would hold room in the exchange.
+    else if (record === newestDue || !isDue(turn, record)) {
+      gatherDay(turn, job, record, view, judgement);
+    }
   }
   const isPaused = turn.state.durable.desks.get(job.spec.name)?.paused !== undefined;
   let room = limits.backlogRunsPerJobMax - judged.filter(isRunningBacklog(turn, newestDue)).length;
@@ -194,14 +204,18 @@ function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void 
   }
 }
 
+function isDue({ wall }: Turn, { plan }: DayRecord): boolean {
+  return plan !== undefined && plan.startMs <= wall;
+}
+
 function isRunningBacklog(turn: Turn, newestDue: DayRecord | undefined) {
   return ({ record }: { readonly record: DayRecord }) => {
     if (record === newestDue) return false;
     const { durable, submissions } = turn.state;
-    return (
-      liveRun(durable, record.job, record.day) !== undefined ||
-      submissions.has(dayKey(record.job, record.day))
-    );
+    const run = liveRun(durable, record.job, record.day);
+    const submission = submissions.get(dayKey(record.job, record.day));
+    if (run !== undefined) return !isAhead(run);
+    return submission !== undefined && !isAheadSoon(submission);
   };
 }
 
@@ -219,14 +233,15 @@ function startDay(
   const upstream = Object.fromEntries(view.upstream.map(({ name, revision: of }) => [name, of]));
   const origin = originOf(state, record, isLive);
   log(turn, "info", "a day starts by itself", { job, day, why: action.why, origin });
-  submitByDesk(turn, {
-    job: spec,
-    digest,
-    day,
-    requestId: `auto.${job}.${day}.r${revision}`,
-    lane: isLive ? "live" : "backlog",
-    byDesk: { origin, missing: action.missing, upstream },
-  });
+  const lane = isLive ? "live" : "backlog";
+  const byDesk = { origin, missing: action.missing, upstream };
+  const ahead = liveRun(turn.state.durable, job, day);
+  if (ahead !== undefined) {
+    closeDay(turn, ahead, { lane, byDesk });
+    return;
+  }
+  const requestId = `auto.${job}.${day}.r${revision}`;
+  submitByDesk(turn, { job: spec, digest, day, requestId, lane, byDesk });
 }
 
 function originOf(state: Judgement["state"], record: DayRecord, isLive: boolean): RunOrigin {

@@ -53,6 +53,8 @@ export interface DayView {
   readonly committed: number;
   /** The run that has not ended, in words; a submission under way counts. */
   readonly live: string | undefined;
+  /** What its run has mapped although the day is not ready, in words. */
+  readonly ahead?: string | undefined;
   readonly upstream: readonly UpstreamDay[];
   readonly nowMs: number;
   /** Its start could not be made: why, and when it is tried again. */
@@ -75,6 +77,9 @@ export function judgeDay(view: DayView): Judgement {
     };
   }
   const judged = view.committed > 0 ? committedDay(view) : openDay(view);
+  if (judged.action.kind === "wait" && view.ahead !== undefined) {
+    return { ...judged, reason: `${judged.reason}; ${view.ahead}` };
+  }
   if (judged.action.kind !== "run" || refused === undefined || refused.untilMs <= nowMs) {
     return judged;
   }

@@ -9,7 +9,10 @@ import { deskRefused } from "./desk-state.ts";
 /** The leader starts a day by itself (days/desk.ts). Nothing where a run of the day is under way, or too many are. */
 export function submitByDesk(
   turn: Turn,
-  start: Pick<Submission, "job" | "digest" | "day" | "requestId" | "lane" | "byDesk">,
+  start: Pick<
+    Submission,
+    "job" | "digest" | "day" | "requestId" | "lane" | "isGathering" | "byDesk"
+  >,
 ): void {
   const { durable, submissions } = turn.state;
   const key = dayKey(start.job.name, start.day);

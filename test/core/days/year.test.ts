@@ -43,7 +43,8 @@ function leaderOf(story: Story): Bench {
     }
     if (ask.kind !== "listInputs") return undefined;
     const files = story.memory.lookedAt.get(`ipdr|${ask.day}`) ?? [];
-    return { kind: "listed", sources: [{ source: "ipdr", files }], dimensions: [] };
+    const sources = ask.sources.map(({ name }) => ({ source: name, files }));
+    return { kind: "listed", sources, dimensions: [] };
   };
   bench.lead();
   bench.attach(1, { slots: 8 });
