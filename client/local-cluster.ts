@@ -274,7 +274,7 @@ class Cluster implements LocalCluster {
       ["--cluster", cluster],
       ["--log", logLevel],
     ].flat();
-    return this.#launch(id, process.execPath, [program, ...common, ...args]);
+    return this.#launch(id, process.execPath, [...nodeOptions(role), program, ...common, ...args]);
   }
 
   async #launch(name: string, command: string, args: readonly string[]): Promise<ManagedProcess> {
@@ -294,6 +294,11 @@ class Cluster implements LocalCluster {
   #alive(pid: number): boolean {
     return this.#running.some((entry) => entry.pid === pid && entry.exit() === undefined);
   }
+}
+
+/** What Node itself is told of a role: what can't be set once it runs. */
+export function nodeOptions(role: "coordinator" | "executor"): readonly string[] {
+  return role === "coordinator" ? [`--max-semi-space-size=${limits.coordinatorYoungMiB}`] : [];
 }
 
 /** The program of a role, beside this one where both are compiled, else in the project's dist. */

@@ -16,7 +16,7 @@ import {
 import { finish, interruptible, printing, show, wholeNumber } from "../command.ts";
 import { firstCoordinatorPort } from "../connect.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { type LocalCluster, rolePath, startLocalCluster } from "../local-cluster.ts";
+import { type LocalCluster, nodeOptions, rolePath, startLocalCluster } from "../local-cluster.ts";
 
 interface UpOptions {
   readonly json?: boolean;
@@ -148,7 +148,9 @@ export function roleCommand(role: "coordinator" | "executor"): Command {
 }
 
 function become(role: "coordinator" | "executor", args: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, [rolePath(role), ...args], { stdio: "inherit" });
+  const child = spawn(process.execPath, [...nodeOptions(role), rolePath(role), ...args], {
+    stdio: "inherit",
+  });
   // The terminal tells the whole group of Ctrl-C; a plain SIGTERM reaches only this process.
   const pass = () => child.kill("SIGTERM");
   const wait = () => undefined;

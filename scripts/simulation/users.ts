@@ -139,8 +139,8 @@ export class Users {
     if (this.#memory.manifests.has(run)) {
       messages.push({ kind: "cancelRun", run, reason: "too late" });
     }
-    const [job = "", day = ""] = known?.split("|") ?? [];
     if (known !== undefined) {
+      const [job = "", day = ""] = known.split("|");
       messages.push({ kind: "submit", requestId: known, job, day, rerun: true });
     }
     if (this.#isByItself) messages.push(...this.#words());
@@ -148,8 +148,7 @@ export class Users {
       this.stop(coordinator);
       return;
     }
-    const message = this.#world.pick(messages);
-    if (message !== undefined) this.#send(coordinator, message, 0);
+    this.#send(coordinator, must(this.#world.pick(messages), "there are messages"), 0);
   }
 
   /** What somebody may say about days. */

@@ -1,0 +1,63 @@
+/** Bounds of days that run by themselves and of their checks. A part of `limits` (limits.ts), through which they are used. */
+
+const MiB = 1024 * 1024;
+
+export const dayLimits = {
+  // --- days by themselves
+  /** Days of the past that are kept whole where a job says nothing. */
+  backlogDaysDefault: 7,
+  /** Starts that one look into a job's calendar gives: a year of days and a little more. */
+  calendarStartsMax: 400,
+  /** Datasets of other jobs that a job waits for. */
+  upstreamsPerJobMax: 100,
+  /** How often the leader looks through the days of its jobs. */
+  deskEveryMs: 1_000,
+  /** A day whose input is waited for is looked at this often, any other day of the window this often. */
+  lookEveryMs: 10_000,
+  lookWhenDoneEveryMs: 60_000,
+  /** Days looked at at a time: each lists all files of a day. */
+  looksAtOnceMax: 4,
+  /** The calendar is asked this far ahead, and again this often. */
+  calendarAheadMs: 2 * 86_400_000,
+  calendarEveryMs: 3_600_000,
+  /** Days of a job's backlog that run at a time. */
+  backlogRunsPerJobMax: 2,
+  /** Days of a backfill, how many of them are under way at a time, and backfills of a job that are remembered. */
+  backfillDaysMax: 400,
+  backfillRunsMax: 8,
+  backfillsKept: 10,
+  /** Days that are mapped ahead at a time; splits of a source from which on less than a split's worth of bytes waits. */
+  aheadRunsMax: 16,
+  aheadSmallSplitsMax: 200,
+  /** Runs of a day that may fail in a row, with the same input and job, for what counts. */
+  dayRunsFailedMax: 3,
+  /** Pause before the next one; each further one takes twice as long. */
+  dayRetryPauseMs: 60_000,
+  dayRetryPauseMsMax: 900_000,
+  /** Days that are shown of a job, by themselves and at most. */
+  backlogDaysShown: 14,
+  backlogDaysShownMax: 400,
+  /** Length of what somebody says about a day. */
+  reasonCharactersMax: 500,
+  /** A file that has not changed for this long, and was the same in two looks, is taken for whole. */
+  fileSettledMs: 30_000,
+  /** One control file; it is held in memory. 200,000 files take some 40 MB. */
+  controlFileBytesMax: 64 * MiB,
+  /** Control files whose content is kept for the next look. */
+  controlFilesKept: 16,
+  /** Missing files that a verdict names; the others are counted. */
+  missingFilesNamedMax: 100,
+  // --- checks
+  /** A check over rows that runs longer than this is stopped, and has failed. */
+  checkMs: 600_000,
+  checksPerJobMax: 500,
+  /** Columns that a `unique` check names at most. */
+  checkColumnsMax: 16,
+  /** Earlier days of the same weekday that a figure is compared with, and how many there must be. */
+  checkPointsMax: 8,
+  checkPointsMin: 7,
+  /** Newest days of a job whose figures are remembered: 26 of each weekday. */
+  checkDaysKept: 182,
+  /** What `rows` and `volume` allow where the job does not say: 60 % to 140 % of the median. */
+  checkToleranceDefault: 0.4,
+} as const;
