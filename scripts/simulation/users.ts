@@ -360,10 +360,8 @@ export class Users {
   }
 
   #askNowAndThen(): void {
-    const coordinator = this.#world.pick(this.#coordinators);
-    if (coordinator !== undefined) {
-      this.#send(coordinator, { kind: "question", question: this.#question() });
-    }
+    const coordinator = must(this.#world.pick(this.#coordinators), "there are coordinators");
+    this.#send(coordinator, { kind: "question", question: this.#question() });
     this.#world.after(this.#world.between(2_000, 10_000), () => this.#askNowAndThen());
   }
 
