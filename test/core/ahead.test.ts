@@ -131,6 +131,21 @@ describe("a day that is not ready", () => {
     expect(manifest(bench)?.state).toBe("committed");
   });
 
+  test("is begun by a backfill as if nothing was mapped ahead", () => {
+    const rule = { by: "count", value: "2" } as const;
+    const bench = beforeStart(sampleFiles(2), daily({ ready: { ipdr: rule } }));
+    live(bench, minuteMs);
+    expect(said(bench)).toMatch(/^waiting: .*; 2 of 2 files mapped ahead$/);
+    const wish = { job: "usage", from: day, to: day, redo: "all", order: "oldest" } as const;
+    const more = { concurrency: 1, by: "ann", reason: "" };
+    const action = { kind: "start", requestId: "b", dryRun: false, wish: { ...wish, ...more } };
+    bench.say({ kind: "backfill", action } as Parameters<Bench["say"]>[0]);
+    // The day's input is complete, so nothing keeps a backfill from it, though its start has not come.
+    expect(live(bench, 2 * minuteMs)).toEqual(["reduce 0", "reduce 1"]);
+    const reply = bench.ask({ kind: "backfills", job: "usage" });
+    expect(reply).toMatchObject({ backfills: [{ state: "done", days: [{ revision: 1 }] }] });
+  });
+
   test("leaves slots to whoever is in a hurry", () => {
     const bench = beforeStart(sampleFiles(8));
     live(bench, 20_000);
