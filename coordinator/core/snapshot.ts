@@ -272,10 +272,11 @@ function decodeTask(task: MarkedTask | Done | Untouched, kept: KeptOutputs | und
     const [starts, executor, mapKey] = task;
     return { ...newTask(), starts, result: resultOf(kept, mapKey, executor) };
   }
-  const { result, ...rest } = task;
-  if (result === undefined) return rest;
+  const { result } = task;
+  if (result === undefined) return task as Task;
+  // Members stay in their order: two ways to one state must give one text.
   const isKept = "$kept" in result;
-  return { ...rest, result: isKept ? resultOf(kept, result.$kept, result.executor) : result };
+  return { ...task, result: isKept ? resultOf(kept, result.$kept, result.executor) : result };
 }
 
 function isDone(task: MarkedTask | Done): task is Done {

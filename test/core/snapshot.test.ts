@@ -120,6 +120,19 @@ describe("a snapshot", () => {
     expect(decodeSnapshot(encodeSnapshot(durable))).toEqual(durable);
   });
 
+  test("that is read and written again is the same text, whatever came to a task after its result", () => {
+    const bench = new Bench().lead();
+    bench.attach(1, { slots: 4 });
+    bench.submit();
+    for (const task of bench.takeTasks()) bench.finish(task);
+    const { durable } = bench.state;
+    const task = durable.runs.get(`usage.${day}.r1`)?.stages[0]?.tasks[0];
+    if (task === undefined) throw new Error("there is a task");
+    task.lost = ["an attempt that was given up"];
+    const texts = encodeSnapshot(durable);
+    expect(encodeSnapshot(decodeSnapshot(texts))).toEqual(texts);
+  });
+
   test("holds the splits of a live run once, and kept outputs in few letters", () => {
     const bench = new Bench().lead();
     bench.attach(1);

@@ -1,117 +1,21 @@
 /**
- * Days that run by themselves on a real cluster: seven days of which one is missing, one lacks a file, one fails its check
- * and one has a file twice. The backlog tells each truth; what was missing is delivered, and the days become whole without
- * a command.
+ * Days that run by themselves, on real clusters. Most of the time they wait for a start or a look: both stories are told
+ * at once.
  */
-import { cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { generate } from "../../scripts/generate/generate.ts";
-import { readJobBundle } from "../../shared/adapters/job-file.ts";
-import { differences, exampleJob, startTestCluster, type TestCluster } from "./cluster-fixture.ts";
+import { describe, test } from "vitest";
+import { filesBeforeTheStart } from "./days-ahead.ts";
+import { sevenDays } from "./days-week.ts";
 
-const dayMs = 86_400_000;
-/** Data dates that are over, the oldest first: the window of a job that runs at midnight. */
-const days = Array.from({ length: 7 }, (_, index) =>
-  new Date(Date.now() - (7 - index) * dayMs).toISOString().slice(0, 10),
-);
-const [, twice = "", missing = "", , short = "", failing = ""] = days;
-
-let it: TestCluster;
-let made: string;
-let job: string;
-
-beforeAll(async () => {
-  it = await startTestCluster({ executors: 2, slots: 2, coordinators: 2 });
-  made = join(it.work, "made");
-  for (const day of days) {
-    await generate({
-      root: made,
-      day,
-      rows: 2_000,
-      seed: 3,
-      ...(day === twice ? { duplicateFiles: 1 } : {}),
-      ...(day === short ? { lateFiles: 1 } : {}),
-      ...(day === failing ? { malformedShare: 0.1 } : {}),
-    });
-  }
-  cpSync(join(made, "dims"), join(it.root, "dims"), { recursive: true });
-  for (const day of days) if (day !== missing) deliver(day);
-  job = exampleJob(it.work, "by-itself", (yaml) =>
-    yaml
-      .replace(/^schedule: .*$/m, 'schedule: { cron: "0 0 * * *", timezone: UTC }')
-      .replace(
-        "    rejects: { max_share: 0.001 }",
-        "    rejects: { max_share: 0.5 }\n" +
-          '    ready: { manifest: "raw/ipdr/day={day}/control.json", completeness: 0.5, grace: 1m }',
-      )
-      .replace(
-        "checks:\n",
-        'checks:\n  - { name: no-rejects, model: feed_report, sql: "SELECT sum(rejects) FROM feed_report", expect: 0 }\n',
-      ),
+describe.concurrent("days by themselves", () => {
+  test(
+    "each day's truth is told, and what was missing makes it whole without a command",
+    { timeout: 780_000 },
+    sevenDays,
   );
-}, 180_000);
 
-afterAll(async () => {
-  await it?.stop();
-}, 60_000);
-
-/** Puts a day's files where the job looks for them. */
-function deliver(day: string): void {
-  const target = join(it.root, "raw/ipdr", `day=${day}`);
-  mkdirSync(dirname(target), { recursive: true });
-  renameSync(join(made, "raw/ipdr", `day=${day}`), target);
-}
-
-async function states(): Promise<Record<string, string>> {
-  const backlog = await it.client.backlog("ipdr-daily", 12);
-  return Object.fromEntries(backlog.days.map(({ day, state }) => [day, state]));
-}
-
-async function until(wanted: Record<string, string>): Promise<void> {
-  const last = Date.now() + 240_000;
-  for (;;) {
-    const found = await states();
-    if (Object.entries(wanted).every(([day, state]) => found[day] === state)) return;
-    if (Date.now() > last) expect(found).toEqual(wanted);
-    await new Promise((resume) => setTimeout(resume, 500));
-  }
-}
-
-const allDone = Object.fromEntries(days.map((day) => [day, "done"]));
-
-test("each day's truth is told, and what was missing makes it whole without a command", async () => {
-  const { runId } = await it.client.submit({ bundle: await readJobBundle(job) }, "");
-  expect(runId).toBe("");
-  await until({
-    ...allDone,
-    [missing]: "missing input",
-    [short]: "provisional",
-    [failing]: "failed",
-  });
-  const told = (await it.client.backlog("ipdr-daily", 12)).days;
-  const of = (day: string) => told.find((one) => one.day === day);
-  expect(of(missing)?.reason).toContain("control.json");
-  expect(of(short)).toMatchObject({ missingTotal: 1, revision: 1 });
-  expect(of(failing)).toMatchObject({ revision: 0, reason: expect.stringContaining("no-rejects") });
-  const twin = (await it.client.runs("ipdr-daily", 20)).find(({ day }) => day === twice);
-  expect(twin?.warnings.join()).toContain("duplicate file");
-
-  deliver(missing);
-  const late = join(it.root, "raw/ipdr", `day=${short}`);
-  // What the generator knows of the day is about the files that were in time.
-  rmSync(join(late, "truth.json"));
-  cpSync(join(made, "late/ipdr", `day=${short}`), late, { recursive: true });
-  rmSync(join(it.root, "raw/ipdr", `day=${failing}`), { recursive: true });
-  await generate({ root: made, day: failing, rows: 2_000, seed: 3 });
-  deliver(failing);
-
-  await until(allDone);
-  for (const day of days) expect([day, await differences(it, job, day)]).toEqual([day, []]);
-  const runs = await it.client.runs("ipdr-daily", 50);
-  const committed = runs.filter(({ state }) => state === "committed").map(({ runId: id }) => id);
-  const expected = days.map(
-    (day) => `ipdr-daily.${day}.r${day === short || day === failing ? 2 : 1}`,
+  test(
+    "files that come before the start are mapped by then; only the last one and the reduces remain",
+    { timeout: 780_000 },
+    filesBeforeTheStart,
   );
-  expect(committed.sort()).toEqual([...expected, `ipdr-daily.${short}.r1`].sort());
-}, 600_000);
+});

@@ -4,7 +4,7 @@
  */
 import { cpSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { generate } from "../../scripts/generate/generate.ts";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
@@ -12,16 +12,16 @@ import { differences, exampleJob, startTestCluster, type TestCluster } from "./c
 
 const minuteMs = 60_000;
 /** The day's run is due on a full minute: far enough away for the files to come before. */
-const startMs = Math.ceil((Date.now() + 100_000) / minuteMs) * minuteMs;
+const startMs = Math.ceil((Date.now() + 60_000) / minuteMs) * minuteMs;
 const start = new Date(startMs);
 const day = new Date(startMs - 1_440 * minuteMs).toISOString().slice(0, 10);
-const deliverMs = 50_000;
+const deliverMs = 25_000;
 
 let it: TestCluster;
 let made: string;
 let job: string;
 
-beforeAll(async () => {
+async function setUp(): Promise<void> {
   it = await startTestCluster({ executors: 2, slots: 2 });
   made = join(it.work, "made");
   await generate({ root: made, day, rows: 20_000, seed: 5 });
@@ -36,11 +36,7 @@ beforeAll(async () => {
           '    ready: { manifest: "raw/ipdr/day={day}/control.json" }',
       ),
   );
-}, 180_000);
-
-afterAll(async () => {
-  await it?.stop();
-}, 60_000);
+}
 
 function deliver(path: string): void {
   const target = join(it.root, path);
@@ -62,7 +58,17 @@ const mapTasks = (run: RunStatus | undefined) => {
   };
 };
 
-test("files that come before the start are mapped by then; only the last one and the reduces remain", async () => {
+/** Files come over time before the start of their day. */
+export async function filesBeforeTheStart(): Promise<void> {
+  try {
+    await setUp();
+    await story();
+  } finally {
+    await it?.stop();
+  }
+}
+
+async function story(): Promise<void> {
   const folder = join("raw/ipdr", `day=${day}`);
   deliver(join(folder, "control.json"));
   const files = readdirSync(join(made, folder), { recursive: true, withFileTypes: true })
@@ -102,4 +108,4 @@ test("files that come before the start are mapped by then; only the last one and
   expect(after.tasks - before.done).toBe(1);
   expect(run).toMatchObject({ runId: `ipdr-daily.${day}.r1`, lane: "live" });
   expect(await differences(it, job, day)).toEqual([]);
-}, 600_000);
+}
