@@ -5,7 +5,7 @@
 import { classOf } from "../../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import type { DayFailed, DayMade, DayMemory } from "./day.ts";
+import type { DayFailed, DayMemory } from "./day.ts";
 import { sameInput } from "./day.ts";
 import { instantText } from "./words.ts";
 
@@ -233,13 +233,4 @@ function isOutOfTries({ code, times }: DayFailed): boolean {
 
 export function filesText(count: number): string {
   return count === 1 ? "1 file" : `${count} files`;
-}
-
-/** Is the revision that readers see made from what is known of the day now? */
-export function isMadeFrom(made: DayMade | undefined, memory: DayMemory): boolean {
-  return (
-    made !== undefined &&
-    memory.input !== undefined &&
-    sameInput(made.digests, memory.input.digests)
-  );
 }
