@@ -16,6 +16,7 @@ import type {
   StartBackfillRequest,
   SubmitReply,
 } from "../shared/adapters/grpc-types.ts";
+import type { DayMark } from "../shared/kernel/days.ts";
 import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
 import type { Lane } from "../shared/kernel/lane.ts";
 import { limits } from "../shared/kernel/limits.ts";
@@ -37,8 +38,6 @@ export interface ClientOptions {
 
 /** A job by its files, or by the name under which the cluster knows it. */
 export type JobReference = { readonly bundle: JobBundle } | { readonly job: string };
-
-export type DayMarkName = "held" | "released" | "skipped" | "wanted";
 
 export type BackfillMarkName = "pause" | "resume" | "cancel";
 
@@ -218,7 +217,7 @@ export class DaymillClient {
   }
 
   /** Holds, releases or skips a day, or has it made again. In force and on storage when it returns. */
-  async mark(job: string, day: string, mark: DayMarkName, reason = ""): Promise<void> {
+  async mark(job: string, day: string, mark: DayMark, reason = ""): Promise<void> {
     await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.markDay({ job, day, mark, reason }, { deadlineMs }),
     );

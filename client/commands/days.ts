@@ -2,9 +2,10 @@
  * `daymill backlog | hold | release | skip | pause | resume | delivered`: days that run by themselves.
  */
 import type { Command } from "commander";
+import type { DayMark } from "../../shared/kernel/days.ts";
 import { parseRunId } from "../../shared/kernel/job.ts";
 import { backlogLines } from "../backlog-view.ts";
-import type { DayMarkName, DaymillClient } from "../client.ts";
+import type { DaymillClient } from "../client.ts";
 import {
   type CommonOptions,
   checkDay,
@@ -62,7 +63,7 @@ export function skipCommand(): Command {
   return dayCommand("skip", "nobody wants this day: it is not run", "skipped");
 }
 
-function dayCommand(name: string, description: string, mark: DayMarkName): Command {
+function dayCommand(name: string, description: string, mark: DayMark): Command {
   return dayOfJob(name, description)
     .option("--reason <text>", "shown with the day", "")
     .action((job: string, options: DayOptions) =>

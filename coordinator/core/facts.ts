@@ -5,7 +5,7 @@
  */
 import type { Backfill, BackfillDay } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
-import type { DeskDocument } from "../../shared/kernel/days.ts";
+import type { DayMark, DeskDocument } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
@@ -15,7 +15,7 @@ import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
 import type { DayFigures } from "./check-history.ts";
-import type { DayMark, DayPlan, InputDigests, InputKnown } from "./days/day.ts";
+import type { DayPlan, InputDigests, InputKnown } from "./days/day.ts";
 import type { DroppedFile, RunOrigin, TaskResult } from "./durable.ts";
 
 /** How a scan stage is cut; task i reads split i. */

@@ -6,12 +6,12 @@ import type { BackfillAction } from "../../shared/kernel/backfill.ts";
 import type {
   CalendarQuestion,
   CalendarStart,
+  DayMark,
   DeskDocument,
   SourceLook,
   SourceToSee,
 } from "../../shared/kernel/days.ts";
 import type { Day } from "../../shared/kernel/time.ts";
-import type { DayMark } from "./days/day.ts";
 import type { AskId, ReplyId } from "./protocol.ts";
 
 export type DaysAsk =

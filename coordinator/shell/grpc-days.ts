@@ -1,11 +1,9 @@
 /** The part of the Coordinator service about days that run by themselves: decode, ask the core, encode. */
 import type * as wire from "../../shared/adapters/grpc-types.ts";
 import { backfillOrders, redos } from "../../shared/kernel/backfill.ts";
+import { dayMarks } from "../../shared/kernel/days.ts";
 import { fail } from "../../shared/kernel/failure.ts";
-import type { DayMark } from "../core/days/day.ts";
 import type { Calls } from "./calls.ts";
-
-const marks: readonly DayMark[] = ["held", "released", "skipped", "wanted"];
 
 const backfillMarks = ["pause", "resume", "cancel"] as const;
 
@@ -23,7 +21,7 @@ export function daysHandlers(calls: Calls) {
       return { stamp, backlog: result.backlog };
     },
     markDay: async ({ job, day, mark, reason }, { signal }) => {
-      const known = oneOf("mark", mark, marks);
+      const known = oneOf("mark", mark, dayMarks);
       const { stamp } = await calls.ask(
         "said",
         (reply) => ({ kind: "markDay", reply, job, day, mark: known, reason }),

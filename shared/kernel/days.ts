@@ -65,6 +65,10 @@ export interface SourceLook {
   readonly problem?: Failure;
 }
 
+/** What may be said of a day; `wanted`: it is made again although nothing has changed. */
+export const dayMarks = ["held", "released", "skipped", "wanted"] as const;
+export type DayMark = (typeof dayMarks)[number];
+
 /** Something that a person, or a program on their behalf, said. */
 export interface Said {
   readonly reason: string;

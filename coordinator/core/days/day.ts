@@ -73,8 +73,6 @@ export interface DayMemory extends Mutable<SaidOfDay> {
   warned?: readonly string[];
 }
 
-export type DayMark = "held" | "released" | "skipped" | "wanted";
-
 /** Are these the files that a run has read? Sources that only one of them names count as a difference. */
 export function sameInput(a: InputDigests, b: InputDigests): boolean {
   const names = Object.keys(a);
