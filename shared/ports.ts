@@ -2,6 +2,7 @@
  * All I/O that Daymill's roles do, in our words, on one page. Each port has a real adapter and a memory one;
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
+import type { Notice } from "./kernel/alert.ts";
 import type { SourceLook, SourceToSee, StoredDesk } from "./kernel/days.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
 import type {
@@ -230,3 +231,21 @@ export interface Events {
     readonly data: Readonly<Record<string, unknown>>;
   }): void;
 }
+
+/** Takes notices to where people read them. Each channel has a breaker of its own: one that fails is left alone for a while. */
+export interface AlertSender {
+  /**
+   * Returns when the channel's receiver has taken it. Throws `unavailable` (busy, away, breaker open; with
+   * `detail.retryAfterMs` where the receiver or the breaker says when), `timeout`, or `badRequest` when trying again is
+   * of no use. No secret is in a message.
+   */
+  send(notice: Notice): Promise<void>;
+  /** Tells the monitor outside that there is a leader; throws like `send`. */
+  heartbeat(): Promise<void>;
+  /** How the breakers stand; calls back at each change. */
+  watchChannels(onChange: (channel: string, state: ChannelState, reason: string) => void): void;
+  close(): Promise<void>;
+}
+
+/** `resting`: too many failures, left alone; `probing`: the next try decides. */
+export type ChannelState = "working" | "resting" | "probing";

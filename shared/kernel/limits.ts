@@ -3,6 +3,7 @@
  * Relations between them are asserted once, at load.
  */
 import { assert } from "./assert.ts";
+import { alertLimits } from "./limits-alerts.ts";
 import { dayLimits } from "./limits-days.ts";
 
 const KiB = 1024;
@@ -151,6 +152,7 @@ export const limits = {
   /** Removals asked for after one look; the next one goes on where it stopped. */
   retentionDropsPerLookMax: 100,
   ...dayLimits,
+  ...alertLimits,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,

@@ -1,0 +1,33 @@
+/** Bounds of alerts and of what is sent of them. A part of `limits` (limits.ts), through which they are used. */
+
+export const alertLimits = {
+  /** Alerts that are open at a time; above it the rest of a rule is one alert. */
+  alertsOpenMax: 1_000,
+  /** Alerts that one message tells in full; the others are counted. */
+  alertsPerNoticeMax: 20,
+  /** Length of each text of an alert. */
+  alertTextCharactersMax: 1_000,
+  /** Ended alerts that `daymill alerts` can show. */
+  alertsEndedKept: 500,
+  /** Messages that wait to be sent: the oldest of a channel that takes none go first, and that is an alert of its own. */
+  noticesWaitingMax: 1_000,
+  silencesMax: 200,
+  /** How often the leader looks at what its rules find. */
+  alertsEveryMs: 5_000,
+  /** One try to send, answer included. */
+  sendMs: 20_000,
+  /** Bytes of a receiver's answer that are read. */
+  sendAnswerBytesMax: 64 * 1024,
+  /** Pause before the second try; each further one takes twice as long, up to the longest. */
+  sendRetryPauseMs: 5_000,
+  sendRetryPauseMsMax: 900_000,
+  /** A receiver that asks for more patience than this is asked again after this. */
+  retryAfterMsMax: 3_600_000,
+  /** How long a message is tried; then it is given up and said so on other channels. */
+  noticeTriedMs: 86_400_000,
+  /** Failing tries of the last ones at which a channel is left alone for a while, and for how long. */
+  breakerFailuresShare: 0.5,
+  breakerTriesMin: 5,
+  breakerWindowMs: 300_000,
+  breakerRestMs: 60_000,
+} as const;
