@@ -22,6 +22,7 @@ import type { JobBundle, RunStatus } from "../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { limits } from "../shared/kernel/limits.ts";
+import { median } from "./bench-report.ts";
 import { generate } from "./generate/generate.ts";
 import { dayOf, firstDay, linkDay } from "./trial-days.ts";
 
@@ -190,11 +191,6 @@ function inSmallTasks(bundle: JobBundle): JobBundle {
   const jobYaml = bundle.jobYaml.replace(/split_bytes: \w+/, `split_bytes: ${splitBytes}`);
   if (!jobYaml.includes(splitBytes)) throw new Error("the job says how large its splits are");
   return { ...bundle, jobYaml };
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
 async function trial(cluster: LocalCluster, rows: number, repeats: number): Promise<boolean> {

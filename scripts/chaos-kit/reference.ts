@@ -16,7 +16,9 @@ interface Compared {
 
 /** How many datasets were compared and how those that differ do. Could not compare: `internal`. */
 export async function compareWithReference(
-  world: World,
+  world: Pick<World, "work" | "root" | "day" | "stopSignal"> & {
+    readonly job: Pick<World["job"], "spec">;
+  },
 ): Promise<{ readonly compared: number; readonly differences: readonly string[] }> {
   const job = join(world.work, "job.json");
   writeFileSync(job, JSON.stringify(world.job.spec));
