@@ -207,7 +207,7 @@ export const lanes: readonly Mutant[] = [
     name: "live-at-low-priority",
     what: "live work is given to a process whose priority was lowered for good",
     file: "executor/core/attempts.ts",
-    from: "if (fresh || (!background && isLowered(slotAt(turn, free).worker)))",
+    from: "if (fresh || (!background && isLowForGood(slotAt(turn, free).worker)))",
     to: "if (fresh)",
     tests: ["test/executor/attempts.test.ts"],
   },

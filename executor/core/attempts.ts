@@ -6,7 +6,7 @@ import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Command } from "./protocol.ts";
 import { addReport, sendReports } from "./reports.ts";
-import { giveWaiting, isLowered, isUsed, replaceUsed, setSlot, slotAt } from "./slots.ts";
+import { giveWaiting, isLowForGood, isUsed, replaceUsed, setSlot, slotAt } from "./slots.ts";
 import type { ExecutorState, Turn, Worker } from "./state.ts";
 
 type Of<K extends Command["kind"]> = Extract<Command, { kind: K }>;
@@ -36,7 +36,7 @@ export function runTask(turn: Turn, epoch: number, command: Of<"runTask">): void
   const attempt = { attemptId, epoch, waiting, background, rows: 0, bytes: 0, ending: undefined };
   setSlot(turn, free, { attempt });
   // It waits in the slot until the successor is ready.
-  if (fresh || (!background && isLowered(slotAt(turn, free).worker))) replaceUsed(turn, free);
+  if (fresh || (!background && isLowForGood(slotAt(turn, free).worker))) replaceUsed(turn, free);
   giveWaiting(turn, free);
 }
 
@@ -110,7 +110,9 @@ function freeSlot(state: ExecutorState, fresh: boolean, background: boolean): nu
 
 /** The lower, the sooner it can begin. */
 function rank(worker: Worker, background: boolean): number {
-  if (worker.kind === "ready" && isLowered(worker) !== background) return background ? 1 : 4;
+  if (worker.kind === "ready" && isLowForGood(worker) !== background) {
+    return background ? 1 : 4;
+  }
   return { ready: 0, starting: 2, leaving: 3, down: 5 }[worker.kind];
 }
 

@@ -74,6 +74,8 @@ export type Message =
       readonly worker: number;
       readonly pid: number;
       readonly duckdbVersion: string;
+      /** It has the right to raise its priority again after it has lowered it. */
+      readonly canRaise: boolean;
     }
   | {
       readonly kind: "workerProgress";

@@ -44,6 +44,7 @@ export function workerReady(turn: Turn, message: Of<"workerReady">): void {
       pid: message.pid,
       attemptsDone: 0,
       isLowered: false,
+      canRaise: message.canRaise,
     },
   });
   giveWaiting(turn, message.slot);
@@ -53,7 +54,7 @@ export function workerReady(turn: Turn, message: Of<"workerReady">): void {
 export function giveWaiting(turn: Turn, index: number): void {
   const { worker, attempt } = slotAt(turn, index);
   if (worker.kind !== "ready" || attempt?.waiting === undefined) return;
-  const isLowered = worker.isLowered || attempt.background;
+  const isLowered = attempt.background || isLowForGood(worker);
   setSlot(turn, index, {
     worker: { ...worker, isLowered },
     attempt: { ...attempt, waiting: undefined },
@@ -94,9 +95,9 @@ export function isUsed(worker: Worker): worker is Extract<Worker, { kind: "ready
   return worker.kind === "ready" && worker.attemptsDone > 0;
 }
 
-/** Has its priority been lowered for good? */
-export function isLowered(worker: Worker): boolean {
-  return worker.kind === "ready" && worker.isLowered;
+/** Has its priority been lowered, and it can't raise it again? */
+export function isLowForGood(worker: Worker): boolean {
+  return worker.kind === "ready" && worker.isLowered && !worker.canRaise;
 }
 
 /** A process that has run something makes room for a fresh one. */

@@ -17,8 +17,9 @@ export type Worker =
       readonly worker: number;
       readonly pid: number;
       readonly attemptsDone: number;
-      /** It was given background work: its priority is low for good. */
+      /** It was given background work: its priority is low, unless `canRaise` for good. */
       readonly isLowered: boolean;
+      readonly canRaise: boolean;
     }
   /** Asked to quit, or killed: its successor starts when it has gone. */
   | { readonly kind: "leaving"; readonly worker: number; readonly killAt: Instant }

@@ -122,8 +122,8 @@ export class WorkerPool {
     const { post } = this.#options;
     switch (message.kind) {
       case "ready": {
-        const { pid, duckdbVersion } = message;
-        post({ kind: "workerReady", slot, worker, pid, duckdbVersion });
+        const { pid, duckdbVersion, canRaise } = message;
+        post({ kind: "workerReady", slot, worker, pid, duckdbVersion, canRaise });
         return;
       }
       case "progress": {

@@ -102,9 +102,9 @@ export class SimWorkers {
     }
     this.#world.after(this.#world.between(30, 400) * this.slowness, () => {
       if (!worker.isAlive) return;
-      const pid = 1_000 + number;
       const duckdbVersion = this.#versions();
-      this.#post({ kind: "workerReady", slot, worker: number, pid, duckdbVersion });
+      const about = { pid: 1_000 + number, duckdbVersion, canRaise: number % 2 === 0 };
+      this.#post({ kind: "workerReady", slot, worker: number, ...about });
     });
   }
 

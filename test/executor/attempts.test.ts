@@ -98,6 +98,13 @@ describe("background work", () => {
     expect(script.runBackground(1, "b2")).toEqual(["slot 0: giveWork 2 b2"]);
   });
 
+  test("makes no process unfit that may raise its priority again", () => {
+    const script = new Script(1).attached(1, true);
+    expect(script.runBackground(1, "b1")).toEqual(["slot 0: giveWork 1 b1"]);
+    script.outcome(0, 1, "b1");
+    expect(script.run(1, "a1")).toEqual(["slot 0: giveWork 1 a1"]);
+  });
+
   test("a fresh process for live work is one that nobody has used, or one that is about to start", () => {
     const script = new Script(2).attached(1);
     script.runBackground(1, "b1");

@@ -175,7 +175,14 @@ class World {
         const { slot, worker } = effect;
         expect(this.#workers.has(slot)).toBe(false);
         this.#workers.set(slot, { worker, runs: undefined });
-        this.post({ kind: "workerReady", slot, worker, pid: worker, duckdbVersion: "v1" });
+        this.post({
+          kind: "workerReady",
+          slot,
+          worker,
+          pid: worker,
+          duckdbVersion: "v1",
+          canRaise: worker % 2 === 0,
+        });
         return;
       }
       case "giveWork": {

@@ -73,9 +73,9 @@ export class Script {
     return this.post({ kind: "tick" });
   }
 
-  ready(slot: number, worker: number): string[] {
-    const pid = 1000 + worker;
-    return this.post({ kind: "workerReady", slot, worker, pid, duckdbVersion: "v1.5.6" });
+  ready(slot: number, worker: number, canRaise = false): string[] {
+    const about = { pid: 1000 + worker, duckdbVersion: "v1.5.6", canRaise };
+    return this.post({ kind: "workerReady", slot, worker, ...about });
   }
 
   outcome(slot: number, worker: number, attemptId: string, outcome = success): string[] {
@@ -92,9 +92,11 @@ export class Script {
   }
 
   /** Started, both workers ready, attached to the leader of `epoch`. */
-  attached(epoch: number): this {
+  attached(epoch: number, canRaise = false): this {
     this.post({ kind: "started" });
-    for (let slot = 0; slot < this.state.identity.slots; slot++) this.ready(slot, slot + 1);
+    for (let slot = 0; slot < this.state.identity.slots; slot++) {
+      this.ready(slot, slot + 1, canRaise);
+    }
     this.leader(epoch);
     this.command(epoch, { kind: "welcome", coordinator: `c${epoch}` });
     return this;

@@ -22,7 +22,12 @@ process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", (message) => {
   if (message.kind === "configure") {
     tempDir = message.config.tempDir;
-    process.send({ kind: "ready", pid: process.pid, duckdbVersion: "v0.0.0-scripted" });
+    process.send({
+      kind: "ready",
+      pid: process.pid,
+      duckdbVersion: "v0.0.0-scripted",
+      canRaise: false,
+    });
   } else if (message.kind === "run") {
     const { attemptId } = message;
     const order = JSON.parse(message.work).do;

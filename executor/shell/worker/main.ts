@@ -20,7 +20,7 @@ import {
   type Work,
 } from "../../../shared/kernel/work.ts";
 import type { Log } from "../../../shared/ports.ts";
-import { killSelf, lowerPriority, peakMemoryBytes } from "./own-process.ts";
+import { canRaisePriority, killSelf, peakMemoryBytes, setThreadPriorities } from "./own-process.ts";
 import type { FromWorker, ToWorker, WorkerConfig } from "./protocol.ts";
 import { runWork } from "./run-work.ts";
 
@@ -54,12 +54,13 @@ function take(message: ToWorker): void {
     case "configure": {
       const { config } = message;
       const { executor, slot, worker } = config;
-      lowerPriority(limits.workerNice);
+      const canRaise = canRaisePriority();
+      setThreadPriorities(limits.workerNice);
       place = {
         config,
         log: createLog(config.logLevel, { role: "worker", executor, slot, worker }),
       };
-      tell({ kind: "ready", pid: process.pid, duckdbVersion: duckdbVersion() });
+      tell({ kind: "ready", pid: process.pid, duckdbVersion: duckdbVersion(), canRaise });
       return;
     }
     case "run":
@@ -91,7 +92,7 @@ async function run(
     const parsed = parse(work, delivery);
     about = log.child(fieldsOf(parsed.delivery));
     // Before the engine is opened: the threads that it makes inherit it.
-    if (isBackground(parsed.delivery)) lowerPriority(limits.backlogNice);
+    setThreadPriorities(isBackground(parsed.delivery) ? limits.backlogNice : limits.workerNice);
     outcome = await runWork(parsed.work, parsed.delivery, {
       root: config.root,
       tempDir,

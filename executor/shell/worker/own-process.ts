@@ -3,14 +3,14 @@
  * It knows nothing of attempts.
  */
 import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { setPriority } from "node:os";
+import { constants, getPriority, setPriority } from "node:os";
 
 /**
- * Lowers the priority of all threads (10 is below that of other programs, 19 the lowest): an engine must not starve lease renewal and heartbeats. On Linux the priority
- * is each thread's own and is inherited by those it makes: setting it from outside right after the fork misses some
- * threads in one start of ten. It can't be raised again without a privilege.
+ * Sets the priority of all threads (10 is below that of other programs, 19 the lowest): an engine must not starve lease
+ * renewal and heartbeats. On Linux the priority is each thread's own and is inherited by those it makes: setting it from
+ * outside right after the fork misses some threads in one start of ten. Without a right it can only be lowered.
  */
-export function lowerPriority(nice: number): void {
+export function setThreadPriorities(nice: number): void {
   const threads = process.platform === "linux" ? readdirSync("/proc/self/task") : ["0"];
   for (const thread of threads) {
     try {
@@ -18,6 +18,18 @@ export function lowerPriority(nice: number): void {
     } catch {
       // The thread has ended meanwhile.
     }
+  }
+}
+
+/** Tries whether this process may raise its priority; the thread that tries may be one step lower afterwards. */
+export function canRaisePriority(): boolean {
+  const before = getPriority();
+  try {
+    setPriority(Math.min(before + 1, constants.priority.PRIORITY_LOW));
+    setPriority(before);
+    return true;
+  } catch {
+    return false;
   }
 }
 

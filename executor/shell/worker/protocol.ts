@@ -39,7 +39,13 @@ export type ToWorker =
 
 export type FromWorker =
   /** The engine is loaded; work may come. */
-  | { readonly kind: "ready"; readonly pid: number; readonly duckdbVersion: string }
+  | {
+      readonly kind: "ready";
+      readonly pid: number;
+      readonly duckdbVersion: string;
+      /** May raise its priority again after background work. */
+      readonly canRaise: boolean;
+    }
   | {
       readonly kind: "progress";
       readonly attemptId: string;
