@@ -12,7 +12,7 @@ export const dayLimits = {
   upstreamsPerJobMax: 100,
   /** How often the leader looks through the days of its jobs. */
   deskEveryMs: 1_000,
-  /** A day whose input is waited for is looked at this often, any other day of the window this often. */
+  /** A day that is not made, or whose input is waited for, is looked at this often, any other day of the window this often. */
   lookEveryMs: 10_000,
   lookWhenDoneEveryMs: 60_000,
   /** Days looked at at a time: each lists all files of a day. */

@@ -46,7 +46,9 @@ function isAwaited({ committed, input, made }: DayRecord): boolean {
 function look(turn: Turn, job: JobSpec, record: DayRecord): void {
   const key = dayKey(record.job, record.day);
   const { looks } = turn.state.desk;
-  const everyMs = isAwaited(record) ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
+  // Also of a day that failed: what it read may have been mended.
+  const isOpen = record.committed === 0 || isAwaited(record);
+  const everyMs = isOpen ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
   const known: Look = looks.get(key) ?? { isUnderWay: false, due: nothingDue, seen: new Map() };
   looks.set(key, known);
   known.isUnderWay = true;
