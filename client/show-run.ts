@@ -14,13 +14,13 @@ export interface Screen {
   write(text: string): unknown;
 }
 
-/** Shows a run until it has ended; gives its last status. */
+/** Shows a run until it has ended; gives its last status. Undefined: `signal` came before anything was heard. */
 export async function showRun(
   client: DaymillClient,
   runId: string,
   screen: Screen | undefined,
   signal?: AbortSignal,
-): Promise<RunStatus> {
+): Promise<RunStatus | undefined> {
   let last: RunStatus | undefined;
   let drawn = 0;
   for await (const run of client.watch(runId, signal)) {
@@ -30,7 +30,9 @@ export async function showRun(
     }
     last = run;
   }
-  if (last === undefined) throw fail("unavailable", `nothing was heard of run ${runId}`);
+  if (last === undefined && signal?.aborted !== true) {
+    throw fail("unavailable", `nothing was heard of run ${runId}`);
+  }
   return last;
 }
 

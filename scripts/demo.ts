@@ -11,7 +11,7 @@ import { MemorySampler } from "../client/process-memory.ts";
 import { showRun } from "../client/show-run.ts";
 import { readArrowRows } from "../shared/adapters/arrow-rows.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
-import { fail, fromUnknown } from "../shared/kernel/failure.ts";
+import { type DaymillError, fail, fromUnknown } from "../shared/kernel/failure.ts";
 import { type DemoOptions, demoOptions, demoUsage } from "./demo-options.ts";
 import { summarise, summaryLines } from "./demo-summary.ts";
 import { demoJob, prepareWork } from "./demo-work.ts";
@@ -80,7 +80,7 @@ async function day(
     const { runId } = await client.submit({ bundle }, options.day);
     say(`\nsubmitted ${runId} to ${leader.address}`);
     const run = await showRun(client, runId, process.stderr, interrupt);
-    stopIfInterrupted();
+    if (run === undefined || interrupt.aborted) throw interrupted();
     sampler.sample();
     if (run.state === "committed") await showResults(client, options.day, say);
     const summary = summarise({
@@ -117,7 +117,9 @@ async function makeDay(
   const { rows, day, gzip, skew, malformedShare, seed } = options;
   const made = await generate({
     ...{ root, day, rows, gzip, skew, malformedShare, seed },
-    progress: stopIfInterrupted,
+    progress: () => {
+      if (interrupt.aborted) throw interrupted();
+    },
   });
   say(`  ${made.files} files, ${formatBytes(made.bytes)}, in ${made.seconds.toFixed(1)} s`);
   return made;
@@ -159,8 +161,8 @@ function leaveRunning(
   );
 }
 
-function stopIfInterrupted(): void {
-  if (interrupt.aborted) throw fail("cancelled", "interrupted; everything is stopped");
+function interrupted(): DaymillError {
+  return fail("cancelled", "interrupted; everything is stopped");
 }
 
 try {

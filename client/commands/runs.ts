@@ -160,14 +160,14 @@ export function retryCommand(): Command {
 
 async function waitFor(client: DaymillClient, runId: string, options: CommonOptions) {
   const interrupt = interruptible();
-  let run: RunStatus;
+  let run: RunStatus | undefined;
   try {
     const screen = options.json === true ? undefined : process.stderr;
     run = await showRun(client, runId, screen, interrupt.signal);
   } finally {
     interrupt.done();
   }
-  if (interrupt.signal.aborted) {
+  if (run === undefined || interrupt.signal.aborted) {
     process.stderr.write(`${runId} goes on; look at it with: daymill watch ${runId}\n`);
     return exitCodes.interrupted;
   }

@@ -3,6 +3,7 @@
  */
 import { afterEach, describe, expect, test } from "vitest";
 import { DaymillClient } from "../../client/client.ts";
+import { showRun } from "../../client/show-run.ts";
 import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
 import type {
   CoordinatorHandlers,
@@ -47,6 +48,15 @@ const standby = (leader: () => string): Partial<CoordinatorHandlers> => {
 };
 
 const at = (journalSequence: number, epoch = stamp.epoch) => ({ ...stamp, epoch, journalSequence });
+
+test("who is interrupted before anything was heard of a run is not told of a failure", async () => {
+  const stop = new AbortController();
+  const leader = await coordinator({
+    watchRun: async () => stop.abort(),
+  });
+  const shown = await showRun(client([leader.address]), emptyRun.runId, undefined, stop.signal);
+  expect(shown).toBeUndefined();
+});
 
 test("a standby points to the leader, which is then asked first", async () => {
   let asked = 0;
