@@ -204,6 +204,14 @@ export const lanes: readonly Mutant[] = [
     tests: ["test/core/lane-runs.test.ts"],
   },
   {
+    name: "trims-too-much",
+    what: "the journal loses what was saved while its snapshot was written",
+    file: "coordinator/core/journaling.ts",
+    from: 'askNow(turn, { kind: "trimJournal", sequence }',
+    to: 'askNow(turn, { kind: "trimJournal", sequence: journal.sequence }',
+    tests: ["test/core/journal-replay.test.ts"],
+  },
+  {
     name: "live-at-low-priority",
     what: "live work is given to a process whose priority was lowered for good",
     file: "executor/core/attempts.ts",

@@ -184,6 +184,23 @@ describe("replay", () => {
     expect(journal.snapshotUnits).toBe(lengthOf(bench));
   });
 
+  test("what was saved while a snapshot was written stays in the journal", () => {
+    const bench = new Bench().lead();
+    bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
+    bench.hold = (ask) => ask.kind === "saveSnapshot";
+    bench.attach(1);
+    bench.submit();
+    bench.work();
+    const last = bench.memory.journal.at(-1)?.sequence ?? 0;
+    bench.hold = () => false;
+    bench.release();
+    const held = bench.memory.snapshot?.sequence ?? 0;
+    expect(held).toBeLessThan(last);
+    expect(bench.memory.journal.map(({ sequence }) => sequence)).toEqual(
+      Array.from({ length: last - held }, (_, index) => held + 1 + index),
+    );
+  });
+
   test("a snapshot that can't be saved leaves the journal as it is", () => {
     const bench = new Bench().lead();
     bench.state.journal.recordsSinceSnapshot = limits.snapshotEveryRecords;
