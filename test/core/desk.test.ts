@@ -158,6 +158,49 @@ describe("a scheduled job", () => {
   });
 });
 
+describe("a source that is not the same in all forms of the job", () => {
+  const [ipdr] = sampleJob().sources;
+  if (ipdr === undefined) throw new Error("the sample has a source");
+  const sms = { ...ipdr, name: "sms", path: "sms/day={day}/*.csv" };
+  const both = { sources: [ipdr, sms] };
+  const again = (bench: Bench) => committed(bench).filter((run) => !run.endsWith(".r1"));
+
+  test("no model reads it: it is looked at, and makes no day again", () => {
+    const bench = atNight(daily(both));
+    live(bench, 150_000);
+    expect(committed(bench)).toHaveLength(4);
+    expect(again(bench)).toEqual([]);
+    expect(stateOf(bench, "2026-01-15")).toBe("done");
+  });
+
+  test("no model reads it: a day that failed for good is not run again and again", () => {
+    const bench = atNight(daily(both));
+    const torn = { code: "inputMalformed", message: "torn", detail: {} } as const;
+    for (let second = 0; second < 60; second++) {
+      bench.pass(1_000, [1]);
+      for (const task of bench.takeTasks()) bench.fail(task, torn);
+    }
+    expect(stateOf(bench, "2026-01-16")).toBe("failed");
+    const runs = [...bench.memory.manifests.keys()];
+    expect(runs.filter((run) => run.includes("-16.r"))).toEqual(["usage.2026-01-16.r1"]);
+  });
+
+  test("it is new, or has gone: the job has changed, not its files", () => {
+    const models = [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }];
+    const bench = atNight(daily({ workAhead: false }));
+    live(bench, 40_000);
+    bench.register(daily({ ...both, models, workAhead: false }));
+    live(bench, 150_000);
+    const changed = /^2026-01-15 stale: definition: .* it runs again on command/;
+    expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toMatch(changed);
+    expect(again(bench)).toEqual([]);
+    bench.register(daily({ models, workAhead: false }));
+    live(bench, 90_000);
+    expect(again(bench)).toEqual([]);
+    expect(backlog(bench).days.find(({ day }) => day === "2026-01-15")?.files).toBe(4);
+  });
+});
+
 /** The daily job; from `from` on, its source has one column more. Days before `first` are told by nobody. */
 function versioned(first: string | undefined, from: string): JobSpec {
   const [source] = sampleJob().sources;

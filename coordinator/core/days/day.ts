@@ -73,7 +73,15 @@ export interface DayMemory extends Mutable<SaidOfDay> {
   warned?: readonly string[];
 }
 
-/** Are these the files that a run has read? Sources that only one of them names count as a difference. */
+/**
+ * Are the files of some source others? One that only one of them names says nothing of files: no model reads it, or the
+ * job had it not.
+ */
+export function otherFiles(a: InputDigests, b: InputDigests): boolean {
+  return Object.entries(a).some(([source, digest]) => (b[source] ?? digest) !== digest);
+}
+
+/** Is the same known of the same sources? */
 export function sameInput(a: InputDigests, b: InputDigests): boolean {
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);

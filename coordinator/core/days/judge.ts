@@ -5,8 +5,8 @@
 import { classOf } from "../../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import type { DayFailed, DayMemory } from "./day.ts";
-import { sameInput } from "./day.ts";
+import type { DayFailed, DayMemory, InputKnown } from "./day.ts";
+import { otherFiles } from "./day.ts";
 import { instantText } from "./words.ts";
 
 export type DayState =
@@ -126,7 +126,7 @@ function restingDay({ memory: { made }, committed }: DayView): Judgement {
 /** A look and a listing that never agree must not run a day for ever. */
 function isAnswered({ made, input, wanted }: DayMemory): boolean {
   if (wanted !== undefined || made?.answers === undefined || input === undefined) return false;
-  return sameInput(made.answers, input.digests);
+  return !otherFiles(made.answers, input.digests);
 }
 
 interface News {
@@ -138,7 +138,7 @@ function newsOf({ memory, upstream, jobDigest, definition, nowMs }: DayView): Ne
   const { made, input } = memory;
   // Made under a journal that is lost: what it was made from is not known, and nothing says that it has changed.
   if (made === undefined) return undefined;
-  if (input !== undefined && input.files > 0 && !sameInput(input.digests, made.digests)) {
+  if (input !== undefined && input.files > 0 && otherFiles(made.digests, input.digests)) {
     const since = `files have come, changed or gone since revision ${made.revision}`;
     const reason = input.isSettled ? since : `${since}, and are still changing`;
     return { what: "input", reason };
@@ -203,7 +203,7 @@ function failedSince(view: DayView): Judgement | undefined {
   const { failed, input, wanted } = memory;
   if (failed === undefined || wanted !== undefined) return undefined;
   if (failed.jobDigest !== jobDigest) return undefined;
-  if (input !== undefined && !sameInput(input.digests, failed.digests)) return undefined;
+  if (input !== undefined && !hasRead(failed, input)) return undefined;
   const text = `${failed.run} failed: ${failed.message}`;
   const retryMs = retryAt(failed);
   if (retryMs === undefined) {
@@ -214,6 +214,11 @@ function failedSince(view: DayView): Judgement | undefined {
   if (nowMs >= retryMs) return undefined;
   const reason = `${text}; again ${instantText(retryMs, nowMs)}`;
   return { state: "failed", reason, action: { kind: "wait", untilMs: retryMs } };
+}
+
+/** Did the run that failed see these files? One that ended before it listed any has seen none. */
+function hasRead({ digests }: DayFailed, input: InputKnown): boolean {
+  return Object.keys(digests).length > 0 && !otherFiles(digests, input.digests);
 }
 
 /**

@@ -83,6 +83,8 @@ export function lookAnswered(turn: Turn, key: string, { answer }: Answered): voi
   for (const look of answer.sources) {
     known.seen.set(look.source, seeSource(known.seen.get(look.source), look, turn.wall));
   }
+  const sources = new Set(job.spec.sources.map(({ name }) => name));
+  for (const name of known.seen.keys()) if (!sources.has(name)) known.seen.delete(name);
   const { verdict, input } = inputKnown(turn, job.spec, record, known);
   known.verdict = verdict;
   if (verdict.judgeAtMs !== undefined) {
