@@ -1,68 +1,15 @@
 // Backfills: transcripts of one coordinator and those that lead after it.
 import { describe, expect, test } from "vitest";
-import type { BackfillStatus, BackfillWish } from "../../shared/kernel/backfill.ts";
 import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { all, atNoon, lines, live, noon, only, start, wish } from "./backfill-story.ts";
 import { Bench } from "./bench.ts";
-
-const noon = Date.parse("2026-01-20T12:00:00Z");
-
-/** A leader at noon of 20 January with one executor; it knows a job without a schedule, which has one day. */
-function atNoon(bench = new Bench(), job = sampleJob()): Bench {
-  bench.wallFrom = noon;
-  bench.lead();
-  bench.attach(1, { slots: 8 });
-  bench.submit(job, { day: "2026-01-11" });
-  live(bench, 5_000);
-  return bench;
-}
-
-function live(bench: Bench, ms: number): void {
-  const until = bench.at + ms;
-  while (bench.at < until) {
-    bench.pass(Math.min(1_000, until - bench.at), [1]);
-    bench.work();
-  }
-}
 
 /** Time passes, and what was sent is left alone. */
 const idle = (bench: Bench, ms: number) => bench.pass(ms, [1]);
 
-const wish: BackfillWish = {
-  job: "usage",
-  from: "2026-01-10",
-  to: "2026-01-13",
-  redo: "missing",
-  order: "oldest",
-  concurrency: 1,
-  by: "ann",
-  reason: "new cells",
-};
-
-function start(bench: Bench, changes: Partial<BackfillWish> = {}, requestId = "one") {
-  const action = { kind: "start", requestId, dryRun: false } as const;
-  return bench.say({ kind: "backfill", action: { ...action, wish: { ...wish, ...changes } } });
-}
-
 function say(bench: Bench, kind: "pause" | "resume" | "cancel", id = "usage.b1") {
   return bench.say({ kind: "backfill", action: { kind, id, reason: "maintenance" } });
 }
-
-function all(bench: Bench): readonly BackfillStatus[] {
-  const reply = bench.ask({ kind: "backfills", job: "" });
-  if (reply?.kind !== "backfills") throw new Error(JSON.stringify(reply));
-  return reply.backfills;
-}
-
-function only(bench: Bench): BackfillStatus {
-  const [one] = all(bench);
-  if (one === undefined) throw new Error("there is a backfill");
-  return one;
-}
-
-const lines = ({ days }: BackfillStatus) =>
-  days.map(({ day, state, reason, revision }) =>
-    `${day} ${state}${revision === 0 ? "" : ` r${revision}`} ${reason}`.trim(),
-  );
 
 const runs = (bench: Bench) => [...bench.memory.manifests.keys()].sort();
 

@@ -49,7 +49,7 @@ export interface BackfillInput {
   readonly reason: string;
   /** Expected files that are not there. */
   readonly missing: number;
-  /** Time alone makes it no readier. */
+  /** Neither time alone nor a further look at the same files makes it readier. */
   readonly isFinal: boolean;
 }
 

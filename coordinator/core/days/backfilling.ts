@@ -145,6 +145,6 @@ function inputOf({ state, wall }: Turn, job: string, day: Day): BackfillInput | 
     verdict,
     reason,
     missing: verdict === "gaps" ? sources.reduce((sum, { lacking }) => sum + lacking, 0) : 0,
-    isFinal: judgeAtMs === undefined,
+    isFinal: judgeAtMs === undefined && !sources.some(({ awaitsLook }) => awaitsLook),
   };
 }

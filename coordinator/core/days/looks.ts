@@ -46,18 +46,22 @@ function isAwaited({ committed, input, made }: DayRecord): boolean {
 function look(turn: Turn, job: JobSpec, record: DayRecord): void {
   const key = dayKey(record.job, record.day);
   const { looks } = turn.state.desk;
-  // Also of a day that failed: what it read may have been mended.
-  const isOpen = record.committed === 0 || isAwaited(record);
-  const everyMs = isOpen ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
   const known: Look = looks.get(key) ?? { isUnderWay: false, due: nothingDue, seen: new Map() };
   looks.set(key, known);
   known.isUnderWay = true;
-  known.due = { fromMs: turn.wall, untilMs: turn.wall + everyMs };
+  known.due = nextLook(turn, record);
   const sources = job.sources.map((source) => {
     const rule = job.ready?.[source.name];
     return { source, ...(rule === undefined ? {} : { rule }) };
   });
   ask(turn, { kind: "lookAtDay", day: record.day, sources }, { kind: "look", key });
+}
+
+function nextLook({ wall }: Turn, record: DayRecord): Span {
+  // Also of a day that failed: what it read may have been mended.
+  const isOpen = record.committed === 0 || isAwaited(record);
+  const everyMs = isOpen ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
+  return { fromMs: wall, untilMs: wall + everyMs };
 }
 
 /** Somebody says that there is something to see. */
@@ -73,10 +77,13 @@ export function lookAnswered(turn: Turn, key: string, { answer }: Answered): voi
   known.isUnderWay = false;
   const job = record && jobNamed(turn.state.durable, record.job);
   if (record === undefined || job === undefined) return;
+  // Counted from now on: what a look found that took long is as new. Said meanwhile: it may have come too early.
+  if (known.due !== nothingDue) known.due = nextLook(turn, record);
   if (answer.kind === "failed") {
     const { code, message } = answer.failure;
     const about = { job: record.job, day: record.day, code };
     log(turn, "warn", `the input of a day can't be looked at: ${message}`, about);
+    delete known.verdict;
     return;
   }
   if (answer.kind !== "looked") return;

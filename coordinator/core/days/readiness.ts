@@ -3,7 +3,7 @@
  * looks at the same time give the same verdict, and with the same files more time never makes a day less ready.
  * When a run may start is not decided here: a day can be ready before its start.
  */
-import type { Failure } from "../../../shared/kernel/failure.ts";
+import { classOf, type Failure } from "../../../shared/kernel/failure.ts";
 import type { ReadyRule } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { FileFingerprint } from "../../../shared/kernel/work.ts";
@@ -57,6 +57,11 @@ export interface SourceVerdict {
    * change it.
    */
   readonly judgeAtMs?: number;
+  /**
+   * It waits, and the next look may say otherwise of the same files: some were not seen twice as they are, or this look
+   * failed of something that passes by itself.
+   */
+  readonly awaitsLook: boolean;
   /** Why nothing can be said of the source: somebody has to act. */
   readonly problem?: Failure;
 }
@@ -95,6 +100,8 @@ function judgeSource(question: SourceInQuestion, { startMs, nowMs }: DayInQuesti
   const settled = isDelivered ? files : files.filter(isSettled);
   const found = find(rule, { seen, files, settled, isDelivered, startMs, nowMs });
   const { tally, counted, problem } = found;
+  const isSeenTwice = isDelivered || files.every(({ path }) => settles.has(path));
+  const mayPass = problem === undefined ? !isSeenTwice : classOf(problem.code).retryable;
   const judgeAtMs = found.state === "ready" ? Infinity : nextMs(nowMs, found, settles);
   return {
     source,
@@ -108,6 +115,7 @@ function judgeSource(question: SourceInQuestion, { startMs, nowMs }: DayInQuesti
     extra: tally?.extra.length ?? 0,
     final: problem === undefined ? finalFiles(seen, settled, found) : [],
     ...(judgeAtMs === Infinity ? {} : { judgeAtMs }),
+    awaitsLook: found.state === "waiting" && mayPass,
     ...(problem === undefined ? {} : { problem }),
   };
 }
@@ -125,6 +133,7 @@ function notSeen(source: string): SourceVerdict {
     doubtful: none,
     extra: 0,
     final: [],
+    awaitsLook: true,
   };
 }
 
