@@ -71,3 +71,23 @@ test("what is said while a look is under way is looked at when that is over", ()
   live(bench, 1_000);
   expect(held()).toEqual(["2026-01-19"]);
 });
+
+test("what was seen of a day is forgotten when it has left the window, and its backfill is over", () => {
+  const schedule = "0 1 * * *";
+  const bench = atNoon(new Bench(), sampleJob({ schedule, backlogDays: 1 }));
+  const seen = () => [...bench.state.desk.looks.keys()].map((key) => key.slice(-2)).sort();
+  live(bench, 20_000);
+  expect(seen()).toEqual(["18", "19", "20"]);
+  bench.memory.lookedAt.set("ipdr|2026-01-10", []);
+  bench.hold = (ask) => ask.kind === "lookAtDay" && ask.day === "2026-01-10";
+  start(bench, { from: "2026-01-09", to: "2026-01-10", concurrency: 2 });
+  live(bench, 20_000);
+  expect(seen()).toEqual(["10", "18", "19", "20"]);
+  bench.release();
+  live(bench, 5_000);
+  expect(seen()).toEqual(["18", "19", "20"]);
+  bench.wallFrom += 86_400_000;
+  bench.hold = () => false;
+  live(bench, 20_000);
+  expect(seen()).toEqual(["19", "20", "21"]);
+});

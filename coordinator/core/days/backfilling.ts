@@ -6,13 +6,13 @@ import type { Backfill } from "../../../shared/kernel/backfill.ts";
 import { parseRunId } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { Day } from "../../../shared/kernel/time.ts";
-import { dayKey, liveRun, nextRun } from "../durable.ts";
+import { type Durable, dayKey, liveRun, nextRun } from "../durable.ts";
 import { untoldDay } from "../job-forms.ts";
 import { decide, log, type Turn } from "../turn.ts";
 import { closeDay, isAhead } from "./ahead.ts";
 import { type BackfillInput, type BackfillView, stepsOf } from "./backfill.ts";
 import { isOver } from "./desk-state.ts";
-import { hasEnded } from "./fold-backfills.ts";
+import { hasEnded, isSettled } from "./fold-backfills.ts";
 import { recordOf } from "./fold-days.ts";
 import { jobNamed, type NamedJob } from "./jobs.ts";
 import { retryAt } from "./judge.ts";
@@ -30,6 +30,15 @@ export function backfillTick(turn: Turn): void {
     if (job === undefined) continue;
     for (const backfill of backfills) if (!hasEnded(backfill)) goOn(turn, job, backfill);
   }
+}
+
+/** Keys of the days that have their turn in a backfill. */
+export function daysInTurn({ desks }: Durable): string[] {
+  return [...desks].flatMap(([job, { backfills = [] }]) =>
+    backfills.flatMap(({ days }) =>
+      Object.keys(days).flatMap((day) => (isSettled(days[day]) ? [] : [dayKey(job, day)])),
+    ),
+  );
 }
 
 function goOn(turn: Turn, job: NamedJob, backfill: Backfill): void {

@@ -11,6 +11,7 @@ import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
 import { runStatus } from "../views.ts";
 import { aheadText, closeDay, gatherDay, isAhead, isAheadSoon, tendGathering } from "./ahead.ts";
+import { daysInTurn } from "./backfilling.ts";
 import type { DayPlan } from "./day.ts";
 import { watchDeadlines } from "./deadlines.ts";
 import { isOver } from "./desk-state.ts";
@@ -18,7 +19,7 @@ import { usualRunMs } from "./durations.ts";
 import { daysOf, recordOf } from "./fold-days.ts";
 import { type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
-import { lookAround } from "./looks.ts";
+import { forgetLooks, lookAround } from "./looks.ts";
 import { submitByDesk } from "./starting.ts";
 import { upstreamOf } from "./upstream.ts";
 
@@ -39,6 +40,8 @@ export function deskTick(turn: Turn): void {
     startDays(turn, job, days);
   }
   tendGathering(turn, (record) => windows.get(record.job)?.includes(record) === true);
+  const inWindows = [...windows.values()].flat().map(({ job, day }) => dayKey(job, day));
+  forgetLooks(turn, new Set([...inWindows, ...daysInTurn(durable)]));
 }
 
 // --- the calendar -----------------------------------------------------------------------------

@@ -102,6 +102,12 @@ export function lookAnswered(turn: Turn, key: string, { answer }: Answered): voi
   }
 }
 
+/** What was seen of days that nobody asks about any more goes: a look has all files of its day. */
+export function forgetLooks({ state }: Turn, inUse: ReadonlySet<string>): void {
+  const { looks } = state.desk;
+  for (const [key, { isUnderWay }] of looks) if (!isUnderWay && !inUse.has(key)) looks.delete(key);
+}
+
 function inputKnown(
   turn: Turn,
   job: JobSpec,
