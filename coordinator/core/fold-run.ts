@@ -4,7 +4,7 @@
  */
 import { assert } from "../../shared/kernel/assert.ts";
 import { figuresOf, rememberFigures } from "./check-history.ts";
-import { foldDayFailed, foldDayMade } from "./days/fold-days.ts";
+import { foldDayFailed, foldDayMade, foldGathered } from "./days/fold-days.ts";
 import {
   type DayRecord,
   type Durable,
@@ -251,7 +251,7 @@ export function foldRunEnded(
 ): void {
   run.state = fact.state;
   // The day was not even begun: its own run is yet to come.
-  if (run.isGathering === true) day.gathered = { jobDigest: run.jobDigest };
+  if (run.isGathering === true) foldGathered(day, run);
   else foldDayFailed(day, run, fact.failure, fact.wallMs);
   settleKept(durable, run, new Map());
   rememberDropped(day, run);

@@ -79,6 +79,25 @@ describe("what was mapped ahead can't be gone on with", () => {
     expect(manifest(bench, 2)?.state).toBe("committed");
   });
 
+  test("a backfill of days that have failed leaves the day out: no run of it has begun", () => {
+    const bench = beforeStart(sampleFiles(2));
+    live(bench, minuteMs);
+    bench.register(daily({ finishBy: "06:00" }));
+    live(bench, minuteMs);
+    bench.say({ kind: "markDay", job: "usage", day, mark: "held", reason: "" });
+    live(bench, minuteMs);
+    expect([1, 2].map((revision) => run(bench, revision).state)).toEqual([
+      "cancelled",
+      "cancelled",
+    ]);
+    const range = { job: "usage", from: day, to: day, redo: "failed" } as const;
+    const wish = { ...range, order: "oldest", concurrency: 1, by: "", reason: "" } as const;
+    const action = { kind: "start", requestId: "one", dryRun: true, wish } as const;
+    expect(bench.say({ kind: "backfill", action })).toMatchObject({
+      backfills: [{ days: [{ reason: "no run of it has failed; it has no revision" }] }],
+    });
+  });
+
   test("its files never all come, and the day leaves the window", () => {
     const rule = { by: "count", value: "3" } as const;
     const bench = beforeStart(sampleFiles(2), daily({ ready: { ipdr: rule } }));

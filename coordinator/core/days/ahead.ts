@@ -25,6 +25,13 @@ export function isAheadSoon({ isGathering, lane }: Submission): boolean {
   return isGathering === true && lane === "ahead";
 }
 
+/** The highest revision whose run has begun the day: those behind it have mapped ahead and nothing else. */
+export function highestBegun(record: DayRecord | undefined, live: Run | undefined): number {
+  const { highest = 0, gathered } = record ?? {};
+  const named = live !== undefined && isAhead(live) ? live.revision - 1 : highest;
+  return named > 0 && gathered?.to === named ? (gathered.from ?? named) - 1 : named;
+}
+
 /** What people are told of such a run: `60 of 96 files mapped ahead`. */
 export function aheadText(run: Run, { input }: DayRecord): string | undefined {
   const { files } = progress(run);

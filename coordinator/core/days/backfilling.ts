@@ -9,7 +9,7 @@ import type { Day } from "../../../shared/kernel/time.ts";
 import { type Durable, dayKey, liveRun, nextRun } from "../durable.ts";
 import { untoldDay } from "../job-forms.ts";
 import { decide, log, type Turn } from "../turn.ts";
-import { closeDay, isAhead } from "./ahead.ts";
+import { closeDay, highestBegun, isAhead } from "./ahead.ts";
 import { type BackfillInput, type BackfillView, stepsOf } from "./backfill.ts";
 import { isOver } from "./desk-state.ts";
 import { hasEnded, isSettled } from "./fold-backfills.ts";
@@ -102,11 +102,10 @@ export function backfillView(turn: Turn, { spec, digest }: NamedJob, day: Day): 
   const record = recordOf(durable, spec.name, day);
   const failed = record?.failed;
   const run = liveRun(durable, spec.name, day);
-  // One that only maps ahead has not begun the day: the backfill may begin it.
-  const highest = run !== undefined && isAhead(run) ? run.revision - 1 : (record?.highest ?? 0);
   return {
     committed: record?.committed ?? 0,
-    highest,
+    // A run that only maps ahead, or did, has not begun the day: the backfill may begin it.
+    highest: highestBegun(record, run),
     live: liveText(turn, spec.name, day),
     ...(failed === undefined
       ? {}

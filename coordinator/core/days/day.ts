@@ -67,8 +67,11 @@ export interface DayMemory extends Mutable<SaidOfDay> {
   input?: InputKnown;
   made?: DayMade;
   failed?: DayFailed;
-  /** A run that gathered files of this form of the job ended before the day was ready: there is no other one. */
-  gathered?: { readonly jobDigest: string };
+  /**
+   * A run that gathered files of this form of the job ended before the day was ready: there is no other one. Revisions
+   * `from` to `to` are such runs; absent in journals of older versions.
+   */
+  gathered?: { readonly jobDigest: string; readonly from?: number; readonly to?: number };
   /** Deadlines that were warned of: `missed`, `projected`, or `missed <model>`. */
   warned?: readonly string[];
 }

@@ -207,6 +207,12 @@ export function foldDayFailed(day: DayMemory, run: Run, why: Failure, wallMs: nu
   };
 }
 
+export function foldGathered(day: DayMemory, { jobDigest, revision }: Run): void {
+  const { from, to } = day.gathered ?? {};
+  const goesOn = from !== undefined && to === revision - 1;
+  day.gathered = { jobDigest, from: goesOn ? from : revision, to: revision };
+}
+
 /** The days of a job that are remembered, newest first. */
 export function daysOf(durable: Durable, job: string): DayRecord[] {
   const days = [...durable.days.values()].filter((record) => record.job === job);
