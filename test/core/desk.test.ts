@@ -357,6 +357,17 @@ describe("a deadline", () => {
     expect(backlog(next).days.find(({ day }) => day === "2026-01-17")?.warned).toEqual(["missed"]);
   });
 
+  test("nobody is called for days that a job takes up because it looks further back now", () => {
+    const job = { finishBy: "01:02", workAhead: false } as const;
+    const bench = atNight(daily(job));
+    live(bench, 30_000);
+    bench.effects = [];
+    bench.register(daily({ ...job, backlogDays: 5 }));
+    bench.pass(2_000, [1]);
+    expect(backlog(bench).days.at(-1)).toMatchObject({ day: "2026-01-11", warned: ["missed"] });
+    expect(warnings(bench)).toEqual([]);
+  });
+
   test.each([
     { what: "at 5 %, by the usual time", done: 0.05, usualMs: 600, projected: 1_600 },
     { what: "at half, by its own speed", done: 0.5, usualMs: 600, projected: 1_800 },

@@ -96,17 +96,18 @@ function openDays(turn: Turn, { spec }: NamedJob): void {
   // The bound of catching up: the newest day that is due, those of the backlog before it, and what is not due yet.
   const due = begun.filter(({ startMs }) => startMs <= turn.wall).slice(-(spec.backlogDays + 1));
   const wanted = [...due, ...begun.filter(({ startMs }) => startMs > turn.wall)];
-  const isNew = daysOf(durable, spec.name).every(({ plan }) => plan === undefined);
+  const planned = daysOf(durable, spec.name).filter(({ plan }) => plan !== undefined);
+  const oldest = planned.at(-1)?.day;
   for (const start of wanted) {
     const record = recordOf(durable, spec.name, start.day);
     const plan = planOf(start);
     if (record?.plan !== undefined && samePlan(record.plan, plan)) continue;
     decide(turn, { kind: "dayOpened", job: spec.name, day: start.day, plan });
-    if (isNew) passOver(turn, spec.name, start);
+    if (oldest === undefined || start.day < oldest) passOver(turn, spec.name, start);
   }
 }
 
-/** A job that is made known is late for nothing that was due before: it is shown, and nobody is called. */
+/** A job that is made known, or that looks further back, is late for nothing that was due before: it is shown, and nobody is called. */
 function passOver(turn: Turn, job: string, start: CalendarStart): void {
   const { day, finishByMs, finishByModelMs = {} } = start;
   const isPast = (byMs: number | undefined) => byMs !== undefined && byMs <= turn.wall;
