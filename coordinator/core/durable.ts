@@ -253,6 +253,19 @@ export function emptyDurable(): Durable {
   };
 }
 
+export function emptySums(): StageSums {
+  return {
+    rowsIn: 0,
+    bytesIn: 0,
+    rowsOut: 0,
+    bytesOut: 0,
+    exchangeRows: 0,
+    exchangeBytes: 0,
+    lines: 0,
+    rejects: 0,
+  };
+}
+
 /** A backlog has hundreds of thousands of tasks that wait: they share it. */
 const none: readonly string[] = [];
 

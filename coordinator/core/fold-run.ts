@@ -8,6 +8,7 @@ import { foldDayFailed, foldDayMade, foldGathered } from "./days/fold-days.ts";
 import {
   type DayRecord,
   type Durable,
+  emptySums,
   isStaged,
   liveRuns,
   newTask,
@@ -143,16 +144,7 @@ function newStage(id: string, kind: StageKind, tasks: number, scan?: PlannedScan
     failedAttempts: 0,
     startedMs: 0,
     endedMs: 0,
-    sums: {
-      rowsIn: 0,
-      bytesIn: 0,
-      rowsOut: 0,
-      bytesOut: 0,
-      exchangeRows: 0,
-      exchangeBytes: 0,
-      lines: 0,
-      rejects: 0,
-    },
+    sums: emptySums(),
   };
 }
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { findDuplicates, knownDuplicates } from "../../coordinator/core/duplicates.ts";
-import { newTask, type Stage } from "../../coordinator/core/durable.ts";
+import { emptySums, newTask, type Stage } from "../../coordinator/core/durable.ts";
 import type { FileAccount, FileFingerprint } from "../../shared/kernel/work.ts";
 
 const day = "2026-01-15";
@@ -49,16 +49,7 @@ function scan(tasks: readonly (readonly string[])[], former?: number): Stage {
     failedAttempts: 0,
     startedMs: 1,
     endedMs: 1,
-    sums: {
-      rowsIn: 0,
-      bytesIn: 0,
-      rowsOut: 0,
-      bytesOut: 0,
-      exchangeRows: 0,
-      exchangeBytes: 0,
-      lines: 0,
-      rejects: 0,
-    },
+    sums: emptySums(),
   };
 }
 

@@ -12,8 +12,8 @@ import { decide, type Turn } from "../turn.ts";
 import { recordOf } from "./fold-days.ts";
 import { jobNamed, type NamedJob } from "./jobs.ts";
 import type { DayView, Judgement } from "./judge.ts";
-import { filesText } from "./judge.ts";
 import { submitByDesk } from "./starting.ts";
+import { filesText } from "./words.ts";
 
 /** Its day is not ready, and nobody asked for it: for people and for the backlog it has not begun. */
 export function isAhead(run: Run): boolean {

@@ -7,7 +7,7 @@ import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { DayFailed, DayMemory, InputKnown } from "./day.ts";
 import { otherFiles } from "./day.ts";
-import { instantText } from "./words.ts";
+import { filesText, instantText } from "./words.ts";
 
 export type DayState =
   | "waiting"
@@ -234,8 +234,4 @@ export function retryAt(failed: DayFailed): number | undefined {
 
 function isOutOfTries({ code, times }: DayFailed): boolean {
   return classOf(code).counts && times >= limits.dayRunsFailedMax;
-}
-
-export function filesText(count: number): string {
-  return count === 1 ? "1 file" : `${count} files`;
 }

@@ -9,6 +9,7 @@ import { durationMs, utcText } from "../../../shared/kernel/time.ts";
 import type { FileFingerprint } from "../../../shared/kernel/work.ts";
 import { type AnnouncedTally, tallyAnnounced } from "./announced.ts";
 import { quietSinceMs, type SeenSource } from "./seen.ts";
+import { filesText } from "./words.ts";
 
 /** `gaps`: not all is there, but enough after the grace time; what runs on it is provisional. */
 export type Readiness = "waiting" | "ready" | "gaps";
@@ -210,10 +211,6 @@ function tallyText(tally: AnnouncedTally, { expected, present }: Counted): strin
       : [`${doubtful.length} still growing or damaged, first ${doubtful[0]}`]),
     ...(extra.length === 0 ? [] : [`${extra.length} more that were not announced, also read`]),
   ].join("; ");
-}
-
-export function filesText(count: number): string {
-  return count === 1 ? "1 file" : `${count} files`;
 }
 
 function percent(share: number): string {

@@ -1,4 +1,4 @@
-/** Times as people say them, from numbers alone: the core knows no time zone. */
+/** Times and numbers as people say them; of times only how far away they are, for the core knows no time zone. */
 
 const secondMs = 1_000;
 const minuteMs = 60 * secondMs;
@@ -24,4 +24,8 @@ export function durationText(ms: number): string {
   const whole = Math.floor(ms / big);
   const rest = Math.floor((ms % big) / small);
   return rest === 0 ? `${whole} ${bigName}` : `${whole} ${bigName} ${rest} ${smallName}`;
+}
+
+export function filesText(count: number): string {
+  return count === 1 ? "1 file" : `${count} files`;
 }
