@@ -4,6 +4,7 @@
 import type { Command } from "commander";
 import type { DayMark } from "../../shared/kernel/days.ts";
 import { parseRunId } from "../../shared/kernel/job.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import { backlogLines } from "../backlog-view.ts";
 import type { DaymillClient } from "../client.ts";
 import {
@@ -29,7 +30,7 @@ export function backlogCommand(): Command {
     .action((job: string, options: CommonOptions & { days?: string }) =>
       withCluster(options, async ({ client }) => {
         const { days = "" } = options;
-        const most = days === "" ? 0 : wholeNumber("--days", days, 1, 400);
+        const most = days === "" ? 0 : wholeNumber("--days", days, 1, limits.backlogDaysShownMax);
         const backlog = await client.backlog(job, most);
         show(options, backlog, () => backlogLines(backlog));
         return exitCodes.ok;

@@ -1,6 +1,7 @@
 /**
  * Which waiting task starts where: lane by lane as far as its share goes (lanes.ts), earlier runs first, later stages
- * before earlier ones, the executor with the fewest running attempts first, and not again where the task failed as long as there is another place.
+ * before earlier ones, the executor with the fewest running attempts first, and not again where the task failed as long
+ * as there is another place.
  * One turn starts a bounded number of tasks (each needs its map key); the next turn goes on.
  */
 import { must } from "../../shared/kernel/assert.ts";

@@ -51,7 +51,7 @@ function cronOf(text: string, timezone: string): Cron {
   return new Cron(text, { timezone, mode: "5-part" });
 }
 
-/** Why a text is no time zone; undefined when it is one. */
+/** Is it the name of a time zone? */
 export function isTimeZone(zone: string): boolean {
   try {
     new Intl.DateTimeFormat("en", { timeZone: zone });
