@@ -17,6 +17,7 @@ import { finish, interruptible, printing, show, wholeNumber } from "../command.t
 import { firstCoordinatorPort } from "../connect.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { type LocalCluster, nodeOptions, rolePath, startLocalCluster } from "../local-cluster.ts";
+import { waitUntil } from "../managed-process.ts";
 
 interface UpOptions {
   readonly json?: boolean;
@@ -75,16 +76,25 @@ async function up(options: UpOptions): Promise<number> {
     ...(nats === undefined ? {} : { natsUrl: nats }),
     ...(root === undefined ? {} : { storageRoot: root }),
   });
+  let isLost = false;
   try {
     const file = writeClusterFile(work, cluster);
     show(options, { ready: true, ...file }, () => upLines(cluster));
     await untilStopped(cluster, interrupt.signal);
+    // Whoever stops a cluster in order takes its file away in the end.
+    isLost = !interrupt.signal.aborted && !(await isTakenAway(work));
   } finally {
     await cluster.stop();
     await stopClusterOf(work);
     interrupt.done();
   }
-  return exitCodes.ok;
+  if (!isLost) return exitCodes.ok;
+  const text = `no process of the cluster in ${work} is left; see the logs in ${cluster.logs}`;
+  throw fail("unavailable", text);
+}
+
+function isTakenAway(work: string): Promise<boolean> {
+  return waitUntil(() => readClusterFile(work) === undefined, 1_000);
 }
 
 function upLines(cluster: LocalCluster): readonly string[] {
@@ -102,8 +112,14 @@ function upLines(cluster: LocalCluster): readonly string[] {
   ];
 }
 
-/** A process that ends by itself is told once; the cluster goes on without it, as a real one would. */
-async function untilStopped(cluster: LocalCluster, signal: AbortSignal): Promise<void> {
+/**
+ * A process that ends by itself is told once; the cluster goes on without it, as a real one would. With the last one
+ * there is nothing left to wait for: somebody has stopped it (`daymill down`), or all of it has died.
+ */
+export async function untilStopped(
+  cluster: Pick<LocalCluster, "processes" | "logs">,
+  signal: AbortSignal,
+): Promise<void> {
   const missing = new Set<string>();
   const all = cluster.processes();
   while (!signal.aborted) {
@@ -113,6 +129,7 @@ async function untilStopped(cluster: LocalCluster, signal: AbortSignal): Promise
       missing.add(name);
       process.stderr.write(`${name} (pid ${pid}) has ended; see ${cluster.logs}/${name}.log\n`);
     }
+    if (running.size === 0) return;
     await new Promise((resume) => setTimeout(resume, 250));
   }
 }

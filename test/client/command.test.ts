@@ -2,11 +2,13 @@
  * The compiled `daymill` command as a user meets it: exit codes, one-line errors, JSON. Needs ./scripts/build;
  * DAYMILL_TEST_DIST names another folder of compiled files.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { ClusterFile } from "../../client/cluster-file.ts";
 import { errorLines, exitCodeOf } from "../../client/exit-codes.ts";
 import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
 import type { CoordinatorHandlers, SubmitRequest } from "../../shared/adapters/grpc-types.ts";
@@ -244,6 +246,42 @@ test("down says when there is nothing to stop, and never touches a process that 
   const processes = [{ name: "executor-1", pid: process.pid, command: "something else" }];
   writeFileSync(join(work, "cluster.json"), JSON.stringify({ processes, coordinators: [] }));
   expect((await daymill("down", "--work", work)).out).toBe(nothing);
+});
+
+describe("a cluster that runs in a terminal", () => {
+  /** `up` of one coordinator, once it is ready: the file that it wrote, and its end. */
+  async function up(work: string) {
+    const args = ["up", "--work", work, "--executors", "0", "--coordinators", "1", "--port", "0"];
+    const child = spawn(process.execPath, [program, ...args, "--json"]);
+    cleanups.push(() => daymill("down", "--work", work));
+    let err = "";
+    child.stderr.on("data", (text: Buffer) => (err += text.toString()));
+    const ended = new Promise<Pick<Ended, "code" | "err">>((resolve) =>
+      child.once("close", (code) => resolve({ code: code ?? -1, err })),
+    );
+    const [ready] = (await once(child.stdout, "data")) as [Buffer];
+    const { processes } = JSON.parse(ready.toString()) as ClusterFile;
+    return { ended, processes };
+  }
+
+  test("ends when somebody stops it from another one", async () => {
+    const work = mkdtempSync(join(tmpdir(), "daymill-up-"));
+    cleanups.push(() => rmSync(work, { recursive: true, force: true }));
+    const { ended } = await up(work);
+    expect((await daymill("down", "--work", work)).out).toBe("2 processes stopped\n");
+    expect((await ended).code).toBe(0);
+  });
+
+  test("ends with an error when all of it has died", async () => {
+    const work = mkdtempSync(join(tmpdir(), "daymill-up-"));
+    cleanups.push(() => rmSync(work, { recursive: true, force: true }));
+    const { ended, processes } = await up(work);
+    for (const { pid } of processes) process.kill(pid, "SIGKILL");
+    const { code, err } = await ended;
+    expect(code).toBe(69);
+    expect(err).toContain(`error: no process of the cluster in ${work} is left; see the logs in`);
+    expect(existsSync(join(work, "cluster.json"))).toBe(false);
+  });
 });
 
 test("every failure code has an exit code that says what kind it is", () => {
