@@ -10,6 +10,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { isDay } from "../../shared/kernel/time.ts";
+import { leaveOtherForm } from "./days/ahead.ts";
 import { deskRefused } from "./days/desk-state.ts";
 import { startedBy } from "./days/starting.ts";
 import { type Durable, dayKey, laneOf, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
@@ -50,6 +51,7 @@ export function submit(turn: Turn, message: Submit): void {
   const live = liveRun(durable, job.name, message.day);
   const answered = durable.requests.get(message.requestId);
   const earlier = answered ?? live?.id;
+  if (answered === undefined && live !== undefined) leaveOtherForm(turn, live, jobDigest(job));
   if (answered === undefined && live?.ending !== undefined) {
     // Whoever submits wants a result: not a run that can't give one any more.
     const why = `run ${live.id} is ending (${live.ending.failure.message}); submit again in a moment`;

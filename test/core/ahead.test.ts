@@ -24,6 +24,8 @@ import {
 } from "./ahead-story.ts";
 import { Bench } from "./bench.ts";
 
+const otherSql = daily({ models: [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }] });
+
 describe("a day that is not ready", () => {
   test("has its files mapped as they become final; at the start only the last one and the reduces remain", () => {
     const bench = beforeStart(sampleFiles(2));
@@ -129,6 +131,35 @@ describe("a day that is not ready", () => {
     expect(reply).toMatchObject({ kind: "submitted", run: `usage.${day}.r1`, created: false });
     expect(live(bench, 5_000)).toEqual(["map part-2", "reduce 0", "reduce 1"]);
     expect(manifest(bench)?.state).toBe("committed");
+  });
+
+  test("is made by the form of the job that is submitted, whatever was mapped for another one", () => {
+    const bench = beforeStart(sampleFiles(2));
+    live(bench, minuteMs);
+    const submit = () => bench.replyTo(bench.submit(otherSql, { day, requestId: "mine" }));
+    expect(submit()).toMatchObject({
+      failure: {
+        code: "unavailable",
+        message: `run usage.${day}.r1 is ending (mapping ahead has ended: the job has changed); submit again in a moment`,
+      },
+    });
+    live(bench, 1_000);
+    expect(submit()).toEqual({ kind: "submitted", run: `usage.${day}.r2`, created: true });
+    live(bench, 5_000);
+    expect(manifest(bench, 2)?.state).toBe("committed");
+    expect(manifest(bench, 2)?.jobDigest).not.toBe(manifest(bench, 1)?.jobDigest);
+  });
+
+  test("is made by the newest form also when that comes just before its start", () => {
+    // Its files are known to be all there: the desk begins it at its start without another look.
+    const ready = { ipdr: { by: "count", value: "2" } } as const;
+    const bench = beforeStart(sampleFiles(2), daily({ ready }));
+    live(bench, minuteMs);
+    bench.wallFrom = midnight + 60 * minuteMs - bench.state.desk.nextAt;
+    bench.register({ ...otherSql, ready });
+    live(bench, minuteMs);
+    expect(manifest(bench)?.failure?.message).toBe("mapping ahead has ended: the job has changed");
+    expect(manifest(bench, 2)?.state).toBe("committed");
   });
 
   test("is begun by a backfill as if nothing was mapped ahead", () => {

@@ -81,11 +81,20 @@ export function closeDay(
   start: Pick<Submission, "lane"> & Required<Pick<Submission, "byDesk">>,
 ): void {
   if (!isAhead(run) || run.ending !== undefined) return;
+  // Of another form of the job: it ends now (`tendGathering`), and the day has a run of its own.
+  if (jobNamed(turn.state.durable, run.job)?.digest !== run.jobDigest) return;
   const { lane, byDesk } = start;
   if (byDesk === undefined) return;
   decide(turn, { kind: "runClosing", run: run.id, lane, ...byDesk });
   if (run.state === "running") listInputs(turn, run.id);
 }
+
+/** Whoever submits a day means this form of the job, and not one that nobody asked for. */
+export function leaveOtherForm(turn: Turn, run: Run, digest: string): void {
+  if (isAhead(run) && run.jobDigest !== digest) abandon(turn, run, jobChanged);
+}
+
+const jobChanged = "the job has changed";
 
 /** All runs that gather: those that nobody wants any more end, others take what has become final. */
 export function tendGathering(turn: Turn, isInWindow: (record: DayRecord) => boolean): void {
@@ -119,7 +128,7 @@ function unwanted(
   const job = jobNamed(durable, run.job);
   const record = recordOf(durable, run.job, run.day);
   if (job?.spec.schedule === undefined) return "the job has no schedule any more";
-  if (job.digest !== run.jobDigest) return "the job has changed";
+  if (job.digest !== run.jobDigest) return jobChanged;
   // A new leader that knows no day has to ask the calendar first.
   const isKnown = (desk.calendars.get(run.job)?.starts.length ?? 0) > 0;
   if (record?.plan === undefined && !isKnown) return undefined;
