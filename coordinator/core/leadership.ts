@@ -6,6 +6,7 @@
  */
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Instant } from "../../shared/kernel/time.ts";
+import { callersOf } from "./callers.ts";
 import { emptyDesk } from "./days/desk-state.ts";
 import { emptyDurable } from "./durable.ts";
 import { fold } from "./fold.ts";
@@ -307,12 +308,7 @@ export function stepDown(turn: Turn, reason: string): void {
 
 function toStandby(turn: Turn): void {
   const { state } = turn;
-  const waiting = state.journal.held.flatMap(({ effect }) =>
-    effect.kind === "reply" ? [effect.reply] : [],
-  );
-  for (const { waiters } of state.submissions.values()) {
-    for (const { reply } of waiters) waiting.push(reply);
-  }
+  const waiting = callersOf(state);
   // Also those that were to be closed and wait for a save: an executor that is not listened to must look elsewhere.
   const closing = state.journal.held.flatMap(({ effect }) =>
     effect.kind === "closeConnection" ? [effect.connection] : [],
