@@ -37,8 +37,9 @@ export const dayLimits = {
   /** Days that are shown of a job, by themselves and at most. */
   backlogDaysShown: 14,
   backlogDaysShownMax: 400,
-  /** Length of what somebody says about a day. */
+  /** Length of what somebody says about a day, and of what a caller names a request by. */
   reasonCharactersMax: 500,
+  requestIdCharactersMax: 200,
   /** A file that has not changed for this long, and was the same in two looks, is taken for whole. */
   fileSettledMs: 30_000,
   /** One control file; it is held in memory. 200,000 files take some 40 MB. */

@@ -243,6 +243,8 @@ describe("what people say about a backfill", () => {
       start(bench, { to: "2027-01-01" }),
       start(bench, { from: "2024-01-01" }),
       start(bench, { concurrency: 9 }),
+      start(bench, {}, ""),
+      start(bench, {}, "x".repeat(201)),
       say(bench, "pause", "usage.b7"),
     ];
     start(bench, {}, "one");
@@ -257,6 +259,8 @@ describe("what people say about a backfill", () => {
       "day 2027-01-01 is not over yet in UTC: the last one that a backfill may have is 2026-01-19",
       "a backfill has at most 400 days, 2024-01-01 to 2026-01-13 are more; start several, one after the other",
       "from 1 to 8 days of a backfill may be under way at a time, not 9",
+      "a backfill needs a request id of 1 to 200 characters",
+      "a backfill needs a request id of 1 to 200 characters",
       'backfill "usage.b7" is not known; there is none',
       "backfill usage.b1 (running) has days 2026-01-10 to 2026-01-13 already: wait for its end, or cancel it (daymill backfill-cancel usage.b1)",
     ]);

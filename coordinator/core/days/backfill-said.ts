@@ -44,7 +44,8 @@ export function backfillAsked(
     refuse(turn, to, unknownJob(turn.state.durable, wish.job));
     return;
   }
-  const wrong = wrongWish(wish) ?? wrongReason(wish.reason) ?? wrongReason(wish.by);
+  const wrong =
+    wrongWish(wish) ?? wrongReason(wish.reason) ?? wrongReason(wish.by) ?? wrongRequest(action);
   if (wrong !== undefined) {
     refuse(turn, to, wrong);
     return;
@@ -57,6 +58,13 @@ export function backfillAsked(
     { kind: "planCalendar", schedule: midnights, timezone, ...span },
     { kind: "backfill", reply: to, start: action },
   );
+}
+
+/** It tells one backfill from another. */
+function wrongRequest({ requestId, dryRun }: BackfillStart): Failure | undefined {
+  const most = limits.requestIdCharactersMax;
+  if (dryRun || (requestId !== "" && requestId.length <= most)) return undefined;
+  return failure("badRequest", `a backfill needs a request id of 1 to ${most} characters`);
 }
 
 /** The same request again: the answer is the same. */
