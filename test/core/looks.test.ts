@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { sampleJob } from "../sim/sample-job.ts";
-import { atNoon, lines, live, only, start } from "./backfill-story.ts";
+import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { atNoon, lines, live, noon, only, start } from "./backfill-story.ts";
 import { Bench } from "./bench.ts";
 
 const byCount = (value: string) => sampleJob({ ready: { ipdr: { by: "count", value } } });
@@ -90,4 +90,56 @@ test("what was seen of a day is forgotten when it has left the window, and its b
   bench.hold = () => false;
   live(bench, 20_000);
   expect(seen()).toEqual(["19", "20", "21"]);
+});
+
+describe("beside a job that waits for the files of sixty days", () => {
+  const schedule = "0 1 * * *";
+  const [ipdr] = sampleJob().sources;
+  if (ipdr === undefined) throw new Error("the sample has a source");
+  const waiting = sampleJob({
+    name: "waiting",
+    sources: [{ ...ipdr, name: "sms" }],
+    schedule,
+    backlogDays: 60,
+  });
+
+  /** It was known first, and its looks are due all the time. */
+  function beside(job = sampleJob()): Bench {
+    const bench = new Bench();
+    bench.override = (ask) =>
+      ask.kind === "lookAtDay" && ask.sources[0]?.source.name === "sms"
+        ? { kind: "looked", sources: [{ source: "sms", files: [], newestMs: 0 }] }
+        : undefined;
+    bench.wallFrom = noon;
+    bench.lead();
+    bench.attach(1, { slots: 8 });
+    bench.register(waiting);
+    live(bench, 20_000);
+    if (job.schedule === undefined) bench.submit(job, { day: "2026-01-11" });
+    else bench.register(job);
+    return bench;
+  }
+  const runs = (bench: Bench) => [...bench.memory.manifests.keys()].sort();
+
+  test("days of another job are looked at and run", () => {
+    const bench = beside(sampleJob({ schedule, backlogDays: 1 }));
+    live(bench, 60_000);
+    expect(runs(bench)).toEqual(["usage.2026-01-18.r1", "usage.2026-01-19.r1"]);
+  });
+
+  test("so are those of a backfill", () => {
+    const bench = beside();
+    start(bench, { from: "2026-01-12", to: "2026-01-13" });
+    live(bench, 60_000);
+    expect(runs(bench).slice(1)).toEqual(["usage.2026-01-12.r1", "usage.2026-01-13.r1"]);
+  });
+
+  test("a day that is done is looked at, in case files come", () => {
+    const bench = beside(sampleJob({ schedule, backlogDays: 0 }));
+    live(bench, 60_000);
+    bench.memory.lookedAt.set("ipdr|2026-01-19", sampleFiles(5));
+    bench.memory.inputs = sampleFiles(5);
+    live(bench, 5 * limits.lookWhenDoneEveryMs);
+    expect(runs(bench)).toEqual(["usage.2026-01-19.r1", "usage.2026-01-19.r2"]);
+  });
 });

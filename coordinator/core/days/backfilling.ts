@@ -65,10 +65,10 @@ function goOn(turn: Turn, job: NamedJob, backfill: Backfill): void {
     decide(turn, { kind: "backfillMarked", job: name, id: backfill.id, ...done });
   }
   if (isDone || outcomes.some(([, { state }]) => state !== "taken")) keepAccount(turn, name, {});
+  const records = steps.looks.flatMap((day) => recordOf(durable, name, day) ?? []);
   lookAround(
     turn,
-    job.spec,
-    steps.looks.flatMap((day) => recordOf(durable, name, day) ?? []),
+    records.map((record) => ({ job: job.spec, record })),
   );
   for (const { day, missing } of steps.starts) startDay(turn, job, backfill, day, missing);
 }

@@ -19,7 +19,7 @@ import { usualRunMs } from "./durations.ts";
 import { daysOf, recordOf } from "./fold-days.ts";
 import { type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
-import { forgetLooks, lookAround } from "./looks.ts";
+import { type DayToSee, forgetLooks, lookAround } from "./looks.ts";
 import { submitByDesk } from "./starting.ts";
 import { upstreamOf } from "./upstream.ts";
 
@@ -31,14 +31,17 @@ export function deskTick(turn: Turn): void {
   if (turn.at < desk.nextAt) return;
   desk.nextAt = turn.at + limits.deskEveryMs;
   const windows = new Map<string, readonly DayRecord[]>();
+  const toSee: DayToSee[] = [];
   for (const job of scheduledJobs(durable)) {
     askCalendar(turn, job);
     openDays(turn, job);
     const days = windowOf(turn, job);
     windows.set(job.spec.name, days);
-    lookAround(turn, job.spec, days);
+    toSee.push(...days.map((record) => ({ job: job.spec, record })));
     startDays(turn, job, days);
   }
+  // All jobs together: one with many days that wait must not keep the others from being looked at, nor backfills.
+  lookAround(turn, toSee, limits.looksAtOnceMax - 1);
   tendGathering(turn, (record) => windows.get(record.job)?.includes(record) === true);
   const inWindows = [...windows.values()].flat().map(({ job, day }) => dayKey(job, day));
   forgetLooks(turn, new Set([...inWindows, ...daysInTurn(durable)]));

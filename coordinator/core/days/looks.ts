@@ -19,28 +19,35 @@ import { seeSource } from "./seen.ts";
 /** Nobody has looked, or somebody says that there is something to see. */
 const nothingDue: Span = { fromMs: 0, untilMs: 0 };
 
-/** Asks for the looks that are due, those that somebody waits for first. */
-export function lookAround(turn: Turn, job: JobSpec, days: readonly DayRecord[]): void {
-  const { looks } = turn.state.desk;
-  let free = limits.looksAtOnceMax;
-  for (const { isUnderWay } of looks.values()) if (isUnderWay) free--;
-  const due = days.filter((day) => {
-    const look = looks.get(dayKey(day.job, day.day));
-    return look === undefined || (!look.isUnderWay && isOver(look.due, turn.wall));
-  });
-  // Then who has waited for longest: else the newest days would be looked at again and again, and the oldest never.
-  const dueSince = ({ job: name, day }: DayRecord) =>
-    looks.get(dayKey(name, day))?.due.untilMs ?? 0;
-  const byNeed = [...due].sort(
-    (a, b) => Number(isAwaited(b)) - Number(isAwaited(a)) || dueSince(a) - dueSince(b),
-  );
-  for (const day of byNeed.slice(0, Math.max(0, free))) look(turn, job, day);
+export interface DayToSee {
+  readonly job: JobSpec;
+  readonly record: DayRecord;
 }
 
-/** Its input is waited for, or some of it. */
-function isAwaited({ committed, input, made }: DayRecord): boolean {
-  if (committed > 0) return made !== undefined && made.missing > 0;
-  return input?.verdict !== "ready";
+/** Asks for the looks that are due, as long as no more than `most` are under way: first who has waited for longest. */
+export function lookAround(
+  turn: Turn,
+  days: readonly DayToSee[],
+  most: number = limits.looksAtOnceMax,
+): void {
+  const { looks } = turn.state.desk;
+  let free = most;
+  for (const { isUnderWay } of looks.values()) if (isUnderWay) free--;
+  const due = days.filter(({ record: { job, day } }) => {
+    const look = looks.get(dayKey(job, day));
+    return look === undefined || (!look.isUnderWay && isOver(look.due, turn.wall));
+  });
+  // A day that nobody waits for has time, but not without end: however many others there are, its turn comes.
+  const rank = ({ record }: DayToSee) =>
+    (looks.get(dayKey(record.job, record.day))?.due.untilMs ?? 0) +
+    (isOpen(record) ? 0 : limits.lookWhenDoneEveryMs);
+  const byNeed = [...due].sort((a, b) => rank(a) - rank(b));
+  for (const { job, record } of byNeed.slice(0, Math.max(0, free))) look(turn, job, record);
+}
+
+/** Files are waited for, or some of them. Also of a day that failed: what it read may have been mended. */
+function isOpen({ committed, made }: DayRecord): boolean {
+  return committed === 0 || (made?.missing ?? 0) > 0;
 }
 
 function look(turn: Turn, job: JobSpec, record: DayRecord): void {
@@ -58,9 +65,7 @@ function look(turn: Turn, job: JobSpec, record: DayRecord): void {
 }
 
 function nextLook({ wall }: Turn, record: DayRecord): Span {
-  // Also of a day that failed: what it read may have been mended.
-  const isOpen = record.committed === 0 || isAwaited(record);
-  const everyMs = isOpen ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
+  const everyMs = isOpen(record) ? limits.lookEveryMs : limits.lookWhenDoneEveryMs;
   return { fromMs: wall, untilMs: wall + everyMs };
 }
 
