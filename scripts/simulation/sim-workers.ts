@@ -24,7 +24,7 @@ interface Worker {
   isAlive: boolean;
   /** It answers nobody. */
   isHung: boolean;
-  /** Its priority is low for good. */
+  /** Its priority is low; for good where it may not raise it. */
   isLowered: boolean;
   attempt: Running | undefined;
 }
@@ -59,6 +59,11 @@ const codes: readonly FailureCode[] = [
 
 /** An attempt waits for so long for what can't be reached. */
 const patienceMs = 15_000;
+
+/** Every second process may. */
+function canRaise(worker: number): boolean {
+  return worker % 2 === 0;
+}
 
 export class SimWorkers {
   /** How many times longer everything takes. */
@@ -103,7 +108,7 @@ export class SimWorkers {
     this.#world.after(this.#world.between(30, 400) * this.slowness, () => {
       if (!worker.isAlive) return;
       const duckdbVersion = this.#versions();
-      const about = { pid: 1_000 + number, duckdbVersion, canRaise: number % 2 === 0 };
+      const about = { pid: 1_000 + number, duckdbVersion, canRaise: canRaise(number) };
       this.#post({ kind: "workerReady", slot, worker: number, ...about });
     });
   }
@@ -115,7 +120,7 @@ export class SimWorkers {
     const { badWork } = this.#faults;
     const work = JSON.parse(workText) as Work;
     const delivery = JSON.parse(deliveryText) as Delivery;
-    if (isBackground(delivery)) worker.isLowered = true;
+    worker.isLowered = isBackground(delivery) || (worker.isLowered && !canRaise(number));
     assert(worker.isLowered === isBackground(delivery), "live work runs at its own priority");
     const isDoubled = () => this.#faults.strikes(0.02, "publishDuplicated");
     const acts = actsOf(this.#memory, work, delivery, isDoubled);
