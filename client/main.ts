@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { projectVersion } from "../shared/adapters/project.ts";
+import { alertsCommand } from "./commands/alerts.ts";
 import { backfillCommand, backfillMarkCommands, backfillsCommand } from "./commands/backfills.ts";
 import { downCommand, roleCommand, upCommand } from "./commands/cluster.ts";
 import {
@@ -66,6 +67,7 @@ for (const command of [
   resultCommand(),
   executorsCommand(),
   drainCommand(),
+  alertsCommand(),
   eventsCommand(),
   generateCommand(),
   doctorCommand(),
@@ -74,7 +76,7 @@ for (const command of [
 }
 
 // Commander ends with 1 for a wrong command line; 1 means a failed run here.
-const overridden = [program, ...program.commands];
+const overridden = [program, ...program.commands.flatMap((own) => [own, ...own.commands])];
 for (const command of overridden) command.exitOverride();
 
 // A reader such as `head` that leaves early is no error.

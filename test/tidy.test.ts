@@ -109,8 +109,10 @@ test("each library is known to one adapter family only", () => {
     "@grpc/reflection": /^shared\/adapters\/grpc/,
     "grpc-health-check": /^shared\/adapters\/grpc/,
     pino: /^shared\/adapters\/logger\.ts$/,
-    yaml: /^shared\/adapters\/job-/,
-    zod: /^shared\/adapters\/job-/,
+    yaml: /^shared\/adapters\/(job-|alert-file)/,
+    zod: /^shared\/adapters\/(job-|alert-file)/,
+    nodemailer: /^shared\/adapters\/alert-mail\.ts$/,
+    opossum: /^shared\/adapters\/alert-breaker\.ts$/,
     croner: /^shared\/adapters\/calendar\.ts$/,
     commander: /^client\//,
   };

@@ -4,6 +4,7 @@
  */
 import { assert } from "./assert.ts";
 import { alertLimits } from "./limits-alerts.ts";
+import { channelLimits } from "./limits-channels.ts";
 import { dayLimits } from "./limits-days.ts";
 
 const KiB = 1024;
@@ -153,6 +154,7 @@ export const limits = {
   retentionDropsPerLookMax: 100,
   ...dayLimits,
   ...alertLimits,
+  ...channelLimits,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,
