@@ -74,27 +74,33 @@ const networkWords: Readonly<Record<string, string>> = {
   EPROTOCOL: "the server does not speak SMTP",
 };
 
+/** What Node and nodemailer throw; the latter keeps the system's code as `originalCode`. */
+interface Thrown {
+  readonly name?: string;
+  readonly code?: string;
+  readonly originalCode?: string;
+  readonly cause?: unknown;
+}
+
 /** What was thrown by a try to connect, send or read. */
 export function networkFailure(error: unknown): Failure {
-  const { code, name, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
-  if (name === "TimeoutError" || code === "ETIMEDOUT") return noAnswer();
-  if (name === "AbortError" && (cause as Error | undefined)?.name === "TimeoutError")
-    return noAnswer();
-  if (name === "AbortError") return failure("unavailable", "the sender was closed");
+  const { name, cause, code = "", originalCode = code } = error as Thrown;
+  const aborted = name === "AbortError";
+  const late = aborted && (cause as Thrown | undefined)?.name === "TimeoutError";
+  if (late || name === "TimeoutError" || originalCode === "ETIMEDOUT") {
+    return failure("timeout", "no answer in time; it is tried again");
+  }
+  if (aborted) return failure("unavailable", "the sender was closed");
   if (code === linkLocalCode) {
     const advice = "where clouds hand out credentials; set allow_link_local if it is meant";
     return failure("badRequest", `the host has a link-local address, ${advice}`);
   }
-  const known = networkWords[code ?? ""];
-  if (known !== undefined) return failure("unavailable", `${known} (${code})`);
-  if (/CERT|SIGNATURE|ISSUER|SELF_SIGNED|ALTNAME|_TLS_|SSL/.test(code ?? "")) {
-    return failure("unavailable", `the receiver's certificate is not trusted (${code}); set ca`);
+  if (/CERT|SIGNATURE|ISSUER|ALTNAME|_TLS_|SSL/.test(originalCode)) {
+    const what = `the receiver's certificate is not trusted (${originalCode}); set ca`;
+    return failure("unavailable", what);
   }
-  return failure("unavailable", `the connection failed (${code ?? name ?? "unknown"})`);
-}
-
-function noAnswer(): Failure {
-  return failure("timeout", "no answer in time; it is tried again");
+  const known = networkWords[originalCode] ?? networkWords[code] ?? "the connection failed";
+  return failure("unavailable", `${known} (${originalCode || name || "unknown"})`);
 }
 
 export interface MailRefusal {
@@ -107,7 +113,14 @@ export interface MailRefusal {
 export function mailFailure(error: unknown): Failure {
   const { code, responseCode: status, response } = error as MailRefusal;
   const said = cut(line(response ?? ""), limits.answerShownCharactersMax);
-  if (status === undefined || said === "") return networkFailure(error);
+  if (code !== "ETLS" && status !== undefined && said !== "") return refused(code, status, said);
+  if (code === "EENVELOPE" || code === "EMESSAGE") {
+    return failure("badRequest", "the mail server does not take such a mail; check from and to");
+  }
+  return networkFailure(error);
+}
+
+function refused(code: string | undefined, status: number, said: string): Failure {
   const answered = `the mail server answered: ${said}`;
   if (code === "EAUTH") {
     return failure("unavailable", `${answered}; check user and password`, { status });

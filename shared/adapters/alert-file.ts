@@ -3,13 +3,12 @@
  * read (alert-secrets.ts), and what it holds is not repeated in errors: a secret may stand in the wrong place.
  */
 import { dirname, resolve } from "node:path";
-import type { YAMLError } from "yaml";
 import type { z } from "zod";
 import type { AlertConfig } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
 import type { ChannelSpec, HeartbeatSpec } from "./alert-channel.ts";
 import { alertConfig, alertSchema, channelSpecs, heartbeatSpec } from "./alert-file-schema.ts";
-import { type LineOf, parseYaml, readText, refused } from "./job-yaml.ts";
+import { type LineOf, parseYaml, readText, refused, type Told } from "./job-yaml.ts";
 
 export interface AlertSettings {
   readonly config: AlertConfig;
@@ -41,7 +40,7 @@ export function parseAlerts(text: string, path = "alerts.yaml"): AlertSettings {
 }
 
 /** The library's words repeat what stands there (an unknown alias is a password that begins with `*`). */
-function problemOf({ code }: YAMLError): string {
+function problemOf({ code }: Told): string {
   switch (code) {
     case "DUPLICATE_KEY":
       return "the same key stands here twice";

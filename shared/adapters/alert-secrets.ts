@@ -65,7 +65,8 @@ export function scrubbed(text: string, secrets: readonly string[]): string {
   for (const form of [...forms].sort((a, b) => b.length - a.length)) {
     if (form !== "") clean = clean.replaceAll(form, "***");
   }
-  return clean;
+  // What stands around a mark may make up a secret that holds stars itself.
+  return secrets.some((secret) => secret !== "" && clean.includes(secret)) ? "***" : clean;
 }
 
 function formsOf(secret: string): readonly string[] {

@@ -161,6 +161,7 @@ export function shortened(notice: Notice, unitsMax: number, alertsMax: number): 
   const short = (text: string) => cut(text, unitsMax);
   return {
     ...notice,
+    channel: short(notice.channel),
     group: short(notice.group),
     alerts: kept.map((alert) => ({
       ...alert,

@@ -27,6 +27,9 @@ export interface ParsedYaml {
   readonly lineOf: LineOf;
 }
 
+/** What the library finds wrong. */
+export type Told = Pick<YAMLError, "code" | "message">;
+
 /**
  * Errors: `jobInvalid` with file and line. `tell` says what is wrong with the text: the library's own words may repeat
  * what stands there.
@@ -34,7 +37,7 @@ export interface ParsedYaml {
 export function parseYaml(
   file: string,
   text: string,
-  tell: (error: YAMLError) => string = ({ message }) => message,
+  tell: (error: Told) => string = ({ message }) => message,
 ): ParsedYaml {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -48,12 +51,20 @@ export function parseYaml(
     const message = `${file}:${line}: not valid YAML: ${tell(error)}${hint}`;
     throw fail("jobInvalid", message, { file, line });
   }
+  const at = (offset = 0) => lines.linePos(offset).line;
   // A bare `null:` is the key "null" here, not YAML's null.
   visit(document, {
     Pair: (_, pair) => {
       if (isScalar(pair.key) && typeof pair.key.value !== "string") {
         pair.key.value = pair.key.source ?? String(pair.key.value);
       }
+    },
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined) return;
+      const line = at(alias.range?.[0]);
+      const message = `nothing is called &${alias.source} before *${alias.source}`;
+      const what = tell({ code: "BAD_ALIAS", message });
+      throw fail("jobInvalid", `${file}:${line}: not valid YAML: ${what}`, { file, line });
     },
   });
   let value: unknown;
@@ -62,7 +73,7 @@ export function parseYaml(
   } catch (cause) {
     throw fail("jobInvalid", `${file}: not usable YAML: ${String(cause)}`, { file }, cause);
   }
-  return { value, lineOf: (path) => lines.linePos(offsetOf(document, path)).line };
+  return { value, lineOf: (path) => at(offsetOf(document, path)) };
 }
 
 /** Where the key of `path` stands; the longest prefix that exists when it does not. */
