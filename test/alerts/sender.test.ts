@@ -1,78 +1,27 @@
 /**
- * The sender against real receivers, beyond what the port's contract says: what each kind of answer becomes, TLS, logins,
- * signatures, notices of several calls, and addresses that are refused.
+ * The sender against real receivers, beyond what the port's contract says: what each kind of answer becomes, TLS,
+ * signatures, notices of several calls, and addresses that are refused. Mail is in mail.test.ts.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
-import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
+import { describe, expect, test } from "vitest";
 import type { ChannelSpec, EmailChannel } from "../../shared/adapters/alert-channel.ts";
 import { isLinkLocal } from "../../shared/adapters/alert-http.ts";
-import { openAlertSender, type SenderTimes } from "../../shared/adapters/alert-sender.ts";
-import { type AlertRule, alertRules, type Notice } from "../../shared/kernel/alert.ts";
-import { type Failure, fromUnknown } from "../../shared/kernel/failure.ts";
-import type { AlertSender } from "../../shared/ports.ts";
+import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
+import { alertRules } from "../../shared/kernel/alert.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
-import { answer, closes, httpReceiver, smtpReceiver } from "./receivers.ts";
+import { answer, closes, httpReceiver } from "./receivers.ts";
 import { problemsOf } from "./schemas.ts";
-import { selfSigned } from "./self-signed.ts";
-
-const nowMs = Date.UTC(2026, 0, 16, 5, 0);
-const folder = mkdtempSync(join(tmpdir(), "daymill-alerts-"));
-const certified = selfSigned();
-const ca = join(folder, "ca.pem");
-writeFileSync(ca, certified.cert);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function receiving(tls = false) {
-  const receiver = await httpReceiver(tls ? certified : undefined);
-  cleanups.push(receiver.close);
-  return receiver;
-}
-
-const signingKey = Buffer.alloc(32, 9);
-const environment: Record<string, string> = {
-  ROUTING_KEY: "r0utingk3y",
-  NEW: `whsec_${signingKey.toString("base64")}`,
-  OLD: `whsec_${Buffer.alloc(24, 1).toString("base64")}`,
-  AUTH: "Bearer t0ken-of-the-receiver",
-};
-
-function sending(
-  spec: ChannelSpec,
-  more: { times?: Partial<SenderTimes>; lines?: KeptLine[] } = {},
-) {
-  const log = quietLog(more.lines);
-  const times = { sendMs: 500, ...more.times };
-  const sender = openAlertSender({ channels: [spec], environment, log, times });
-  cleanups.push(() => sender.close());
-  return sender;
-}
-
-let made = 0;
-function notice(rules: readonly AlertRule[] = ["runFailed"], kind: Notice["kind"] = "opened") {
-  made += 1;
-  const alerts = rules.map((rule) => sampleAlert(rule, nowMs));
-  return { ...sampleNotice("ops", alerts, kind, nowMs), id: `n-${made}` };
-}
-
-async function refusal(sender: AlertSender, sent = notice()): Promise<Failure> {
-  try {
-    await sender.send(sent);
-  } catch (error) {
-    return fromUnknown(error);
-  }
-  throw new Error("it was taken");
-}
-
-const plain = { name: "ops", allowLinkLocal: false } as const;
+import {
+  ca,
+  cleanups,
+  environment,
+  notice,
+  plain,
+  receiving,
+  refusal,
+  sending,
+  signingKey,
+} from "./sending.ts";
 
 describe("what an answer becomes", () => {
   test.each([
@@ -171,7 +120,8 @@ describe("what an answer becomes", () => {
         response.write("accepted");
       },
     ];
-    await sending({ kind: "teams", ...plain, url: receiver.url }).send(notice());
+    const spec = { kind: "teams", ...plain, url: receiver.url } as const;
+    await sending(spec, { times: { sendMs: 1_000 } }).send(notice());
     expect(receiver.received).toHaveLength(1);
   });
 });
@@ -283,100 +233,6 @@ describe("TLS and addresses", () => {
     expect(isLinkLocal("::ffff:169.254.169.254")).toBe(true);
     expect(isLinkLocal("10.0.0.7")).toBe(false);
     expect(isLinkLocal("127.0.0.1")).toBe(false);
-  });
-});
-
-describe("mail", () => {
-  const mailing = (port: number, more: Partial<EmailChannel> = {}): EmailChannel => ({
-    ...{ kind: "email", name: "ops", host: "127.0.0.1", port, security: "starttls" },
-    ...{ from: "Daymill <daymill@example.net>", to: ["ops@example.net", "boss@example.net"] },
-    ...more,
-  });
-  const login = { user: "daymill", password: { env: "MAIL_PASSWORD" } } as const;
-  environment["MAIL_PASSWORD"] = "c0rrect-h0rse";
-
-  async function server(more: Parameters<typeof smtpReceiver>[0] = {}) {
-    const logins: string[] = [];
-    const receiver = await smtpReceiver({
-      ...certified,
-      onAuth: ({ username = "", password = "" }, session, done) => {
-        logins.push(`${username} ${session.secure ? "over TLS" : "in the open"}`);
-        if (password === "c0rrect-h0rse") done(null, { user: username });
-        else done(Object.assign(new Error(`no such password: ${password}`), { responseCode: 535 }));
-      },
-      ...more,
-    });
-    cleanups.push(receiver.close);
-    return { ...receiver, logins };
-  }
-
-  test("over STARTTLS with a login: both forms, its thread, each address", async () => {
-    const receiver = await server();
-    await sending(mailing(receiver.port, { ...login, ca })).send(notice());
-    expect(receiver.logins).toEqual(["daymill over TLS"]);
-    expect(receiver.recipients).toEqual([["ops@example.net", "boss@example.net"]]);
-    const [mail = ""] = receiver.mails;
-    expect(mail).toMatch(
-      /^Subject: CRITICAL: ipdr-daily 2026-01-15: the run failed after 4 tries\r$/m,
-    );
-    expect(mail).toMatch(/^Message-ID: <[0-9a-f]{32}\.notice@example\.net>\r$/m);
-    expect(mail).toMatch(/^References: <[0-9a-f]{32}\.group@example\.net>\r$/m);
-    expect(mail).toMatch(/^In-Reply-To: <[0-9a-f]{32}\.group@example\.net>\r$/m);
-    expect(mail).toMatch(/^Auto-Submitted: auto-generated\r$/m);
-    expect(mail).toContain("Content-Type: text/plain");
-    expect(mail).toContain("Content-Type: text/html");
-  });
-
-  test("over TLS from the first byte", async () => {
-    const receiver = await server({ secure: true });
-    await sending(mailing(receiver.port, { ...login, ca, security: "tls" })).send(notice());
-    expect(receiver.mails).toHaveLength(1);
-  });
-
-  test("a server without STARTTLS hears neither login nor mail", async () => {
-    const receiver = await server({ disabledCommands: ["STARTTLS"], allowInsecureAuth: true });
-    const refused = await refusal(sending(mailing(receiver.port, { ...login, ca })));
-    expect(refused.code).toBe("unavailable");
-    expect(refused.message).toMatch(/^channel ops: .*STARTTLS/);
-    expect(receiver.logins).toEqual([]);
-    expect(receiver.mails).toEqual([]);
-  });
-
-  test("a server whose certificate nobody vouches for hears no login", async () => {
-    const receiver = await server();
-    const refused = await refusal(sending(mailing(receiver.port, login)));
-    expect(refused.code).toBe("unavailable");
-    expect(refused.message).toMatch(/certificate|TLS/);
-    expect(receiver.logins).toEqual([]);
-  });
-
-  test("a wrong password is not in what the server's answer becomes", async () => {
-    const receiver = await server();
-    environment["WRONG"] = "hunter2hunter2";
-    const spec = mailing(receiver.port, { ...login, password: { env: "WRONG" }, ca });
-    const refused = await refusal(sending(spec));
-    expect(refused.code).toBe("unavailable");
-    expect(refused.message).toContain("no such password: ***; check user and password");
-  });
-
-  test("nobody takes it: refused; one of two does: sent, with a line in the log", async () => {
-    let known: readonly string[] = [];
-    const receiver = await server({
-      onRcptTo: ({ address }, _session, done) => {
-        if (known.includes(address)) done();
-        else done(Object.assign(new Error("user unknown"), { responseCode: 550 }));
-      },
-    });
-    const lines: KeptLine[] = [];
-    const sender = sending(mailing(receiver.port, { ...login, ca }), { lines });
-    expect(await refusal(sender)).toMatchObject({ code: "badRequest" });
-    known = ["boss@example.net"];
-    await sender.send(notice());
-    expect(receiver.recipients).toEqual([["boss@example.net"]]);
-    const told = lines.filter(
-      ({ message }) => message === "a mail was not taken for every address",
-    );
-    expect(told.map(({ fields }) => fields)).toEqual([{ channel: "ops", missed: 1 }]);
   });
 });
 

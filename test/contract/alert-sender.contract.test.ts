@@ -20,7 +20,7 @@ interface Opened {
   beats(): number;
 }
 
-const times = { triesMin: 3, restMs: 250, sendMs: 400, windowMs: 10_000, failuresShare: 0.5 };
+const times = { triesMin: 3, restMs: 800, sendMs: 1_200, windowMs: 10_000, failuresShare: 0.5 };
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -31,7 +31,7 @@ const failures = {
   busy: failure("unavailable", "busy"),
   refuses: failure("badRequest", "refused"),
   hangs: failure("timeout", "no answer in time"),
-  asksForPatience: failure("unavailable", "later", { retryAfterMs: 1_000 }),
+  asksForPatience: failure("unavailable", "later", { retryAfterMs: 4_000 }),
 };
 
 const answers = {
@@ -39,7 +39,7 @@ const answers = {
   busy: answer(500),
   refuses: answer(400, "no_text"),
   hangs,
-  asksForPatience: answer(429, "", { "retry-after": "1" }),
+  asksForPatience: answer(429, "", { "retry-after": "4" }),
 };
 
 async function overHttp(kind: "slack" | "webhook" | "alertmanager"): Promise<Opened> {
@@ -201,7 +201,7 @@ describe.each(Object.entries(forms).filter(([name]) => name !== "mail over SMTP"
       const { sender, behave, tries } = await open();
       behave("asksForPatience");
       const first = await refusal(sender.send(notice()));
-      expect(first).toMatchObject({ code: "unavailable", detail: { retryAfterMs: 1_000 } });
+      expect(first).toMatchObject({ code: "unavailable", detail: { retryAfterMs: 4_000 } });
       behave("takes");
       const second = await refusal(sender.send(notice()));
       expect(second?.code).toBe("unavailable");

@@ -1,0 +1,72 @@
+/** What tests of the sender share: a place for certificates, senders and receivers that are closed after each test. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach } from "vitest";
+import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
+import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
+import { openAlertSender, type SenderTimes } from "../../shared/adapters/alert-sender.ts";
+import type { AlertRule, Notice } from "../../shared/kernel/alert.ts";
+import { type Failure, fromUnknown } from "../../shared/kernel/failure.ts";
+import type { AlertSender } from "../../shared/ports.ts";
+import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { httpReceiver } from "./receivers.ts";
+import { selfSigned } from "./self-signed.ts";
+
+const nowMs = Date.UTC(2026, 0, 16, 5, 0);
+const folder = mkdtempSync(join(tmpdir(), "daymill-alerts-"));
+export const certified = selfSigned();
+export const ca = join(folder, "ca.pem");
+writeFileSync(ca, certified.cert);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+export const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+export async function receiving(tls = false) {
+  const receiver = await httpReceiver(tls ? certified : undefined);
+  cleanups.push(receiver.close);
+  return receiver;
+}
+
+export const signingKey = Buffer.alloc(32, 9);
+export const environment: Record<string, string> = {
+  ROUTING_KEY: "r0utingk3y",
+  NEW: `whsec_${signingKey.toString("base64")}`,
+  OLD: `whsec_${Buffer.alloc(24, 1).toString("base64")}`,
+  AUTH: "Bearer t0ken-of-the-receiver",
+};
+
+export function sending(
+  spec: ChannelSpec,
+  more: { times?: Partial<SenderTimes>; lines?: KeptLine[] } = {},
+) {
+  const log = quietLog(more.lines);
+  const times = { sendMs: 4_000, ...more.times };
+  const sender = openAlertSender({ channels: [spec], environment, log, times });
+  cleanups.push(() => sender.close());
+  return sender;
+}
+
+let made = 0;
+export function notice(
+  rules: readonly AlertRule[] = ["runFailed"],
+  kind: Notice["kind"] = "opened",
+) {
+  made += 1;
+  const alerts = rules.map((rule) => sampleAlert(rule, nowMs));
+  return { ...sampleNotice("ops", alerts, kind, nowMs), id: `n-${made}` };
+}
+
+export async function refusal(sender: AlertSender, sent = notice()): Promise<Failure> {
+  try {
+    await sender.send(sent);
+  } catch (error) {
+    return fromUnknown(error);
+  }
+  throw new Error("it was taken");
+}
+
+export const plain = { name: "ops", allowLinkLocal: false } as const;
