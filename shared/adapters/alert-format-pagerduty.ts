@@ -5,7 +5,7 @@
 import type { Alert, Notice, Severity } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
-import { cut, isEnded, line, shortened, wordsOf } from "./alert-text.ts";
+import { bytesIn, cut, fitted, isEnded, line, wordsOf } from "./alert-text.ts";
 
 export interface PagerdutyEvent {
   readonly event_action: "trigger" | "resolve";
@@ -23,10 +23,18 @@ export interface PagerdutyEvent {
   };
 }
 
-export function pagerdutyOf(whole: Notice): readonly PagerdutyEvent[] {
-  const notice = shortened(whole, limits.alertTextCharactersMax, whole.alerts.length);
-  return notice.alerts.map((alert) => event(notice, alert));
+export function pagerdutyOf(notice: Notice): readonly PagerdutyEvent[] {
+  return notice.alerts.map((alert) =>
+    fitted(
+      { ...notice, alerts: [alert] },
+      (short) => event(short, short.alerts[0] ?? alert),
+      (made) => bytesIn(JSON.stringify(made)) + routingKeyBytes <= limits.pagerdutyEventBytesMax,
+    ),
+  );
 }
+
+/** Room for the key that is added when it is sent. */
+const routingKeyBytes = 100;
 
 function event(notice: Notice, alert: Alert): PagerdutyEvent {
   const words = wordsOf(notice, alert);

@@ -45,7 +45,10 @@ export interface TeamsMessage {
 }
 
 export function teamsOf(whole: Notice): TeamsMessage {
-  return fitted(whole, message, (card) => bytesIn(JSON.stringify(card)) <= limits.teamsBytesMax);
+  return fitted(whole, message, (card) => {
+    const text = JSON.stringify(card);
+    return bytesIn(text) <= limits.teamsBytesMax && text.length <= limits.teamsUnitsMax;
+  });
 }
 
 const colours = { critical: "Attention", warning: "Warning", info: "Accent" } as const;

@@ -22,12 +22,15 @@ export const channelLimits = {
   slackHeaderCharactersMax: 150,
   slackTextCharactersMax: 3_000,
   slackBlocksMax: 50,
-  /** UTF-8 bytes of the whole message. Documented as 28 KB; in practice cards were lost above 21 KB. */
+  /** UTF-8 bytes of the whole message: cards were lost above 21 KB in practice. */
   teamsBytesMax: 20_000,
+  /** UTF-16 units of it: documented are 28 KB, which Teams counts two bytes for each unit elsewhere. */
+  teamsUnitsMax: 14_000,
   /** Code points of the text. */
   mattermostCharactersMax: 16_383,
   pagerdutySummaryCharactersMax: 1_024,
   pagerdutyKeyCharactersMax: 255,
+  /** UTF-8 bytes, routing key and all. */
   pagerdutyEventBytesMax: 512_000,
   /** UTF-8 bytes of a webhook's body. */
   webhookBytesMax: 20_000,

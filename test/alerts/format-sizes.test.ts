@@ -68,6 +68,7 @@ test("sizes hold for any notice", () => {
       const card = teamsOf(given);
       expect(problemsOf("teams", card)).toEqual([]);
       expect(bytes(card)).toBeLessThanOrEqual(21_000);
+      expect(JSON.stringify(card).length).toBeLessThanOrEqual(14_336);
       expect(problemsOf("mattermost", mattermostOf(given))).toEqual([]);
       const events = pagerdutyOf(given);
       expect(events).toHaveLength(given.alerts.length);

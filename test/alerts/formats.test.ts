@@ -11,6 +11,7 @@ import { pagerdutyOf } from "../../shared/adapters/alert-format-pagerduty.ts";
 import { slackOf } from "../../shared/adapters/alert-format-slack.ts";
 import { teamsOf } from "../../shared/adapters/alert-format-teams.ts";
 import { noticeId, webhookOf } from "../../shared/adapters/alert-format-webhook.ts";
+import { signed } from "../../shared/adapters/alert-sign.ts";
 import { headline, spanText } from "../../shared/adapters/alert-text.ts";
 import { type Alert, alertRules, type Notice } from "../../shared/kernel/alert.ts";
 import { problemsOf } from "./schemas.ts";
@@ -266,5 +267,16 @@ describe("no text of an alert is more than text", () => {
     expect(problemsOf("mattermost", mattermostOf(notice))).toEqual([]);
     expect(problemsOf("alertmanager", alertmanagerOf(notice, holdMs))).toEqual([]);
     expect(problemsOf("webhook", webhookOf(notice))).toEqual([]);
+  });
+});
+
+test("a signature is the one of the specification's example", () => {
+  const field = "channels.ops.signing.0";
+  const value = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+  const id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+  expect(signed(id, '{"test": 2432232314}', 1_614_265_330_999, [{ field, value }])).toEqual({
+    "webhook-id": id,
+    "webhook-timestamp": "1614265330",
+    "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
   });
 });
