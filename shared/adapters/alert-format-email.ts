@@ -3,7 +3,6 @@
  * thread: each refers to the group's root, whose name is made from the group. Pure.
  */
 import type { Notice } from "../kernel/alert.ts";
-import { severityOf } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
 import {
@@ -13,6 +12,7 @@ import {
   fitted,
   headline,
   omittedLine,
+  severityTold,
   wordsOf,
 } from "./alert-text.ts";
 
@@ -41,7 +41,7 @@ export function mailOf(whole: Notice, domain: string): Mail {
     ...{ subject, text, html },
     messageId: `<${sha256Hex(whole.id).slice(0, 32)}.notice@${domain}>`,
     references: `<${sha256Hex(whole.group).slice(0, 32)}.group@${domain}>`,
-    urgent: whole.kind !== "resolved" && severityOf(whole.alerts) === "critical",
+    urgent: whole.kind !== "resolved" && severityTold(whole) === "critical",
   };
 }
 
@@ -67,7 +67,7 @@ function textOf(notice: Notice): string {
 const colours = { critical: "#b3261e", warning: "#9a6700", info: "#1f5fa8", ended: "#1a7f37" };
 
 function htmlOf(notice: Notice): string {
-  const colour = colours[notice.kind === "resolved" ? "ended" : severityOf(notice.alerts)];
+  const colour = colours[notice.kind === "resolved" ? "ended" : severityTold(notice)];
   const told = notice.alerts.map((alert) => {
     const words = wordsOf(notice, alert);
     const side = colours[words.state === "ended" ? "ended" : words.severity];

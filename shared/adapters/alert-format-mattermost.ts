@@ -2,9 +2,17 @@
  * A notice for a Mattermost incoming webhook: Markdown in `text`, urgent when something critical opens. Markdown in our
  * texts is escaped and `@` calls nobody. Pure.
  */
-import { type Alert, type Notice, severityOf } from "../kernel/alert.ts";
+import type { Alert, Notice } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
-import { cut, fitted, headline, omittedLine, withoutMentions, wordsOf } from "./alert-text.ts";
+import {
+  cut,
+  fitted,
+  headline,
+  omittedLine,
+  severityTold,
+  withoutMentions,
+  wordsOf,
+} from "./alert-text.ts";
 
 export interface MattermostMessage {
   readonly text: string;
@@ -19,7 +27,7 @@ function message(notice: Notice): MattermostMessage {
   const title = `#### ${escaped(cut(headline(notice), 400))}`;
   const told = notice.alerts.map((alert) => block(notice, alert));
   const text = [title, ...told, omittedLine(notice)].filter((part) => part !== "").join("\n\n");
-  const severity = severityOf(notice.alerts);
+  const severity = severityTold(notice);
   if (notice.kind === "resolved" || severity === "info") return { text };
   const priority = severity === "critical" ? "urgent" : "important";
   return { text, priority: { priority, requested_ack: false } };

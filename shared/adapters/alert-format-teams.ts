@@ -2,9 +2,17 @@
  * A notice for a Workflow of Microsoft Teams: one Adaptive Card (1.4). All that comes from outside stands in text runs,
  * which know neither Markdown nor links; a mention would need an entity beside the card, and there is none. Pure.
  */
-import { type Alert, type Notice, severityOf } from "../kernel/alert.ts";
+import type { Alert, Notice } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
-import { bytesIn, cut, fitted, headline, omittedLine, wordsOf } from "./alert-text.ts";
+import {
+  bytesIn,
+  cut,
+  fitted,
+  headline,
+  omittedLine,
+  severityTold,
+  wordsOf,
+} from "./alert-text.ts";
 
 interface TextRun {
   readonly type: "TextRun";
@@ -55,7 +63,7 @@ const colours = { critical: "Attention", warning: "Warning", info: "Accent" } as
 
 function message(notice: Notice): TeamsMessage {
   const title = plain(headline(notice));
-  const color = notice.kind === "resolved" ? "Good" : colours[severityOf(notice.alerts)];
+  const color = notice.kind === "resolved" ? "Good" : colours[severityTold(notice)];
   const more = omittedLine(notice);
   return {
     type: "message",

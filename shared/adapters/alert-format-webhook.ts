@@ -2,10 +2,10 @@
  * A notice for any other receiver: a CloudEvent (1.0, structured JSON). Its id is the notice's, which stays the same
  * through retries: receivers drop what they have. Signing is in alert-sign.ts. Pure.
  */
-import { type Alert, type Notice, severityOf } from "../kernel/alert.ts";
+import type { Alert, Notice } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
-import { bytesIn, fitted, headline, wordsOf } from "./alert-text.ts";
+import { bytesIn, fitted, headline, severityTold, wordsOf } from "./alert-text.ts";
 
 export interface CloudAlert {
   readonly specversion: "1.0";
@@ -43,7 +43,7 @@ function event(notice: Notice): CloudAlert {
       kind: notice.kind,
       group: notice.group,
       channel: notice.channel,
-      severity: severityOf(notice.alerts),
+      severity: severityTold(notice),
       title: headline(notice),
       alerts: notice.alerts.map((alert) => told(notice, alert)),
       omitted: notice.omitted,

@@ -56,20 +56,39 @@ export function aboutOf({ job, day, subject }: Pick<Alert, "job" | "day" | "subj
   return subject === "" ? of : `${of}, ${line(subject)}`;
 }
 
-/** What the message is, in one line. The three kinds begin differently. */
+/** The worst of what is open; of all when nothing is. */
+export function severityTold(notice: Notice): Severity {
+  const open = notice.alerts.filter((alert) => !isEnded(notice, alert));
+  return severityOf(open.length > 0 ? open : notice.alerts);
+}
+
+/** What the message is, in one line. The kinds begin differently. */
 export function headline(notice: Notice): string {
-  const { alerts, omitted, kind } = notice;
-  const severity = severityOf(alerts);
-  const mark = {
-    opened: severity.toUpperCase(),
-    repeated: `STILL OPEN (${severity})`,
-    resolved: "RESOLVED",
-  }[kind];
+  const { alerts, omitted } = notice;
+  const mark = markOf(notice);
   const [first] = alerts;
   if (first === undefined) return `${mark}: ${line(notice.group) || "alerts"}`;
   const count = alerts.length + omitted;
-  if (count === 1) return `${mark}: ${aboutOf(first)}: ${line(first.summary) || first.rule}`;
-  return `${mark}: ${count} alerts of ${commonOf(alerts)}: ${line(first.summary) || first.rule}, …`;
+  const what = line(first.summary) || first.rule;
+  if (count === 1) return `${mark}: ${aboutOf(first)}: ${what}`;
+  const ended = alerts.filter((alert) => isEnded(notice, alert)).length;
+  const over = ended === 0 || notice.kind === "resolved" ? "" : `, ${ended} ended`;
+  return `${mark}: ${count} alerts of ${commonOf(alerts)}${over}: ${what}, …`;
+}
+
+function markOf(notice: Notice): string {
+  const severity = severityTold(notice);
+  switch (notice.kind) {
+    case "opened":
+      return severity.toUpperCase();
+    case "repeated":
+      // Some have ended and others of the group, which are not told again, have not.
+      return notice.alerts.length > 0 && notice.alerts.every((alert) => isEnded(notice, alert))
+        ? "RESOLVED IN PART"
+        : `STILL OPEN (${severity})`;
+    case "resolved":
+      return "RESOLVED";
+  }
 }
 
 /** What all of them are about, as far as it is the same. */

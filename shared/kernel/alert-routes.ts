@@ -11,20 +11,25 @@ export function severityIn(config: Pick<AlertConfig, "rules">, { rule, severity 
 }
 
 /**
- * Names of the channels that are told, each once. The first route that matches takes the alert; after one with `goOn`
- * the next ones are looked at as well. None: nobody is told.
+ * Names of the channels that are told, in the order of the configuration. The first route that matches takes the alert;
+ * after one with `goOn` the next ones are looked at as well. A channel that fails is not told of its own failing: all
+ * others are, where its routes name no other.
  */
 export function channelsFor(
-  config: Pick<AlertConfig, "routes">,
-  finding: Routed,
+  { channels, routes }: Pick<AlertConfig, "channels" | "routes">,
+  finding: Routed & Pick<Finding, "subject">,
 ): readonly string[] {
-  const found = new Set<string>();
-  for (const route of config.routes) {
+  const named = new Set<string>();
+  for (const route of routes) {
     if (!matches(route, finding)) continue;
-    for (const channel of route.channels) found.add(channel);
+    for (const channel of route.channels) named.add(channel);
     if (!route.goOn) break;
   }
-  return [...found];
+  const all = channels.map(({ name }) => name);
+  if (finding.rule !== "channelFailing") return all.filter((name) => named.has(name));
+  const others = all.filter((name) => name !== finding.subject);
+  const wanted = others.filter((name) => named.has(name));
+  return wanted.length > 0 ? wanted : others;
 }
 
 function matches({ severities, jobs, rules }: AlertRoute, finding: Routed): boolean {

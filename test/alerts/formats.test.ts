@@ -180,6 +180,15 @@ the run failed after 4 tries
       "CRITICAL: 2 alerts of ipdr-daily 2026-01-15: the run failed after 4 tries, …",
     );
     expect(headline(about("opened", late, other))).toMatch(/^CRITICAL: 2 alerts of 2 jobs: /);
+    // A message may tell of some that have ended while others of its group go on.
+    const ended = { ...failed, endedMs: nowMs };
+    expect(headline(about("repeated", ended, late))).toMatch(
+      /^STILL OPEN \(warning\): 2 alerts of ipdr-daily 2026-01-15, 1 ended: the run failed/,
+    );
+    expect(headline(about("repeated", ended))).toMatch(
+      /^RESOLVED IN PART: ipdr-daily 2026-01-15: /,
+    );
+    expect(mailOf(about("opened", ended, late), "x").urgent).toBe(false);
     const more = { ...about("opened", failed), omitted: 7 };
     expect(headline(more)).toMatch(/^CRITICAL: 8 alerts of ipdr-daily/);
     expect(mailOf(more, "x").text).toContain("… and 7 more: daymill alerts");

@@ -83,8 +83,8 @@ describe("a dry run", () => {
     expect(out).toContain(
       "warning: mail: channels.mail.password: the environment variable MAIL_PASSWORD is not set",
     );
-    expect(out).toContain("\nrunFailed (critical): pager, mail\n");
-    expect(out).toContain("\nrunSlow (critical): pager, mail\n");
+    expect(out).toContain("\nrunFailed (critical): mail, pager\n");
+    expect(out).toContain("\nrunSlow (critical): mail, pager\n");
     expect(out).toContain("\nvolumeOdd (warning): chat\n");
     expect(out).toContain("\nleaderChanged: off\n");
     expect(out).toContain(
@@ -166,7 +166,7 @@ test("the compiled command: exit codes of a good file and of a wrong command lin
   const good = await daymill("alerts", "check", sample, "--rule", "runFailed");
   expect(good.code).toBe(0);
   expect(good.out).toContain(
-    "runFailed (critical): monitoring, own-tools, pager, ops-mail, ops-chat",
+    "runFailed (critical): ops-mail, ops-chat, ops-teams, ops-mattermost, pager, monitoring, own-tools",
   );
   expect((await daymill("alerts", "check")).code).toBe(2);
 });
