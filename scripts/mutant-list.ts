@@ -3,6 +3,7 @@
  * its file; when the code changes so that it no longer does, the mutant says so and has to be written anew.
  */
 
+import { channels } from "./mutant-list-channels.ts";
 import { attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
 
 export interface Mutant {
@@ -191,4 +192,5 @@ export const mutants: readonly Mutant[] = [
   ...recovery,
   ...outputs,
   ...lanes,
+  ...channels,
 ];

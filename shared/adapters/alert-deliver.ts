@@ -88,7 +88,8 @@ async function mailTo(
   const login = await loginOf(spec, secrets);
   const ca = await certificates(`channels.${spec.name}.ca`, spec.ca);
   // Servers repeat what they refuse.
-  for (const text of [spec.host, spec.from, ...spec.to]) secrets.keep(text);
+  const sender = /<(.+)>/.exec(spec.from)?.[1] ?? spec.from;
+  for (const text of [spec.host, sender, ...spec.to]) secrets.keep(text);
   const sent = sendMail({
     ...{ spec, mail, timeoutMs },
     ...(login === undefined ? {} : { login }),

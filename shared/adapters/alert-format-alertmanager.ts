@@ -1,8 +1,9 @@
 /**
- * A notice for an Alertmanager (`POST /api/v2/alerts`): one alert each. Labels are its identity there, so texts that
- * change are annotations. Pure.
+ * A notice for an Alertmanager (`POST /api/v2/alerts`): one alert each, and its milder forms as ended. Labels are its
+ * identity there, so texts that change are annotations; the severity has to be a label, as routes there go by it, so an
+ * alert that got worse is another one, and the one before it has to end. Pure.
  */
-import type { Alert, Notice } from "../kernel/alert.ts";
+import { type Alert, type Notice, type Severity, severities } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
 import type { AlertmanagerChannel } from "./alert-channel.ts";
 import { endOf, isEnded, line, shortened, wordsOf } from "./alert-text.ts";
@@ -20,16 +21,23 @@ export function alertmanagerOf(
   holdMs: AlertmanagerChannel["holdMs"],
 ): readonly PostableAlert[] {
   const notice = shortened(whole, limits.alertTextCharactersMax, whole.alerts.length);
-  return notice.alerts.map((alert) => postable(notice, alert, holdMs[alert.severity]));
+  return notice.alerts.flatMap((alert) => {
+    const over = endOf(notice, alert);
+    const endsMs = isEnded(notice, alert) ? over : notice.decidedMs + holdMs[alert.severity];
+    const milder = severities.slice(0, severities.indexOf(alert.severity));
+    return [
+      postable(notice, alert, alert.severity, endsMs),
+      ...milder.map((severity) => postable(notice, alert, severity, over)),
+    ];
+  });
 }
 
-function postable(notice: Notice, alert: Alert, holdMs: number): PostableAlert {
+function postable(notice: Notice, alert: Alert, severity: Severity, endsMs: number): PostableAlert {
   const words = wordsOf(notice, alert);
-  const endsMs = isEnded(notice, alert) ? endOf(notice, alert) : notice.decidedMs + holdMs;
   return {
     labels: filled({
       alertname: alert.rule,
-      severity: alert.severity,
+      severity,
       service: "daymill",
       job: alert.job,
       day: alert.day,

@@ -102,7 +102,7 @@ function linkLocal(): NodeJS.ErrnoException {
 }
 
 /** Looks at the addresses that are connected to: a name may be given another one at any time. */
-const guardedLookup: LookupFunction = (host, options, done) => {
+export const guardedLookup: LookupFunction = (host, options, done) => {
   lookUp(host, { ...options, all: true }, (error, found: LookupAddress[]) => {
     const [first] = found ?? [];
     if (error !== null) done(error, "", 0);

@@ -8,6 +8,7 @@ import { limits } from "../kernel/limits.ts";
 import { networkFailure } from "./alert-answer.ts";
 import { type ChannelSpec, type HeartbeatSpec, secretsOf } from "./alert-channel.ts";
 import { httpUrl } from "./alert-file-fields.ts";
+import { isLinkLocal } from "./alert-http.ts";
 import { type Environment, secretReader } from "./alert-secrets.ts";
 
 export interface StartWarning {
@@ -46,7 +47,9 @@ export async function reachWarnings(
   const found = await Promise.all(
     channels.map(async (spec): Promise<StartWarning | undefined> => {
       try {
-        await reach(await hostOf(spec, environment), signal);
+        const to = await hostOf(spec, environment);
+        // It is refused when something is sent; not even knocked at now.
+        if (!isLinkLocal(to.host)) await reach(to, signal);
         return undefined;
       } catch (error) {
         if (signal.aborted) return undefined;

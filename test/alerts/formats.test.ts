@@ -134,7 +134,7 @@ the run failed after 4 tries
   });
 
   test("Alertmanager: open until it is told again, over when it is over", () => {
-    const [open] = alertmanagerOf(about("opened", failed), holdMs);
+    const [open, ...milder] = alertmanagerOf(about("opened", failed), holdMs);
     expect(open).toEqual({
       labels: {
         alertname: "runFailed",
@@ -152,6 +152,11 @@ the run failed after 4 tries
       startsAt: "2026-01-16T02:55:00.000Z",
       endsAt: "2026-01-16T06:00:00.000Z",
     });
+    // It may have been milder before: that one is over.
+    expect(milder.map(({ labels, endsAt }) => [labels["severity"], endsAt])).toEqual([
+      ["info", "2026-01-16T05:00:00.000Z"],
+      ["warning", "2026-01-16T05:00:00.000Z"],
+    ]);
     const [over] = alertmanagerOf(about("resolved", failed), holdMs);
     expect(over?.labels).toEqual(open?.labels);
     expect(over?.endsAt).toBe("2026-01-16T05:00:00.000Z");

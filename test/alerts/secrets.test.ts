@@ -14,7 +14,7 @@ import { scrubbed } from "../../shared/adapters/alert-secrets.ts";
 import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import { DaymillError, fromUnknown } from "../../shared/kernel/failure.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
-import { httpReceiver, smtpReceiver } from "./receivers.ts";
+import { answer, httpReceiver, smtpReceiver } from "./receivers.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -126,6 +126,59 @@ test("a mail server that repeats the login", async () => {
     expectClean(said, canary, token);
     expect(said).toContain("channel ops: ");
   }
+});
+
+test("a secret that lies where an answer is cut leaves no half", async () => {
+  const padded = (units: number) => `${"x".repeat(units)}${canary}`;
+  const receiver = await httpReceiver();
+  cleanups.push(receiver.close);
+  const key = { env: "KEY" };
+  const place = { name: "ops", url: receiver.url, allowLinkLocal: false } as const;
+  for (const units of [175, 185, 195]) {
+    receiver.answers = [answer(401, padded(units))];
+    const said = await saidBy(
+      { kind: "pagerduty", ...place, routingKey: key },
+      { KEY: canary, LIFE: "http://127.0.0.1:1/" },
+    );
+    expect(said).not.toContain(canary.slice(0, 4));
+    expect(said).toContain("the receiver answered 401: xxx");
+    const mail = await smtpReceiver({
+      disabledCommands: ["STARTTLS", "AUTH"],
+      onMailFrom: (_address, _session, done) =>
+        done(Object.assign(new Error(`${"x".repeat(units)}${token}@x.net`), { responseCode: 451 })),
+    });
+    cleanups.push(mail.close);
+    const answered = await saidBy(
+      {
+        ...{ kind: "email", name: "ops", host: "127.0.0.1", port: mail.port, security: "none" },
+        ...{ from: "daymill@example.net", to: [`${token}@x.net`] },
+      },
+      { LIFE: "http://127.0.0.1:1/" },
+    );
+    expect(answered).not.toContain(token.slice(0, 4));
+    expect(answered).toContain("the mail server answered: 451 xxx");
+  }
+});
+
+test("logins and addresses that are written out are not repeated either", async () => {
+  const receiver = await smtpReceiver({
+    disabledCommands: ["STARTTLS", "AUTH"],
+    onRcptTo: ({ address }, session, done) => {
+      const { mailFrom } = session.envelope;
+      const from = mailFrom === false ? "" : mailFrom.address;
+      done(Object.assign(new Error(`${from} may not write to ${address}`), { responseCode: 550 }));
+    },
+  });
+  cleanups.push(receiver.close);
+  const said = await saidBy(
+    {
+      ...{ kind: "email", name: "ops", host: "127.0.0.1", port: receiver.port, security: "none" },
+      ...{ from: "s3nder@example.net", to: ["r3cipient@example.net"] },
+    },
+    { LIFE: "http://127.0.0.1:1/" },
+  );
+  expectClean(said, "s3nder@", "r3cipient@");
+  expect(said).toContain("550 *** may not write to ***");
 });
 
 test("secrets that are none: the error names field and variable, not what is in it", async () => {

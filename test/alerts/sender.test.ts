@@ -5,7 +5,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { ChannelSpec, EmailChannel } from "../../shared/adapters/alert-channel.ts";
-import { isLinkLocal } from "../../shared/adapters/alert-http.ts";
+import { guardedLookup, isLinkLocal } from "../../shared/adapters/alert-http.ts";
 import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import { alertRules } from "../../shared/kernel/alert.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
@@ -230,9 +230,23 @@ describe("TLS and addresses", () => {
       expect(refused.code).toBe("badRequest");
       expect(refused.message).toMatch(/link-local address.*allow_link_local/);
     }
+    // A name is judged by what it leads to.
+    const led = (host: string) =>
+      new Promise((resolve) => {
+        guardedLookup(host, { all: true }, (error, found) => resolve(error?.code ?? found));
+      });
+    expect(await led("169.254.0.9")).toBe("ELINKLOCAL");
+    expect(await led("127.0.0.1")).toEqual([{ address: "127.0.0.1", family: 4 }]);
     expect(isLinkLocal("::ffff:169.254.169.254")).toBe(true);
     expect(isLinkLocal("10.0.0.7")).toBe(false);
     expect(isLinkLocal("127.0.0.1")).toBe(false);
+  });
+
+  test("allowed, such an address is tried like any other", async () => {
+    const url = "http://169.254.1.1:9/";
+    const spec = { kind: "slack", name: "ops", url, allowLinkLocal: true } as const;
+    const refused = await refusal(sending(spec, { times: { sendMs: 300 } }));
+    expect(["timeout", "unavailable"]).toContain(refused.code);
   });
 });
 
