@@ -30,7 +30,10 @@ interface CheckOptions {
 }
 
 export function alertsCheckCommand(): Command {
-  return printing("check", "check a file of alerts and print what would be sent; sends nothing")
+  return printing(
+    "check",
+    "check a file of alerts and print what would be sent (nothing is sent without --send)",
+  )
     .argument("<file>", "the file of alerts, e.g. jobs/alerts.yaml")
     .option("--rule <name>", "the sample of this rule only")
     .addOption(
