@@ -20,6 +20,7 @@ export function backlogLines(backlog: BacklogStatus): readonly string[] {
   return [
     `${job} ${when}, ${order} day of the backlog first${stopped}`,
     catchUpText(backlog),
+    ...lateText(backlog),
     "",
     ...grid(days),
     "",
@@ -33,6 +34,12 @@ function catchUpText({ toDo, catchUpMs, days }: BacklogStatus): string {
   if (toDo === 0) return lacking === 0 ? "nothing to catch up" : `nothing to do now${waits}`;
   const lasts = catchUpMs === 0 ? "" : `, about ${formatDuration(catchUpMs)}`;
   return `${daysText(toDo)} to do${lasts}${waits}`;
+}
+
+function lateText({ job, late }: BacklogStatus): readonly string[] {
+  if (late === 0) return [];
+  const files = late === 1 ? "1 file" : `${late} files`;
+  return [`${files} came for days before the window: daymill late ${job}`];
 }
 
 function daysText(count: number): string {

@@ -9,8 +9,10 @@ import type {
   BacklogStatus,
   ExecutorStatus,
   ExplainReply,
+  GcReply,
   GetStatusReply,
   JobBundle,
+  ListLateReply,
   RunStatus,
   Stamp,
   StartBackfillRequest,
@@ -20,7 +22,7 @@ import type { DayMark } from "../shared/kernel/days.ts";
 import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
 import type { Lane } from "../shared/kernel/lane.ts";
 import { limits } from "../shared/kernel/limits.ts";
-import { addressOf, answered, isElsewhere, missed, type Search, startSearch } from "./failover.ts";
+import { addressOf, answered, missed, nobodyLeads, type Search, startSearch } from "./failover.ts";
 
 export interface ClientOptions {
   /** `host:port` of coordinators. May be empty when `findLeader` is given. */
@@ -62,9 +64,6 @@ export interface ReadOptions {
 export function isEnded(state: string): boolean {
   return ["committed", "quarantined", "failed", "cancelled"].includes(state);
 }
-
-const wayOut =
-  "start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL";
 
 /** A connection to a cluster. Every method throws `DaymillError`; close it when done. */
 export class DaymillClient {
@@ -262,6 +261,20 @@ export class DaymillClient {
     return reply.backfills;
   }
 
+  /** What goes by retention, and its removal unless `dryRun`. In parts: `job` empty first, then each reply's `next`. */
+  gc(job: string, dryRun: boolean): Promise<GcReply> {
+    return this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
+      at.gc({ job, dryRun }, { deadlineMs }),
+    );
+  }
+
+  /** Files that came for days before the window of a job, newest first. */
+  late(job: string): Promise<ListLateReply> {
+    return this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.listLate({ job }, { deadlineMs }),
+    );
+  }
+
   /** Arrow IPC stream bytes of a committed dataset day, in chunks. Retried only before the first chunk. */
   async *read(
     dataset: string,
@@ -339,18 +352,8 @@ export class DaymillClient {
   }
 
   #nobody(failure: Failure | undefined, cause: unknown): DaymillError {
-    const asked = this.#search.addresses.join(", ");
-    const found = { asked };
-    const unreached = failure?.detail?.["unreached"];
-    if (!this.#search.heard && unreached !== undefined && this.#findLeader === undefined) {
-      const tried = `no coordinator at ${asked} (${unreached})`;
-      return fail("noLeader", `no cluster found: ${tried}; ${wayOut}`, found, cause);
-    }
-    const whom = asked === "" ? "nobody: no address is known" : asked;
-    const last = failure === undefined ? "" : ` (last answer: ${failure.message})`;
-    const text = `no leader found within ${this.#deadlineMs / 1_000} s; asked ${whom}${last}; ${wayOut}`;
-    const code = failure !== undefined && !isElsewhere(failure) ? failure.code : "noLeader";
-    return fail(code, text, found, cause);
+    const canAsk = this.#findLeader !== undefined;
+    return nobodyLeads(this.#search, canAsk, this.#deadlineMs, failure, cause);
   }
 
   #request(runId: string) {

@@ -2,7 +2,7 @@
  * Which coordinator to ask next: a pure table over what the last answer was. No I/O and no clock.
  * Only the leader acts; whoever else is asked may know where it is.
  */
-import { classOf, type Failure } from "../shared/kernel/failure.ts";
+import { classOf, type DaymillError, type Failure, fail } from "../shared/kernel/failure.ts";
 
 /** Where a search for the leader stands. */
 export interface Search {
@@ -67,4 +67,29 @@ function waitAfter(misses: number, roundLength = 2): number {
 
 function withAddress(addresses: readonly string[], address: string): readonly string[] {
   return addresses.includes(address) ? addresses : [...addresses, address];
+}
+
+const wayOut =
+  "start one with: daymill up; or say where it is with --coordinators HOST:PORT or --nats URL";
+
+/** The end of a search that has found nobody. `canAsk`: somebody else could be asked who leads. */
+export function nobodyLeads(
+  { addresses, heard }: Search,
+  canAsk: boolean,
+  deadlineMs: number,
+  failure: Failure | undefined,
+  cause: unknown,
+): DaymillError {
+  const asked = addresses.join(", ");
+  const found = { asked };
+  const unreached = failure?.detail?.["unreached"];
+  if (!heard && unreached !== undefined && !canAsk) {
+    const tried = `no coordinator at ${asked} (${unreached})`;
+    return fail("noLeader", `no cluster found: ${tried}; ${wayOut}`, found, cause);
+  }
+  const whom = asked === "" ? "nobody: no address is known" : asked;
+  const last = failure === undefined ? "" : ` (last answer: ${failure.message})`;
+  const text = `no leader found within ${deadlineMs / 1_000} s; asked ${whom}${last}; ${wayOut}`;
+  const code = failure !== undefined && !isElsewhere(failure) ? failure.code : "noLeader";
+  return fail(code, text, found, cause);
 }

@@ -33,6 +33,7 @@ import {
   submitCommand,
   watchCommand,
 } from "./commands/runs.ts";
+import { gcCommand, lateCommand } from "./commands/upkeep.ts";
 import { exitCodes } from "./exit-codes.ts";
 
 const program = new Command("daymill")
@@ -69,6 +70,8 @@ for (const command of [
   drainCommand(),
   alertsCommand(),
   eventsCommand(),
+  lateCommand(),
+  gcCommand(),
   generateCommand(),
   doctorCommand(),
 ]) {

@@ -148,11 +148,13 @@ export interface Store {
   listStaging(): Promise<readonly string[]>;
   /** Paths of all files in `staging/<run>`, relative to the storage root, in order. */
   listStaged(run: string): Promise<readonly string[]>;
+  /** What the files in `staging/<run>` take up. */
+  stagingBytes(run: string): Promise<number>;
   /** Removes `staging/<run>`. */
   dropStaging(epoch: number, run: string): Promise<void>;
   /**
-   * Days that have arranged files, in the order of job and day, from `from` on; at most `daysMax`. `next`: the first
-   * day that was left out.
+   * Days that have arranged files with what they take up, in the order of job and day, from `from` on; at most
+   * `daysMax`. `next`: the first day that was left out.
    */
   listRevisions(from: DayOfJob | undefined, daysMax: number): Promise<RevisionList>;
   /**

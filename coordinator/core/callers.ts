@@ -14,7 +14,8 @@ export function callersOf(state: CoordinatorState): readonly ReplyId[] {
     [...waiters, ...next].flatMap(({ to }) => to ?? []),
   );
   const asking = [...asked.values(), ...retries].flatMap(({ purpose }) => callerIn(purpose));
-  return [...held, ...submitting, ...saying, ...asking];
+  // Several questions may be put for one caller.
+  return [...new Set([...held, ...submitting, ...saying, ...asking])];
 }
 
 /** A question that is put for somebody, and answered to them. */

@@ -7,8 +7,11 @@ import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import { backfillAsked } from "./days/backfill-said.ts";
 import { backfillsOf } from "./days/backfill-view.ts";
 import { backlogOf } from "./days/backlog-view.ts";
+import { lateOf } from "./days/late-view.ts";
 import { delivered, markDay, pauseBacklog } from "./days/said.ts";
+import { reportAsked } from "./gc.ts";
 import { drainByCommand } from "./membership.ts";
+import { pin } from "./pins.ts";
 import type { ClientMessage, Question, Reply } from "./protocol.ts";
 import { releaseRun } from "./release.ts";
 import { endRun } from "./run-flow.ts";
@@ -53,6 +56,9 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
     case "backfill":
       backfillAsked(turn, message);
       return;
+    case "upkeep":
+      upkeepAsked(turn, message);
+      return;
     case "question": {
       const answer = answerTo(turn, message.question);
       if ("code" in answer) {
@@ -66,6 +72,18 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
       unreachable(message);
       return;
   }
+}
+
+function upkeepAsked(
+  turn: Turn,
+  { reply: to, action }: Extract<ClientMessage, { kind: "upkeep" }>,
+): void {
+  if (action.kind === "gc") {
+    reportAsked(turn, to, action.job, action.dryRun);
+    return;
+  }
+  pin(turn, action.revision, action.isPinned);
+  reply(turn, to, { kind: "said" });
 }
 
 function cancelRun(turn: Turn, message: Extract<ClientMessage, { kind: "cancelRun" }>): void {
@@ -131,6 +149,8 @@ function answerTo(turn: Turn, question: Question): Reply | Failure {
         return unknownJob(durable, question.job);
       return { kind: "backfills", backfills: backfillsOf(turn, question.job) };
     }
+    case "late":
+      return lateOf(durable, question.job);
     case "dataset":
       return findDataset(state, question);
     default:

@@ -9,6 +9,7 @@ import type { Said } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
+import type { LateAccount } from "../../shared/kernel/late.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { RunStateName, RunStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
@@ -54,6 +55,8 @@ export interface DeskRecord {
   paused?: Said;
   /** Oldest first; absent: none. */
   backfills?: readonly Backfill[];
+  /** Files that came for days before the window; absent: nobody has looked for any. */
+  late?: LateAccount;
 }
 
 export interface DayRecord extends DayMemory {

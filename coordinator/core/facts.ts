@@ -308,6 +308,30 @@ export type Fact =
       readonly id: string;
       readonly days: Readonly<Record<Day, BackfillDay>>;
     }
+  /** From here on files that come for days before the window of the job count as late. */
+  | { readonly kind: "lateBegan"; readonly job: string; readonly wallMs: number }
+  /** Files that came for a day before the window. */
+  | {
+      readonly kind: "lateFound";
+      readonly job: string;
+      readonly day: Day;
+      readonly source: string;
+      /** Oldest first. */
+      readonly files: readonly FileFingerprint[];
+      /** Of all that lies there; empty: more of them are late. */
+      readonly digest: string;
+      /** What readers see of the day, 0 = nothing. */
+      readonly revision: number;
+      readonly wallMs: number;
+    }
+  /** All files of the day are in this revision. */
+  | {
+      readonly kind: "lateRead";
+      readonly job: string;
+      readonly day: Day;
+      readonly source: string;
+      readonly revision: number;
+    }
   /** What people said about a job's days, from storage: the journal that knew it is lost. */
   | { readonly kind: "deskFound"; readonly job: string; readonly desk: DeskDocument }
   /** Somebody is told that a day is, or will be, late. */

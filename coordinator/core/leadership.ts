@@ -309,6 +309,8 @@ export function stepDown(turn: Turn, reason: string): void {
 function toStandby(turn: Turn): void {
   const { state } = turn;
   const waiting = callersOf(state);
+  state.reports.clear();
+  state.readers.clear();
   // Also those that were to be closed and wait for a save: an executor that is not listened to must look elsewhere.
   const closing = state.journal.held.flatMap(({ effect }) =>
     effect.kind === "closeConnection" ? [effect.connection] : [],

@@ -1,31 +1,27 @@
 /**
- * Old files on storage: what readers no longer see of a day, and rejected and late records past their time. The leader
- * looks at a day after each of its runs, and at all days every so often; what is on storage is what counts, so a
- * removal that was decided and not done is found again. Manifests stay for ever.
+ * Old files on storage, on the leader's clock: it looks at a day after each of its runs, and at all days every so often.
+ * What may go is judged in retention.ts; what is on storage is what counts, so a removal that was decided and not done is
+ * found again. Manifests stay for ever.
  */
-import type { JobSpec, RetentionSpec } from "../../shared/kernel/job.ts";
+
+import type { RetentionSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import {
-  type DayOfJob,
-  type DayRevisions,
-  type RevisionFolder,
-  rejectsDataset,
-} from "../../shared/kernel/manifest.ts";
-import { dayKey, liveRun } from "./durable.ts";
+import type { DayOfJob, DayRevisions, RevisionFolder } from "../../shared/kernel/manifest.ts";
+import { windowFrom } from "./days/window.ts";
+import { dayKey, liveRuns } from "./durable.ts";
+import { isPinned, pinsOf } from "./pins.ts";
 import type { Answer } from "./protocol.ts";
+import {
+  type FilesContext,
+  judgeFiles,
+  type Removal,
+  removalsOf,
+  retentionOf,
+} from "./retention.ts";
 import type { Answered } from "./state.ts";
 import { ask, askLater, epochOf, log, type Turn } from "./turn.ts";
 
-const dayMs = 86_400_000;
-
 type Found = Extract<Answer, { kind: "revisions" }>;
-
-export interface Removal {
-  readonly revision: number;
-  readonly arrangedBy: number;
-  readonly datasets: readonly string[] | "all";
-  readonly why: "unused" | "superseded" | "past its time";
-}
 
 /** One look at the clock of a leader. The first tick of a leadership begins a round. */
 export function oldFilesTick(turn: Turn): void {
@@ -52,86 +48,104 @@ export function oldFilesAnswered(turn: Turn, isRound: boolean, { answer }: Answe
     if (isRound) oldFiles.nextLookAt = turn.at + limits.retentionLookEveryMs;
   }
   if (answer.kind !== "revisions") return;
-  const stoppedAt = removeOld(turn, answer);
-  if (!isRound) return;
+  if (!isRound) {
+    for (const day of answer.days) removeOf(turn, [day]);
+    return;
+  }
+  const stoppedAt = goOn(turn, answer);
   oldFiles.from = stoppedAt ?? answer.next;
   if (oldFiles.from !== undefined) oldFiles.nextLookAt = turn.at + limits.retentionLookEveryMs;
 }
 
-/** Gives the first day that was left for the next look. */
-function removeOld(turn: Turn, { days }: Found): DayOfJob | undefined {
+/**
+ * Days come job by job, oldest first. What a job's days take up together is known at the last of them, and is judged then
+ * from what is left of all. Gives the first day that was left for the next look.
+ */
+function goOn(turn: Turn, { days, next }: Found): DayOfJob | undefined {
+  const { oldFiles } = turn.state;
   let asked = 0;
+  let context: FilesContext | undefined;
   for (const day of days) {
     if (asked >= limits.retentionDropsPerLookMax) return { job: day.job, day: day.day };
-    for (const removal of removalsOf(turn, day)) {
-      remove(turn, day, removal);
-      asked++;
-    }
+    if (oldFiles.job !== day.job) jobSeen(turn);
+    if (oldFiles.job !== day.job || context === undefined) context = filesContext(turn, day.job);
+    oldFiles.job = day.job;
+    const removals = removeOf(turn, [day], context);
+    asked += removals.length;
+    if (hasByteBound(context.retention)) oldFiles.seen.push(without(day, removals));
   }
+  if (next === undefined) jobSeen(turn);
   return undefined;
 }
 
-function removalsOf(turn: Turn, day: DayRevisions): readonly Removal[] {
-  const { durable } = turn.state;
-  // Its run may stand on any of them, and looks itself when it ends.
-  if (liveRun(durable, day.job, day.day) !== undefined) return [];
-  const committed = durable.days.get(dayKey(day.job, day.day))?.committed ?? 0;
-  const job = durable.jobs.get(durable.names.get(day.job) ?? "");
-  return oldFilesOf(day, committed, retentionOf(job), turn.wall);
+/** All days of a job were seen. What is too much for one turn is found by the next round. */
+function jobSeen(turn: Turn): void {
+  const { oldFiles } = turn.state;
+  const { seen } = oldFiles;
+  oldFiles.seen = [];
+  oldFiles.job = "";
+  if (seen.length > 0) removeOf(turn, seen);
 }
 
-function retentionOf(job: JobSpec | undefined): RetentionSpec {
-  return (
-    job?.retention ?? {
-      revisions: limits.retentionRevisionsDefault,
-      rejectsDays: limits.retentionRejectsDaysDefault,
-      lateDays: limits.retentionLateDaysDefault,
-    }
-  );
+function hasByteBound({ revisionsBytes, rejectsBytes, lateBytes }: RetentionSpec): boolean {
+  return [revisionsBytes, rejectsBytes, lateBytes].some((bound) => bound !== undefined);
 }
 
-/**
- * What may go of a day that has no live run. `committed`: the revision that readers see, 0 = none. Rejected and late
- * records go by age alone, in every revision: re-runs name the files of the run that read the lines.
- */
-export function oldFilesOf(
-  day: DayRevisions,
-  committed: number,
-  retention: RetentionSpec,
-  wallMs: number,
-): readonly Removal[] {
-  const superseded = day.folders
-    .filter((folder) => isOwn(folder) && folder.revision < committed)
-    .map(({ revision }) => revision)
-    .sort((a, b) => b - a);
-  const dropped = new Set(superseded.slice(retention.revisions));
-  return day.folders.flatMap((folder): Removal[] => {
-    const { revision, arrangedBy, datasets, manifest } = folder;
-    if (manifest === undefined) return [];
-    // Aborted, or committed from the folder of another leader: nobody will ever name what is in here.
-    if (!isOwn(folder)) return [{ revision, arrangedBy, datasets: "all", why: "unused" }];
-    const isPast = (days: number) => wallMs - manifest.wallMs > days * dayMs;
-    const goes = (name: string) => {
-      if (name === rejectsDataset) return isPast(retention.rejectsDays);
-      if (manifest.late.includes(name)) return isPast(retention.lateDays);
-      return dropped.has(revision);
-    };
-    const gone = datasets.filter(goes);
-    const isAll = dropped.has(revision) && gone.length === datasets.length;
-    if (gone.length === 0 && !isAll) return [];
-    const why = dropped.has(revision) ? "superseded" : "past its time";
-    return [{ revision, arrangedBy, datasets: isAll ? "all" : gone, why }];
+/** The day as it is when that is removed. */
+function without(day: DayRevisions, removals: readonly Removal[]): DayRevisions {
+  const folders = day.folders.flatMap((folder): readonly RevisionFolder[] => {
+    const { revision, arrangedBy, datasets, bytes = [] } = folder;
+    const removed = removals.find(
+      (one) => one.revision === revision && one.arrangedBy === arrangedBy,
+    )?.datasets;
+    if (removed === undefined) return [folder];
+    if (removed === "all") return [];
+    const left = datasets.flatMap((name, index) => (removed.includes(name) ? [] : [index]));
+    return [
+      {
+        ...folder,
+        datasets: left.map((index) => datasets[index] ?? ""),
+        bytes: left.map((index) => bytes[index] ?? 0),
+      },
+    ];
   });
+  return { ...day, folders };
 }
 
-/** Does the revision's manifest name the files in this folder? A quarantined one is superseded by the next commit. */
-function isOwn({ arrangedBy, manifest }: RevisionFolder): boolean {
-  const isNamed = manifest?.state === "committed" || manifest?.state === "quarantined";
-  return isNamed && manifest.arrangedBy === arrangedBy;
+/** Of one job. */
+function removeOf(
+  turn: Turn,
+  days: readonly DayRevisions[],
+  context = filesContext(turn, days[0]?.job ?? ""),
+): readonly Removal[] {
+  const removals = removalsOf(judgeFiles(days, context));
+  const some = removals.slice(0, Math.max(limits.retentionDropsPerLookMax, mostOfADay(days)));
+  for (const removal of some) remove(turn, removal);
+  return some;
 }
 
-function remove(turn: Turn, { job, day }: DayOfJob, removal: Removal): void {
-  const { revision, arrangedBy, datasets, why } = removal;
+/** A day is never done in part: what is left of it would be looked for an hour later. */
+function mostOfADay(days: readonly DayRevisions[]): number {
+  return days.length === 1 ? (days[0]?.folders.length ?? 0) : 0;
+}
+
+/** What the leader knows of a job's days now; a report and the rounds judge by the same. */
+export function filesContext(turn: Turn, job: string): FilesContext {
+  const { durable } = turn.state;
+  const live = new Set(liveRuns(durable).flatMap((run) => (run.job === job ? [run.day] : [])));
+  const pins = pinsOf(turn.state);
+  return {
+    retention: retentionOf(durable.jobs.get(durable.names.get(job) ?? "")),
+    committed: (day) => durable.days.get(dayKey(job, day))?.committed ?? 0,
+    isLive: (day) => live.has(day),
+    isPinned: (day, revision) => isPinned(pins, { job, day }, revision),
+    windowFrom: windowFrom(turn, job),
+    wallMs: turn.wall,
+  };
+}
+
+export function remove(turn: Turn, removal: Removal): void {
+  const { job, day, revision, arrangedBy, datasets, why } = removal;
   const run = { job, day, revision };
   const epoch = epochOf(turn);
   ask(turn, { kind: "dropRevision", epoch, run, arrangedBy, datasets }, { kind: "background" });

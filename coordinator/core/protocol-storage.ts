@@ -53,8 +53,8 @@ export type StorageAsk =
       readonly epoch: number;
       readonly run: string;
     }
-  /** Store.listStaging → `staging`. */
-  | { readonly kind: "listStaging"; readonly id: AskId }
+  /** Store.listStaging; measured: Store.stagingBytes of each, too → `staging`. */
+  | { readonly kind: "listStaging"; readonly id: AskId; readonly isMeasured?: true }
   /**
    * Store.arrange → `arranged`. The staged files must stay readable where they are (hard links): after a takeover
    * the next leader arranges the same files again under its own epoch.

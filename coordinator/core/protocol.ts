@@ -17,6 +17,7 @@ import type {
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Stamp } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
+import type { UpkeepAction } from "../../shared/kernel/upkeep.ts";
 import type { AttemptOutcome, AttemptProgress, FileFingerprint } from "../../shared/kernel/work.ts";
 import type { DaysAnswer, DaysAsk, DaysMessage } from "./protocol-days.ts";
 import type { StorageAsk } from "./protocol-storage.ts";
@@ -75,6 +76,7 @@ export type ClientMessage =
   /** Shows a quarantined run to readers. */
   | { readonly kind: "releaseRun"; readonly reply: ReplyId; readonly run: string }
   | { readonly kind: "drainExecutor"; readonly reply: ReplyId; readonly executor: string }
+  | { readonly kind: "upkeep"; readonly reply: ReplyId; readonly action: UpkeepAction }
   | { readonly kind: "question"; readonly reply: ReplyId; readonly question: Question };
 
 /** From Attach streams. Messages of a connection that is not the executor's newest one are ignored. */
@@ -249,7 +251,12 @@ export type Answer =
         readonly attempts: readonly string[];
       }[];
     }
-  | { readonly kind: "staging"; readonly runs: readonly string[] }
+  /** `bytes`: of each, where that was asked for. */
+  | {
+      readonly kind: "staging";
+      readonly runs: readonly string[];
+      readonly bytes?: readonly number[];
+    }
   | {
       readonly kind: "revisions";
       readonly days: readonly DayRevisions[];
@@ -341,6 +348,7 @@ export type EventKind =
   | "executor.drained"
   | "leader.changed"
   | "exchange.evicted"
+  | "file.late"
   | "day.changed"
   | "deadline.missed"
   | "deadline.projected"

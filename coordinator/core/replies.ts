@@ -6,7 +6,9 @@
 import type { BackfillStatus } from "../../shared/kernel/backfill.ts";
 import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
+import type { GcReport } from "../../shared/kernel/gc.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { LateStatus } from "../../shared/kernel/late.ts";
 import type { ExecutorStatus, RunStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { Delivery, Work } from "../../shared/kernel/work.ts";
@@ -24,6 +26,8 @@ export type Question =
   | { readonly kind: "backlog"; readonly job: string; readonly days: number }
   /** Newest first; `job` empty = of all jobs. */
   | { readonly kind: "backfills"; readonly job: string }
+  /** Files that came for days before the job's window, newest first. */
+  | { readonly kind: "late"; readonly job: string }
   /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
   | {
       readonly kind: "dataset";
@@ -56,6 +60,8 @@ export type Reply =
   | { readonly kind: "said" }
   | { readonly kind: "backlog"; readonly backlog: BacklogStatus }
   | { readonly kind: "backfills"; readonly backfills: readonly BackfillStatus[] }
+  | { readonly kind: "late"; readonly late: LateStatus }
+  | { readonly kind: "gc"; readonly report: GcReport }
   /** `leader` is `host:port`, empty when nobody leads as far as we know. */
   | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
   | { readonly kind: "run"; readonly run: RunStatus }

@@ -1,20 +1,13 @@
 /**
  * Room in the exchange and in staging. The leader looks every so often at what is there: what belongs to no live run and
- * to no kept output is dropped; above the budget kept outputs go, oldest day first; while that is not enough, scans of
- * less urgent lanes wait, and within a lane those of older days wait for the newest one. Streams of a live run are never touched.
+ * to no kept output is dropped; above the budget kept outputs go (judged in exchange-retention.ts); while that is not
+ * enough, scans of less urgent lanes wait, and within a lane those of older days wait for the newest one.
  */
-import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
 import { isMoreUrgent } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import {
-  type Durable,
-  laneOf,
-  liveRun,
-  liveRuns,
-  nextRun,
-  type Run,
-  streamsOf,
-} from "./durable.ts";
+import { windowFrom } from "./days/window.ts";
+import { laneOf, liveRuns, nextRun, type Run, streamsOf } from "./durable.ts";
+import { type ExchangeContext, type ExchangeVerdict, judgeExchange } from "./exchange-retention.ts";
 import type { Answer } from "./protocol.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
@@ -67,30 +60,77 @@ export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): 
 }
 
 function sweepStaging(turn: Turn, staged: readonly string[]): void {
-  const { durable, submissions, unrestored } = turn.state;
-  const coming = new Set([
-    ...[...submissions.values()].map(({ job, day }) => nextRun(durable, job.name, day).run),
-    ...unrestored.map(({ run }) => run),
-  ]);
+  const goes = staged.filter((run) => stagingVerdict(turn, run).goes);
+  for (const run of goes.slice(0, limits.stagingSweptMax)) dropStaging(turn, run);
+}
+
+export function dropStaging(turn: Turn, run: string): void {
+  ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run }, background);
+}
+
+/** What is staged goes when its run has ended: whatever counts of it has another name by then. */
+export function stagingVerdict(
+  { state }: Turn,
+  id: string,
+): { readonly goes: boolean; readonly why: string } {
+  const { durable, submissions, unrestored } = state;
+  const run = durable.runs.get(id);
+  if (run !== undefined && run.ended === undefined)
+    return { goes: false, why: "its run is under way" };
   // A run that was promised under a lost journal has files there before it is created again.
-  const isLive = (id: string) => coming.has(id) || liveRuns(durable).some((run) => run.id === id);
-  for (const run of staged.filter((id) => !isLive(id)).slice(0, limits.stagingSweptMax)) {
-    ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run }, background);
-  }
+  const isComing =
+    unrestored.some((request) => request.run === id) ||
+    [...submissions.values()].some(({ job, day }) => nextRun(durable, job.name, day).run === id);
+  if (isComing) return { goes: false, why: "its run is being planned" };
+  return { goes: true, why: "its run has ended" };
 }
 
 function weighed(turn: Turn, usage: Usage): void {
-  const { durable, config } = turn.state;
-  const wanted = wantedStreams(durable);
-  const bytes = new Map<string, number>();
-  const unknown: string[] = [];
-  for (const one of usage) {
-    if (!isExchangeStream(config.cluster, one.stream)) continue;
-    if (wanted.has(one.stream)) bytes.set(one.stream, one.bytes);
-    else unknown.push(one.stream);
+  const { space } = turn.state;
+  const { verdicts, left } = judgeExchange(turn.state.durable, usage, exchangeContext(turn));
+  dropJudged(turn, verdicts);
+  const isOver = space.isFull || left > limits.exchangeBytesBudget;
+  if (isOver && !space.isOver) {
+    log(turn, "warn", "the exchange is short of room: scans of backlog and older days wait", {
+      bytes: left,
+    });
   }
-  if (unknown.length > 0 && !isPlanning(turn.state)) dropStreams(turn, [], unknown);
-  makeRoom(turn, bytes);
+  space.isOver = isOver;
+  space.isFull = false;
+}
+
+/** What the leader knows that its judgement of the exchange rests on; a report and its looks judge by the same. */
+export function exchangeContext(turn: Turn): ExchangeContext {
+  const { durable, config, space } = turn.state;
+  const budget = limits.exchangeBytesBudget;
+  const windows = new Map<string, ReturnType<typeof windowFrom>>();
+  return {
+    cluster: config.cluster,
+    isPlanning: isPlanning(turn.state),
+    bytesMax: (bytes) => (space.isFull ? Math.min(budget, Math.floor(bytes / 2)) : budget),
+    backlogDays: (job) => {
+      const spec = durable.jobs.get(durable.names.get(job) ?? "");
+      return spec?.backlogDays ?? limits.backlogDaysDefault;
+    },
+    windowFrom: (job) => {
+      if (!windows.has(job)) windows.set(job, windowFrom(turn, job));
+      return windows.get(job);
+    },
+    wallMs: turn.wall,
+  };
+}
+
+/** Carries out what was judged. */
+export function dropJudged(turn: Turn, verdicts: readonly ExchangeVerdict[]): void {
+  const unused = verdicts.filter(({ goes }) => goes === "unused").flatMap(({ streams }) => streams);
+  if (unused.length > 0) dropStreams(turn, [], unused);
+  const old = verdicts.filter(({ goes }) => goes === "old");
+  if (old.length > 0)
+    dropKept(
+      turn,
+      old.map(({ scope }) => scope),
+    );
+  for (const verdict of verdicts) if (verdict.goes === "room") evict(turn, verdict);
 }
 
 /** Streams of a run that is being planned, or restored later, have no name yet: they might be among those of nobody. */
@@ -99,54 +139,7 @@ export function isPlanning({ durable, submissions, unrestored }: CoordinatorStat
   return liveRuns(durable).some((run) => run.state === "planning");
 }
 
-/** Streams that a live run or a kept output stands on. */
-function wantedStreams(durable: Durable): ReadonlySet<string> {
-  const live = liveRuns(durable).map((run) => ({ exchanges: run.exchanges.values() }));
-  return new Set([...durable.kept.values(), ...live].flatMap(streamsOf));
-}
-
-function makeRoom(turn: Turn, bytes: ReadonlyMap<string, number>): void {
-  const { space } = turn.state;
-  let total = [...bytes.values()].reduce((sum, one) => sum + one, 0);
-  const budget = limits.exchangeBytesBudget;
-  const target = space.isFull ? Math.min(budget, Math.floor(total / 2)) : budget;
-  for (const one of evictable(turn.state.durable, bytes)) {
-    if (total <= target) break;
-    total -= one.bytes;
-    evict(turn, one);
-  }
-  const isOver = space.isFull || total > budget;
-  if (isOver && !space.isOver) {
-    log(turn, "warn", "the exchange is short of room: scans of backlog and older days wait", {
-      bytes: total,
-    });
-  }
-  space.isOver = isOver;
-  space.isFull = false;
-}
-
-interface Evictable {
-  readonly scope: string;
-  readonly job: string;
-  readonly day: string;
-  readonly source: string;
-  readonly streams: readonly string[];
-  readonly bytes: number;
-}
-
-/** Kept outputs that no live run can stand on, oldest day first. Those that hold nothing are no help. */
-function evictable(durable: Durable, bytes: ReadonlyMap<string, number>): readonly Evictable[] {
-  const all = [...durable.kept].flatMap(([scope, kept]) => {
-    const { job, day, source } = kept;
-    if (liveRun(durable, job, day) !== undefined) return [];
-    const streams = streamsOf(kept);
-    const held = streams.reduce((sum, stream) => sum + (bytes.get(stream) ?? 0), 0);
-    return held === 0 ? [] : [{ scope, job, day, source, streams, bytes: held }];
-  });
-  return all.sort((a, b) => (a.day < b.day ? -1 : a.day > b.day ? 1 : 0));
-}
-
-function evict(turn: Turn, { scope, job, day, source, streams, bytes }: Evictable): void {
+function evict(turn: Turn, { scope, job, day, source, streams, bytes }: ExchangeVerdict): void {
   dropKept(turn, [scope]);
   const about = { source, bytes, streams: streams.length };
   publish(turn, { job, day }, "exchange.evicted", about);

@@ -7,7 +7,12 @@ import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
-import type { DayOfJob, RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import type {
+  DayOfJob,
+  DayRevisions,
+  RunManifest,
+  RunRequest,
+} from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import type { BackfillStart } from "./days/backfill.ts";
@@ -15,6 +20,7 @@ import { type Desk, emptyDesk } from "./days/desk-state.ts";
 import { type Durable, emptyDurable, type RunOrigin } from "./durable.ts";
 import type { Exclusion, Outcome } from "./exclusion.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
+import type { GcGathering } from "./gc.ts";
 import type { FactReader } from "./journal-text.ts";
 import { emptyPlaces, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
@@ -77,6 +83,10 @@ export interface CoordinatorState {
   readonly delays: Map<string, Instant>;
   space: Space;
   oldFiles: OldFiles;
+  /** `job|day|revision` → callers of this process that are being sent its rows. */
+  readonly readers: Map<string, number>;
+  /** Reports on what goes that are being made, by their caller. */
+  readonly reports: Map<ReplyId, GcGathering>;
   leftovers: Leftovers;
   desk: Desk;
   nextAsk: AskId;
@@ -248,6 +258,9 @@ export interface OldFiles {
   nextLookAt: Instant;
   /** The day to go on with; undefined: a new round. */
   from: DayOfJob | undefined;
+  /** The job that the round is at, and what is left of its days, where a bound of bytes is about all of them. */
+  job: string;
+  seen: DayRevisions[];
 }
 
 /** Where the search for rows that are nobody's in kept streams is. */
@@ -275,11 +288,15 @@ export type Purpose =
   | { readonly kind: "space" }
   /** A look at what revisions lie on storage: of one day, or as a part of the round over all. */
   | { readonly kind: "oldFiles"; readonly isRound: boolean }
+  /** A part of a report on what goes. */
+  | { readonly kind: "report"; readonly reply: ReplyId }
   /** A look at who has written to kept streams. */
   | { readonly kind: "leftovers" }
   /** The calendar of a job; a look at a day, by `dayKey`; what people said about a job's days. */
   | { readonly kind: "calendar"; readonly job: string }
   | { readonly kind: "look"; readonly key: string }
+  /** A look at a day before the window. */
+  | { readonly kind: "lateLook"; readonly job: string; readonly day: Day }
   | { readonly kind: "desk"; readonly job: string }
   /** Which days are over, before a backfill starts. */
   | { readonly kind: "backfill"; readonly reply: ReplyId; readonly start: BackfillStart }
@@ -329,6 +346,8 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     delays: new Map(),
     space: emptySpace(),
     oldFiles: noOldFiles(),
+    readers: new Map(),
+    reports: new Map(),
     leftovers: noLeftovers(),
     desk: emptyDesk(),
     nextAsk: 1,
@@ -342,7 +361,7 @@ export function emptySpace(): Space {
 }
 
 export function noOldFiles(): OldFiles {
-  return { nextLookAt: 0, from: undefined };
+  return { nextLookAt: 0, from: undefined, job: "", seen: [] };
 }
 
 export function noLeftovers(): Leftovers {

@@ -11,9 +11,11 @@ import { clientAsked } from "./commands.ts";
 import { startAnswered } from "./days/backfill-said.ts";
 import { backfillTick } from "./days/backfilling.ts";
 import { calendarAnswered, deskTick } from "./days/desk.ts";
+import { lateLookAnswered, lateTick } from "./days/late.ts";
 import { lookAnswered } from "./days/looks.ts";
 import { deskSaved } from "./days/said.ts";
 import { exclusionTick } from "./exclusion.ts";
+import { reportAnswered } from "./gc.ts";
 import { appendAnswered, pump, snapshotAnswered, verifyAnswered } from "./journaling.ts";
 import {
   candidacyAnswered,
@@ -32,7 +34,7 @@ import { releaseAnswered } from "./release.ts";
 import { schedule } from "./scheduler.ts";
 import { spaceAnswered, spaceTick } from "./space.ts";
 import { speculate } from "./speculation.ts";
-import type { Answered, CoordinatorState } from "./state.ts";
+import type { Answered, CoordinatorState, Purpose } from "./state.ts";
 import { submissionAnswered } from "./submissions.ts";
 import { notLeading, restoreRuns, takeOver } from "./takeover.ts";
 import { ask, askNow, epochOf, type Turn } from "./turn.ts";
@@ -77,6 +79,7 @@ function receive(turn: Turn, message: Message): void {
     case "delivered":
     case "pauseBacklog":
     case "backfill":
+    case "upkeep":
     case "question":
       clientAsked(turn, message);
       return;
@@ -104,6 +107,7 @@ function tick(turn: Turn): void {
   oldFilesTick(turn);
   leftoversTick(turn);
   deskTick(turn);
+  lateTick(turn);
   backfillTick(turn);
   if (turn.state.unrestored.length > 0) restoreRuns(turn, turn.state.unrestored);
   for (const [key, until] of turn.state.delays) {
@@ -189,23 +193,49 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
     case "oldFiles":
       oldFilesAnswered(turn, purpose.isRound, all);
       return;
+    case "report":
+      reportAnswered(turn, purpose.reply, all);
+      return;
     case "leftovers":
       leftoversAnswered(turn, all);
       return;
+    case "calendar":
+    case "look":
+    case "lateLook":
+    case "desk":
+    case "backfill":
+      daysAnswered(turn, purpose, all);
+      return;
+    case "background":
+      backgroundAnswered(turn, all);
+      return;
+    default:
+      unreachable(purpose);
+      return;
+  }
+}
+
+type DaysPurpose = Extract<
+  Purpose,
+  { kind: "calendar" | "look" | "lateLook" | "desk" | "backfill" }
+>;
+
+function daysAnswered(turn: Turn, purpose: DaysPurpose, all: Answered): void {
+  switch (purpose.kind) {
     case "calendar":
       calendarAnswered(turn, purpose.job, all);
       return;
     case "look":
       lookAnswered(turn, purpose.key, all);
       return;
+    case "lateLook":
+      lateLookAnswered(turn, purpose, all);
+      return;
     case "desk":
       deskSaved(turn, purpose.job, all);
       return;
     case "backfill":
       startAnswered(turn, purpose.reply, purpose.start, all);
-      return;
-    case "background":
-      backgroundAnswered(turn, all);
       return;
     default:
       unreachable(purpose);

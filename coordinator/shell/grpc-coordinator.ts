@@ -21,6 +21,7 @@ import type { Calls } from "./calls.ts";
 import { FileGone, readDataset } from "./dataset-reader.ts";
 import { explainChanges } from "./explain-changes.ts";
 import { daysHandlers } from "./grpc-days.ts";
+import { pinRevision, upkeepHandlers } from "./grpc-upkeep.ts";
 import type { RunChanges } from "./run-changes.ts";
 import { watchRun } from "./watch-run.ts";
 import { toWireRun } from "./wire.ts";
@@ -46,6 +47,7 @@ export function coordinatorServiceOf(options: ServiceOptions) {
     ...commands(options),
     ...queries(options),
     ...daysHandlers(options.calls),
+    ...upkeepHandlers(options.calls),
     ...streams(options),
   });
 }
@@ -161,23 +163,19 @@ function streams(options: ServiceOptions) {
 }
 
 async function sendDataset(
-  { calls, store, about }: ServiceOptions,
+  options: ServiceOptions,
   request: wire.ReadDatasetRequest,
   replies: wire.ReplyStream<wire.ReadDatasetReply>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { dataset, revision, limit, orderBy } = request;
+  const { calls } = options;
+  const { dataset, revision } = request;
   const day = dayOf(request.day);
   const question = { kind: "dataset", dataset, day, revision } as const;
   const { stamp, result } = await calls.question("dataset", question, signal);
-  const manifest = await store.readManifest(result.job, result.day, result.revision);
-  const found = manifest?.datasets.find((entry) => entry.dataset === dataset);
-  if (found === undefined) {
-    const place = `revision ${result.revision} of ${result.job} for ${day}`;
-    throw fail("unknownDataset", `${place} has no dataset ${JSON.stringify(dataset)}`);
-  }
-  const pieces = readDataset({ root: about.root, dataset: found, limit, orderBy, signal });
+  pinRevision(calls, result, true);
   try {
+    const pieces = await openDataset(options, request, result, signal);
     for await (const arrow of pieces) {
       await replies.write({ stamp, arrow, revision: result.revision });
     }
@@ -185,7 +183,24 @@ async function sendDataset(
     if (!(error instanceof FileGone)) throw error;
     const newest = await calls.question("dataset", { ...question, revision: 0 }, signal);
     throw fileGone(error.path, result, newest.result.revision);
+  } finally {
+    pinRevision(calls, result, false);
   }
+}
+
+async function openDataset(
+  { store, about }: ServiceOptions,
+  { dataset, limit, orderBy }: wire.ReadDatasetRequest,
+  { job, day, revision }: DayRevision,
+  signal: AbortSignal,
+) {
+  const manifest = await store.readManifest(job, day, revision);
+  const found = manifest?.datasets.find((entry) => entry.dataset === dataset);
+  if (found === undefined) {
+    const place = `revision ${revision} of ${job} for ${day}`;
+    throw fail("unknownDataset", `${place} has no dataset ${JSON.stringify(dataset)}`);
+  }
+  return readDataset({ root: about.root, dataset: found, limit, orderBy, signal });
 }
 
 interface DayRevision {

@@ -189,7 +189,13 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.checkViews(job, day, datasets);
       return ok;
     },
-    listStaging: async () => ({ kind: "staging", runs: await store.listStaging() }),
+    listStaging: async ({ isMeasured }) => {
+      const runs = await store.listStaging();
+      if (isMeasured === undefined) return { kind: "staging", runs };
+      const bytes: number[] = [];
+      for (const run of runs) bytes.push(await store.stagingBytes(run));
+      return { kind: "staging", runs, bytes };
+    },
     dropStaging: async ({ epoch, run }) => {
       await store.dropStaging(epoch, run);
       return ok;

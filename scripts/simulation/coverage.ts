@@ -58,6 +58,7 @@ const coordinatorKinds = Object.keys({
   delivered: 0,
   pauseBacklog: 0,
   backfill: 0,
+  upkeep: 0,
   question: 0,
   attached: 0,
   heartbeat: 0,

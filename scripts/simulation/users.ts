@@ -4,12 +4,6 @@
  */
 import type { ClientMessage, Question, Reply } from "../../coordinator/core/protocol.ts";
 import { assert, must } from "../../shared/kernel/assert.ts";
-import {
-  type BackfillAction,
-  type BackfillWish,
-  backfillOrders,
-  redos,
-} from "../../shared/kernel/backfill.ts";
 import type { FailureCode } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
@@ -18,6 +12,7 @@ import { type SimJob, simDays } from "./jobs.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
+import { backfillWord, upkeepWord } from "./words.ts";
 import type { World } from "./world.ts";
 
 /** A day that somebody wants; the id stays the same until a run is promised. */
@@ -98,7 +93,10 @@ export class Users {
       const day = must(this.#world.pick(isEarly ? simDays.slice(0, 1) : simDays), "there are days");
       this.#wish(job, day, true);
       if (this.#isByItself) {
-        const message = { kind: "backfill", action: this.#backfill(job) } as const;
+        const message = {
+          kind: "backfill",
+          action: backfillWord(this.#world, job, `backfill-${++this.#wishes}`),
+        } as const;
         for (const coordinator of this.#coordinators) this.#send(coordinator, message);
       }
       this.#world.after(this.#world.between(10_000, 60_000), again);
@@ -135,6 +133,7 @@ export class Users {
       { kind: "question", question: this.#question() },
       { kind: "drainExecutor", executor: "nobody" },
       { kind: "releaseRun", run },
+      { kind: "upkeep", action: upkeepWord(this.#world, this.#jobs) },
     ];
     if (this.#memory.manifests.has(run)) {
       messages.push({ kind: "cancelRun", run, reason: "too late" });
@@ -162,29 +161,8 @@ export class Users {
       { kind: "markDay", job, day, mark, reason: "for a reason" },
       { kind: "delivered", job, day, source: "" },
       { kind: "pauseBacklog", job, paused, reason: "for a reason" },
-      { kind: "backfill", action: this.#backfill(job) },
+      { kind: "backfill", action: backfillWord(world, job, `backfill-${++this.#wishes}`) },
     ];
-  }
-
-  /** Days are made, or made again; a backfill is paused, goes on, is cancelled. */
-  #backfill(job: string): BackfillAction {
-    const world = this.#world;
-    const id = `${job}.b${world.between(1, 3)}`;
-    const kind = world.pick(["start", "start", "start", "pause", "resume", "cancel"] as const);
-    if (kind !== "start" && kind !== undefined) return { kind, id, reason: "for a reason" };
-    const wish: BackfillWish = {
-      job,
-      from: world.pick(simDays) ?? simDays[0],
-      to: world.pick(simDays) ?? simDays[0],
-      // Most days have a revision: most backfills are to make them again.
-      redo: world.pick(["all", "all", "all", ...redos] as const) ?? "all",
-      order: world.pick(backfillOrders) ?? "oldest",
-      concurrency: world.between(1, 2),
-      by: "somebody",
-      reason: "for a reason",
-    };
-    const requestId = `backfill-${++this.#wishes}`;
-    return { kind: "start", requestId, wish, dryRun: world.chance() < 0.2 };
   }
 
   /** Trouble is over: nothing is held or paused any more, and whoever says so hears that it is so. */
@@ -377,6 +355,7 @@ export class Users {
         ? ([
             { kind: "backlog", job: "traffic", days: 0 },
             { kind: "backfills", job: "" },
+            { kind: "late", job: "traffic" },
           ] as const)
         : []),
       { kind: "dataset", dataset: "per_cell", day: simDays[0], revision: 0 },

@@ -14,6 +14,8 @@ import type {
   ExplainReply,
   ExplainRequest,
   FromExecutor,
+  GcReply,
+  GcRequest,
   GetBacklogReply,
   GetBacklogRequest,
   GetRunReply,
@@ -23,6 +25,8 @@ import type {
   ListBackfillsRequest,
   ListExecutorsReply,
   ListExecutorsRequest,
+  ListLateReply,
+  ListLateRequest,
   ListRunsReply,
   ListRunsRequest,
   MarkBackfillRequest,
@@ -65,6 +69,8 @@ export interface CoordinatorClient {
   readonly startBackfill: Call<StartBackfillRequest, BackfillsReply>;
   readonly markBackfill: Call<MarkBackfillRequest, BackfillsReply>;
   readonly listBackfills: Call<ListBackfillsRequest, BackfillsReply>;
+  readonly gc: Call<GcRequest, GcReply>;
+  readonly listLate: Call<ListLateRequest, ListLateReply>;
   readonly readDataset: StreamCall<ReadDatasetRequest, ReadDatasetReply>;
   close(): void;
 }
@@ -93,6 +99,8 @@ export function connectCoordinator(address: string): CoordinatorClient {
     startBackfill: single("StartBackfill"),
     markBackfill: single("MarkBackfill"),
     listBackfills: single("ListBackfills"),
+    gc: single("Gc"),
+    listLate: single("ListLate"),
     readDataset: many("ReadDataset"),
     close: () => channel.close(),
   };

@@ -5,6 +5,8 @@
 import type * as backfill from "../kernel/backfill.ts";
 import type * as days from "../kernel/days.ts";
 import type { Failure } from "../kernel/failure.ts";
+import type * as gc from "../kernel/gc.ts";
+import type * as late from "../kernel/late.ts";
 import type * as kernel from "../kernel/status.ts";
 import type { Stamp } from "../kernel/status.ts";
 
@@ -195,6 +197,20 @@ export interface BackfillStatus extends Texts<Omit<backfill.BackfillStatus, "day
 type Texts<Value> = {
   readonly [Key in keyof Value]: Value[Key] extends string ? string : Value[Key];
 };
+export interface GcRequest {
+  readonly job: string;
+  readonly dryRun: boolean;
+}
+export interface GcReply extends Omit<gc.GcReport, "items"> {
+  readonly stamp: Stamp | null;
+  readonly items: readonly Texts<gc.GcItem>[];
+}
+export interface ListLateRequest {
+  readonly job: string;
+}
+export interface ListLateReply extends late.LateStatus {
+  readonly stamp: Stamp | null;
+}
 export interface SaidReply {
   readonly stamp: Stamp | null;
 }
@@ -340,6 +356,8 @@ export interface CoordinatorHandlers {
   readonly startBackfill: Handler<StartBackfillRequest, BackfillsReply>;
   readonly markBackfill: Handler<MarkBackfillRequest, BackfillsReply>;
   readonly listBackfills: Handler<ListBackfillsRequest, BackfillsReply>;
+  readonly gc: Handler<GcRequest, GcReply>;
+  readonly listLate: Handler<ListLateRequest, ListLateReply>;
   readonly readDataset: StreamHandler<ReadDatasetRequest, ReadDatasetReply>;
 }
 

@@ -130,6 +130,7 @@ function tables<Value extends z.ZodType>(value: Value) {
 }
 
 const keptDays = z.int().min(0).max(36_500);
+const keptBytes = byteSize(0, Number.MAX_SAFE_INTEGER);
 
 /** The whole file. Unknown keys are refused at every level. */
 export const jobSchema = object({
@@ -144,6 +145,10 @@ export const jobSchema = object({
     revisions: z.int().min(0).max(1_000).default(limits.retentionRevisionsDefault),
     rejects_days: keptDays.default(limits.retentionRejectsDaysDefault),
     late_days: keptDays.default(limits.retentionLateDaysDefault),
+    revisions_days: keptDays.optional(),
+    revisions_bytes: keptBytes.optional(),
+    rejects_bytes: keptBytes.optional(),
+    late_bytes: keptBytes.optional(),
   }).optional(),
   execution: object({
     partitions: z.int().min(1).max(limits.partitionsMax).default(32),
@@ -189,7 +194,15 @@ export type JobDocument = z.output<typeof jobSchema>;
 
 function retentionSpec(given: NonNullable<JobDocument["retention"]>): RetentionSpec {
   const { revisions, rejects_days: rejectsDays, late_days: lateDays } = given;
-  return { revisions, rejectsDays, lateDays };
+  const bounds = {
+    revisionsDays: given.revisions_days,
+    revisionsBytes: given.revisions_bytes,
+    rejectsBytes: given.rejects_bytes,
+    lateBytes: given.late_bytes,
+  };
+  const told = Object.entries(bounds).filter(([, bound]) => bound !== undefined);
+  // What is not told stays away: it must not change the digest of a job.
+  return { revisions, rejectsDays, lateDays, ...Object.fromEntries(told) };
 }
 
 /** The validated document and the SQL texts of its models → the job as everything after this sees it. */

@@ -32,6 +32,8 @@ export interface NewFile {
 export interface StoreCalls {
   /** Follows links. */
   inode(path: string): Promise<bigint>;
+  /** Bytes of a file. */
+  size(path: string): Promise<number>;
   list(path: string): Promise<readonly string[]>;
   /** Files in the folder and below it, by their paths from there. */
   listFiles(path: string): Promise<readonly string[]>;
@@ -58,6 +60,7 @@ export interface StoreCalls {
 /** The real ones. */
 export const systemCalls: StoreCalls = {
   inode: async (path) => (await stat(path, { bigint: true })).ino,
+  size: async (path) => (await stat(path)).size,
   list: (path) => readdir(path),
   listFiles: async (path) => {
     const entries = await readdir(path, { recursive: true, withFileTypes: true });

@@ -8,6 +8,9 @@ import { dirname, join } from "node:path";
 import { DaymillError, type FailureCode, fail } from "../kernel/failure.ts";
 import type { StoreCalls } from "./store-calls.ts";
 
+/** Calls in flight at a time while files are measured: libuv has four threads. */
+const sizesAtOnce = 16;
+
 const errnoCodes: Readonly<Record<string, FailureCode>> = {
   ENOSPC: "storageFull",
   EDQUOT: "storageFull",
@@ -79,6 +82,19 @@ export class Disk {
   /** Files in a folder and below it, by their paths from there; none when there is no such folder. */
   async listFiles(path: string): Promise<readonly string[]> {
     return (await ifThere(this.calls.listFiles(path), "list", path)) ?? [];
+  }
+
+  /** What all files in a folder and below it take up; 0 when there is no such folder. */
+  async bytesBelow(path: string): Promise<number> {
+    let sum = 0;
+    const names = await this.listFiles(path);
+    for (let from = 0; from < names.length; from += sizesAtOnce) {
+      const some = names.slice(from, from + sizesAtOnce).map((name) => join(path, name));
+      // Whoever removes a file meanwhile is welcome to.
+      const sizes = some.map((one) => ifThere(this.calls.size(one), "look at", one));
+      for (const size of await Promise.all(sizes)) sum += size ?? 0;
+    }
+    return sum;
   }
 
   /** The text of a file; undefined when there is none. */

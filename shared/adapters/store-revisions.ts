@@ -57,9 +57,24 @@ async function listDay(disk: Disk, { job, day }: DayOfJob): Promise<DayRevisions
     const datasets = [...(await disk.list(folder))].sort();
     const manifest = await readOne(disk, run);
     const known = manifest === undefined ? {} : { manifest: summary(manifest) };
-    folders.push({ revision, arrangedBy, datasets, ...known });
+    const named = bytesNamed(manifest, places.revisionDir(run, arrangedBy));
+    const bytes: number[] = [];
+    for (const name of datasets) {
+      bytes.push(named.get(name) ?? (await disk.bytesBelow(join(folder, name))));
+    }
+    folders.push({ revision, arrangedBy, datasets, bytes, ...known });
   }
   return { job, day, folders };
+}
+
+/** What the manifest says of datasets in this folder: a day may have thousands of files, which need not be looked at. */
+function bytesNamed(manifest: RunManifest | undefined, folder: string): Map<string, number> {
+  const ours = manifest?.datasets.filter(({ files }) =>
+    files.some(({ path }) => path.startsWith(`${folder}/`)),
+  );
+  return new Map(
+    ours?.map(({ dataset, files }) => [dataset, files.reduce((sum, { bytes }) => sum + bytes, 0)]),
+  );
 }
 
 function summary(manifest: RunManifest): NonNullable<RevisionFolder["manifest"]> {

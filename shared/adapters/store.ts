@@ -248,6 +248,10 @@ class FileStore implements Store {
     return readStagedFiles(this.#disk, run);
   }
 
+  stagingBytes(run: string): Promise<number> {
+    return this.#disk.bytesBelow(this.#path(places.staging(run)));
+  }
+
   async dropStaging(epoch: number, run: string): Promise<void> {
     await this.#fence(epoch).remove(this.#path(places.staging(run)));
   }

@@ -5,6 +5,7 @@
 import type { Backfill } from "./backfill.ts";
 import type { Failure } from "./failure.ts";
 import type { ReadyRule, SourceSpec } from "./job.ts";
+import type { LateAccount } from "./late.ts";
 import type { Day } from "./time.ts";
 import type { FileFingerprint } from "./work.ts";
 
@@ -97,6 +98,8 @@ export interface DeskDocument {
   readonly days: Readonly<Record<string, SaidOfDay>>;
   /** Oldest first. Absent: none, or an account of an older version. */
   readonly backfills?: readonly Backfill[];
+  /** Absent: nobody has looked for late files yet. */
+  readonly late?: LateAccount;
 }
 
 export interface StoredDesk {
@@ -147,6 +150,8 @@ export interface BacklogStatus {
   readonly toDo: number;
   /** Until they are done, by the speed of the last runs; 0 = not known or nothing to do. */
   readonly catchUpMs: number;
+  /** Files that came for days before the window, all that were ever found. */
+  readonly late: number;
   /** Newest first. */
   readonly days: readonly DayStatus[];
 }

@@ -129,13 +129,20 @@ export interface ExecutionSpec {
   readonly maxAttempts: number;
 }
 
-/** What stays on storage of what readers no longer see. */
+/**
+ * What stays on storage of what readers no longer see. Days count from the commit; bytes are those of all days of the
+ * job together, newest first. Absent: no such bound.
+ */
 export interface RetentionSpec {
-  /** Revisions of a day beside the committed one. */
+  /** Superseded revisions of a day. */
   readonly revisions: number;
-  /** Days after the commit, also of the committed revision. */
+  readonly revisionsDays?: number;
+  readonly revisionsBytes?: number;
+  /** Also of the committed revision. */
   readonly rejectsDays: number;
+  readonly rejectsBytes?: number;
   readonly lateDays: number;
+  readonly lateBytes?: number;
 }
 
 export interface JobSpec {

@@ -40,6 +40,18 @@ export const dayLimits = {
   /** Length of what somebody says about a day, and of what a caller names a request by. */
   reasonCharactersMax: 500,
   requestIdCharactersMax: 200,
+  // --- late files
+  /** How often days before the window are looked at for files that came late, so many of them at a time … */
+  lateLookEveryMs: 30_000,
+  lateDaysPerLookMax: 5,
+  /** … from the window back so many days; files of days before that are not found. */
+  lateDaysBackMax: 90,
+  /** Late files of a job that are remembered by name, the newest ones; all are counted. */
+  lateFilesKept: 500,
+  /** Late files of a day that one look tells of; the next one goes on. */
+  lateFilesPerLookMax: 100,
+  /** Clocks of file servers may lag so far behind the leader's: a file that is so much older may still be late. */
+  lateClockSkewMs: 30_000,
   /** A file that has not changed for this long, and was the same in two looks, is taken for whole. */
   fileSettledMs: 30_000,
   /** One control file; it is held in memory. 200,000 files take some 40 MB. */

@@ -152,6 +152,10 @@ export const limits = {
   retentionDaysPerLookMax: 50,
   /** Removals asked for after one look; the next one goes on where it stopped. */
   retentionDropsPerLookMax: 100,
+  /** Reports on what goes that are made at a time, things that one part of a report names, removals that it asks for. */
+  gcAtOnceMax: 4,
+  gcItemsShownMax: 5_000,
+  gcDropsMax: 1_000,
   ...dayLimits,
   ...alertLimits,
   ...channelLimits,

@@ -66,6 +66,8 @@ export interface RevisionFolder {
   readonly arrangedBy: number;
   /** Names of the folders in it: datasets, `_rejects`, late records. In order. */
   readonly datasets: readonly string[];
+  /** What the files in each of them take up, in the same order. */
+  readonly bytes?: readonly number[];
   /** Absent while the revision has no manifest: it may still become the committed one. */
   readonly manifest?: {
     readonly state: RunManifest["state"];

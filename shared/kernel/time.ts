@@ -32,6 +32,16 @@ export function dayAfter(day: Day): Day {
   return month === 12 ? text(year + 1, 1, 1) : text(year, month + 1, 1);
 }
 
+/** The date before a date. */
+export function dayBefore(day: Day): Day {
+  const [year = 0, month = 0, date = 0] = day.split("-").map(Number);
+  const two = (value: number) => String(value).padStart(2, "0");
+  if (date > 1) return `${day.slice(0, 8)}${two(date - 1)}`;
+  const [ofYear, ofMonth] = month === 1 ? [year - 1, 12] : [year, month - 1];
+  const start = `${String(ofYear).padStart(4, "0")}-${two(ofMonth)}-`;
+  return [31, 30, 29].map((last) => `${start}${last}`).find(isDay) ?? `${start}28`;
+}
+
 const unitsMs: Readonly<Record<string, number>> = {
   s: 1_000,
   m: 60_000,

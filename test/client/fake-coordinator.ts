@@ -93,6 +93,8 @@ export const refusing: CoordinatorHandlers = {
   startBackfill: refuse,
   markBackfill: refuse,
   listBackfills: refuse,
+  gc: refuse,
+  listLate: refuse,
   readDataset: refuse,
 };
 

@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { oldFilesOf } from "../../coordinator/core/old-revisions.ts";
+import { judgeFiles, removalsOf } from "../../coordinator/core/retention.ts";
 import { openStore } from "../../shared/adapters/store.ts";
 import type { Store } from "../../shared/ports.ts";
 import { crashAt, numberedCalls } from "./stoppable-calls.ts";
@@ -38,17 +38,19 @@ async function sweep(
 ): Promise<string[]> {
   const { days } = await store.listRevisions(undefined, 10);
   const done: string[] = [];
-  for (const day of days) {
-    const wall = 1_800_000_000_000 + ageDays * 86_400_000;
-    for (const { revision, arrangedBy, datasets } of oldFilesOf(
-      day,
-      3,
-      { revisions, rejectsDays, lateDays: 90 },
-      wall,
-    )) {
-      await store.dropRevision(epoch, { ...day, revision }, arrangedBy, datasets);
-      done.push(`r${revision}-e${arrangedBy} ${datasets === "all" ? "all" : datasets.join("+")}`);
-    }
+  const context = {
+    retention: { revisions, rejectsDays, lateDays: 90 },
+    committed: () => 3,
+    isLive: () => false,
+    isPinned: () => false,
+    windowFrom: undefined,
+    wallMs: 1_800_000_000_000 + ageDays * 86_400_000,
+  };
+  for (const { job, day, revision, arrangedBy, datasets } of removalsOf(
+    judgeFiles(days, context),
+  )) {
+    await store.dropRevision(epoch, { job, day, revision }, arrangedBy, datasets);
+    done.push(`r${revision}-e${arrangedBy} ${datasets === "all" ? "all" : datasets.join("+")}`);
   }
   return done;
 }

@@ -22,6 +22,7 @@ import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
+import type { UpkeepAction } from "../../shared/kernel/upkeep.ts";
 import type { AttemptOutcome, Delivery, Work } from "../../shared/kernel/work.ts";
 import { carryOut } from "../sim/executor-model.ts";
 import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
@@ -174,6 +175,13 @@ export class Bench {
   say(message: Unnumbered<DaysMessage>): Reply | undefined {
     const reply = this.#replies++;
     this.post({ ...message, reply } as DaysMessage);
+    return this.#replied.get(reply);
+  }
+
+  /** Somebody tidies up, or reads. */
+  tidy(action: UpkeepAction): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({ kind: "upkeep", reply, action });
     return this.#replied.get(reply);
   }
 

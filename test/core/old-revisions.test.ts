@@ -1,8 +1,14 @@
 /** Old files: what goes, what stays, and when the leader looks. */
 import { describe, expect, test } from "vitest";
-import { oldFilesOf, type Removal } from "../../coordinator/core/old-revisions.ts";
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import {
+  type FilesContext,
+  judgeFiles,
+  type Removal,
+  removalsOf,
+} from "../../coordinator/core/retention.ts";
 import { failed } from "../../scripts/simulation/cluster-memory.ts";
+import type { RetentionSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { DayRevisions, RevisionFolder } from "../../shared/kernel/manifest.ts";
 import { sampleJob } from "../sim/sample-job.ts";
@@ -38,6 +44,23 @@ function aborted(revision: number): RevisionFolder {
 }
 
 const ofDay = (...folders: RevisionFolder[]): DayRevisions => ({ job: "usage", day, folders });
+
+/** Of a job without a window, with no run and no reader, at the instant 0. */
+function known(shown: number, spec: RetentionSpec, more: Partial<FilesContext> = {}): FilesContext {
+  return {
+    retention: spec,
+    committed: () => shown,
+    isLive: () => false,
+    isPinned: () => false,
+    windowFrom: undefined,
+    wallMs: 0,
+    ...more,
+  };
+}
+
+const gone = (of: DayRevisions, shown: number, spec: RetentionSpec = retention) =>
+  removalsOf(judgeFiles([of], known(shown, spec)));
+
 const show = (removals: readonly Removal[]) =>
   removals.map(({ revision, arrangedBy, datasets, why }) => {
     const what = datasets === "all" ? "all" : datasets.join("+");
@@ -47,40 +70,38 @@ const show = (removals: readonly Removal[]) =>
 describe("what goes", () => {
   test("superseded revisions beyond the number that is kept; rejects and late records stay their time", () => {
     const all = [1, 2, 3, 4, 5].map((revision) => committed(revision));
-    expect(show(oldFilesOf(ofDay(...all), 5, retention, 0))).toEqual([
-      "r1-e1 totals: superseded",
-      "r2-e1 totals: superseded",
+    expect(show(gone(ofDay(...all), 5))).toEqual([
+      "r1-e1 totals: superseded: the newest 2 stay",
+      "r2-e1 totals: superseded: the newest 2 stay",
     ]);
-    expect(show(oldFilesOf(ofDay(...all), 5, { ...retention, revisions: 0 }, 0))).toEqual(
-      [1, 2, 3, 4].map((revision) => `r${revision}-e1 totals: superseded`),
+    expect(show(gone(ofDay(...all), 5, { ...retention, revisions: 0 }))).toEqual(
+      [1, 2, 3, 4].map((revision) => `r${revision}-e1 totals: superseded: the newest 0 stay`),
     );
-    expect(oldFilesOf(ofDay(...all), 5, { ...retention, revisions: 4 }, 0)).toEqual([]);
+    expect(gone(ofDay(...all), 5, { ...retention, revisions: 4 })).toEqual([]);
   });
 
   test("rejects and late records by their age, those of the committed revision too", () => {
     const old = ofDay(committed(1, 31), committed(2, 30), committed(3, 91));
-    expect(show(oldFilesOf(old, 3, retention, 0))).toEqual([
-      "r1-e1 _rejects: past its time",
-      "r3-e1 _rejects+ipdr_late: past its time",
+    expect(show(gone(old, 3))).toEqual([
+      "r1-e1 _rejects: older than 30 d",
+      "r3-e1 _rejects+ipdr_late: older than 30 d",
     ]);
     const veryOld = ofDay(committed(1, 91), committed(2), committed(3), committed(4));
-    expect(show(oldFilesOf(veryOld, 4, retention, 0))).toEqual(["r1-e1 all: superseded"]);
+    expect(show(gone(veryOld, 4))).toEqual(["r1-e1 all: superseded: the newest 2 stay"]);
   });
 
   test("a dataset may be called like late records: it is the committed one's own", () => {
     const manifest = { state: "committed", arrangedBy: 1, wallMs: -400 * dayMs, late: [] } as const;
-    expect(
-      oldFilesOf(ofDay(committed(1, 400, { datasets: ["ipdr_late"], manifest })), 1, retention, 0),
-    ).toEqual([]);
+    expect(gone(ofDay(committed(1, 400, { datasets: ["ipdr_late"], manifest })), 1)).toEqual([]);
   });
 
   test("whole folders that no manifest names, once their revision has one", () => {
     const manifest = { state: "committed", arrangedBy: 4, wallMs: 0, late: [] } as const;
     const tries = [2, 3, 4].map((arrangedBy) => committed(2, 0, { arrangedBy, manifest }));
-    expect(show(oldFilesOf(ofDay(aborted(1), ...tries), 2, retention, 0))).toEqual([
-      "r1-e1 all: unused",
-      "r2-e2 all: unused",
-      "r2-e3 all: unused",
+    expect(show(gone(ofDay(aborted(1), ...tries), 2))).toEqual([
+      "r1-e1 all: no manifest names it",
+      "r2-e2 all: no manifest names it",
+      "r2-e3 all: no manifest names it",
     ]);
   });
 
@@ -88,8 +109,8 @@ describe("what goes", () => {
     const open = { revision: 4, arrangedBy: 9, datasets: ["totals"] };
     const all = ofDay(committed(1), committed(2), committed(3), open);
     // Readers still see revision 1: 2 and 3 are to come.
-    expect(oldFilesOf(all, 1, { ...retention, revisions: 0 }, 0)).toEqual([]);
-    expect(oldFilesOf(all, 0, { ...retention, revisions: 0 }, 0)).toEqual([]);
+    expect(gone(all, 1, { ...retention, revisions: 0 })).toEqual([]);
+    expect(gone(all, 0, { ...retention, revisions: 0 })).toEqual([]);
   });
 
   test("an emptied folder itself, at last", () => {
@@ -99,7 +120,7 @@ describe("what goes", () => {
       committed(3),
       committed(4),
     );
-    expect(show(oldFilesOf(emptied, 4, retention, 0))).toEqual(["r1-e1 all: superseded"]);
+    expect(show(gone(emptied, 4))).toEqual(["r1-e1 all: superseded: the newest 2 stay"]);
   });
 });
 

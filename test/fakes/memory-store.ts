@@ -28,6 +28,10 @@ export interface MemoryDisk {
   /** Files in these folders, as far as a test says so. */
   readonly staged: Set<string>;
   readonly droppedStaging: Set<string>;
+  /** Bytes of staged files, as far as a test says so. */
+  readonly sizes: Map<string, number>;
+  /** `job/day/revision/epoch/dataset` → bytes of the files there. */
+  readonly arrangedBytes: Map<string, number>;
   /** `job/day/revision/epoch` of each arrangement → names of the folders in it. */
   readonly arranged: Map<string, Set<string>>;
 }
@@ -44,6 +48,8 @@ export function memoryDisk(): MemoryDisk {
     staging: new Set(),
     staged: new Set(),
     droppedStaging: new Set(),
+    sizes: new Map(),
+    arrangedBytes: new Map(),
     arranged: new Map(),
   };
 }
@@ -126,6 +132,11 @@ export function memoryStore(disk: MemoryDisk): Store {
       const counts = new Map<string, number>();
       const key = `${run.job}/${run.day}/${run.revision}/${epoch}`;
       disk.arranged.set(key, new Set(files.map(({ dataset }) => dataset)));
+      for (const { dataset } of files) disk.arrangedBytes.delete(`${key}/${dataset}`);
+      for (const { dataset, staged } of files) {
+        const bytes = disk.arrangedBytes.get(`${key}/${dataset}`) ?? 0;
+        disk.arrangedBytes.set(`${key}/${dataset}`, bytes + (disk.sizes.get(staged) ?? 0));
+      }
       return files.map(({ dataset }) => {
         const index = counts.get(dataset) ?? 0;
         counts.set(dataset, index + 1);
@@ -171,6 +182,10 @@ export function memoryStore(disk: MemoryDisk): Store {
     async listStaged(run) {
       return [...disk.staged].filter((path) => path.startsWith(`staging/${run}/`)).sort();
     },
+    async stagingBytes(run) {
+      const paths = [...disk.staged].filter((path) => path.startsWith(`staging/${run}/`));
+      return paths.reduce((sum, path) => sum + (disk.sizes.get(path) ?? 0), 0);
+    },
     async dropStaging(epoch, run) {
       check(epoch);
       disk.staging.delete(run);
@@ -215,6 +230,13 @@ function foldersOf(disk: MemoryDisk, { job, day }: DayOfJob): readonly RevisionF
     const [ofJob, ofDay, revision = 0, arrangedBy = 0] = key.split("/");
     if (ofJob !== job || ofDay !== day) return [];
     const there = disk.manifests.get(`${job}/${day}/${revision}`);
+    const named = [...datasets].sort();
+    const bytesOf = (name: string) => {
+      const files = there?.datasets.find(({ dataset }) => dataset === name)?.files ?? [];
+      const isOurs = there !== undefined && arrangedIn(there) === Number(arrangedBy);
+      if (isOurs && files.length > 0) return files.reduce((sum, file) => sum + file.bytes, 0);
+      return disk.arrangedBytes.get(`${key}/${name}`) ?? 0;
+    };
     const manifest = there && {
       state: there.state,
       arrangedBy: arrangedIn(there),
@@ -225,7 +247,8 @@ function foldersOf(disk: MemoryDisk, { job, day }: DayOfJob): readonly RevisionF
       {
         revision: Number(revision),
         arrangedBy: Number(arrangedBy),
-        datasets: [...datasets].sort(),
+        datasets: named,
+        bytes: named.map(bytesOf),
         ...(manifest === undefined ? {} : { manifest }),
       },
     ];

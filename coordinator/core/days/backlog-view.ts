@@ -6,11 +6,12 @@ import { type DayRecord, liveRun, type Run } from "../durable.ts";
 import type { Reply } from "../protocol.ts";
 import { unknownJob } from "../submissions.ts";
 import type { Turn } from "../turn.ts";
-import { viewOf, windowOf } from "./desk.ts";
+import { viewOf } from "./desk.ts";
 import { usualRunMs } from "./durations.ts";
 import { daysOf } from "./fold-days.ts";
 import { jobNamed, type NamedJob } from "./jobs.ts";
 import { type Judgement, judgeDay } from "./judge.ts";
+import { windowOf } from "./window.ts";
 import { instantText } from "./words.ts";
 
 /** `days` 0: those of the window. */
@@ -37,6 +38,7 @@ export function backlogOf(turn: Turn, name: string, days: number): Reply | Failu
     order: job.spec.backlogOrder ?? "oldest",
     toDo,
     catchUpMs: toDo * usualRunMs(durable.runs.values(), name),
+    late: durable.desks.get(name)?.late?.total ?? 0,
     days: listed,
   };
   return { kind: "backlog", backlog };

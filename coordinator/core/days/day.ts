@@ -34,6 +34,8 @@ export interface InputKnown {
 /** What the committed revision was made from. */
 export interface DayMade {
   readonly revision: number;
+  /** When its run was created: what lay there then is in it. Absent in journals of older versions. */
+  readonly begunMs?: number;
   readonly digests: InputDigests;
   readonly jobDigest: string;
   /** Names what of the job the day's rows depend on (`definitionOf`); absent in journals of older versions. */

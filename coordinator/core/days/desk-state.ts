@@ -2,6 +2,7 @@
 import type { CalendarStart } from "../../../shared/kernel/days.ts";
 import { classOf, type Failure } from "../../../shared/kernel/failure.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
+import type { DayOfJob } from "../../../shared/kernel/manifest.ts";
 import type { Instant } from "../../../shared/kernel/time.ts";
 import type { ReplyId } from "../protocol.ts";
 import type { Turn } from "../turn.ts";
@@ -23,8 +24,22 @@ export interface Desk {
   readonly refused: Map<string, Refused>;
   /** What was last told of each day. */
   readonly told: Map<string, DayState>;
+  readonly late: LateLooks;
   /** By job: the account of what people said is being written. */
   readonly saving: Map<string, Saving>;
+}
+
+/** Where the looks for late files are. */
+export interface LateLooks {
+  nextAt: Instant;
+  /** Jobs that have had their turn. */
+  readonly looked: Set<string>;
+  /** Days from the window back that were looked at, by job. */
+  readonly back: Map<string, number>;
+  /** Days that somebody says there is something to see of, by `dayKey`. */
+  readonly soon: Map<string, DayOfJob>;
+  /** When a day was first looked at of which nobody knows any more what it was made from, by `dayKey`; wall clock. */
+  readonly firstSeen: Map<string, number>;
 }
 
 export interface Calendar {
@@ -85,6 +100,13 @@ export function emptyDesk(): Desk {
     looks: new Map(),
     refused: new Map(),
     told: new Map(),
+    late: {
+      nextAt: 0,
+      looked: new Set(),
+      back: new Map(),
+      soon: new Map(),
+      firstSeen: new Map(),
+    },
     saving: new Map(),
   };
 }

@@ -22,6 +22,7 @@ import { type DayView, type Judgement, judgeDay } from "./judge.ts";
 import { type DayToSee, forgetLooks, lookAround } from "./looks.ts";
 import { submitByDesk } from "./starting.ts";
 import { upstreamOf } from "./upstream.ts";
+import { windowOf } from "./window.ts";
 
 const dayMs = 86_400_000;
 
@@ -133,14 +134,6 @@ function planOf({ opensMs, startMs, finishByMs, finishByModelMs }: CalendarStart
 
 function samePlan(a: DayPlan, b: DayPlan): boolean {
   return JSON.stringify(planOf({ day: "", ...a })) === JSON.stringify(planOf({ day: "", ...b }));
-}
-
-/** Days that the desk acts on, newest first: what is open, the newest day that is due, and the backlog before it. */
-export function windowOf(turn: Turn, { spec }: NamedJob): readonly DayRecord[] {
-  const days = daysOf(turn.state.durable, spec.name).filter(({ plan }) => plan !== undefined);
-  const isDue = ({ plan }: DayRecord) => plan !== undefined && plan.startMs <= turn.wall;
-  const open = days.filter((day) => !isDue(day));
-  return [...open, ...days.filter(isDue).slice(0, spec.backlogDays + 1)];
 }
 
 // --- starting ---------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import {
   foldBackfillStarted,
   withoutTaken,
 } from "./fold-backfills.ts";
+import { foldLateBegan, foldLateFound, foldLateRead } from "./fold-late.ts";
 
 const kinds = [
   "dayOpened",
@@ -28,6 +29,9 @@ const kinds = [
   "backfillStarted",
   "backfillMarked",
   "backfillDays",
+  "lateBegan",
+  "lateFound",
+  "lateRead",
 ] as const;
 
 export type DaysFact = Extract<Fact, { kind: (typeof kinds)[number] }>;
@@ -84,6 +88,15 @@ export function foldDays(durable: Durable, recordOf: RecordOf, fact: DaysFact): 
       // A day that is looked at has a place for what is seen there.
       for (const day of Object.keys(fact.days)) recordOf(durable, fact.job, day);
       return;
+    case "lateBegan":
+      foldLateBegan(deskOf(durable, fact.job), fact);
+      return;
+    case "lateFound":
+      foldLateFound(deskOf(durable, fact.job), fact);
+      return;
+    case "lateRead":
+      foldLateRead(deskOf(durable, fact.job), fact);
+      return;
     default:
       unreachable(fact);
       return;
@@ -134,6 +147,7 @@ function foldDeskFound(
   else desk.paused = document.paused;
   if (document.backfills === undefined) delete desk.backfills;
   else desk.backfills = document.backfills;
+  if (document.late !== undefined) desk.late = document.late;
   for (const record of durable.days.values()) {
     if (record.job !== job) continue;
     delete record.held;
@@ -148,7 +162,7 @@ function foldDeskFound(
 
 /** The account of a job's days for storage. */
 export function deskDocument(durable: Durable, job: string): DeskDocument {
-  const { changes, paused, backfills } = durable.desks.get(job) ?? { changes: 0 };
+  const { changes, paused, backfills, late } = durable.desks.get(job) ?? { changes: 0 };
   const days: Record<string, DeskDocument["days"][string]> = {};
   for (const record of durable.days.values()) {
     if (record.job !== job) continue;
@@ -166,6 +180,7 @@ export function deskDocument(durable: Durable, job: string): DeskDocument {
     ...(paused === undefined ? {} : { paused }),
     days,
     ...(backfills === undefined ? {} : { backfills: backfills.map(withoutTaken) }),
+    ...(late === undefined ? {} : { late }),
   };
 }
 
@@ -178,6 +193,7 @@ export function foldDayMade(
 ): void {
   day.made = {
     revision: run.revision,
+    begunMs: run.createdMs,
     digests: run.digests ?? day.input?.digests ?? {},
     jobDigest: run.jobDigest,
     ...(job === undefined ? {} : { definition: definitionOf(job, run.day) }),

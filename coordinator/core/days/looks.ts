@@ -69,10 +69,12 @@ function nextLook({ wall }: Turn, record: DayRecord): Span {
   return { fromMs: wall, untilMs: wall + everyMs };
 }
 
-/** Somebody says that there is something to see. */
+/** Somebody says that there is something to see. Of a day before the window that may be late files (late.ts). */
 export function lookSoon(turn: Turn, job: string, day: string): void {
-  const known = turn.state.desk.looks.get(dayKey(job, day));
+  const { looks, late } = turn.state.desk;
+  const known = looks.get(dayKey(job, day));
   if (known !== undefined) known.due = nothingDue;
+  late.soon.set(dayKey(job, day), { job, day });
 }
 
 export function lookAnswered(turn: Turn, key: string, { answer }: Answered): void {

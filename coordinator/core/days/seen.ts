@@ -4,6 +4,7 @@
  */
 import type { SourceLook } from "../../../shared/kernel/days.ts";
 import { filesDifference, isSameSet } from "../../../shared/kernel/input-files.ts";
+import { clockMs } from "../../../shared/kernel/late.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { type FileFingerprint, sameFile } from "../../../shared/kernel/work.ts";
 
@@ -66,9 +67,4 @@ export function settlesAtMs(seen: SeenSource): ReadonlyMap<string, number> {
     times.set(file.path, Math.min(clockMs(file), before.sinceMs) + limits.fileSettledMs);
   }
   return times;
-}
-
-/** The newer one of a file's times: copies may keep the time of the content, never that of the inode. */
-function clockMs({ mtimeNs, ctimeNs }: FileFingerprint): number {
-  return Math.max(Number(mtimeNs), Number(ctimeNs)) / 1e6;
 }
