@@ -24,6 +24,8 @@ async function threeRevisions(): Promise<StorageFixture> {
   await dead.claim(2);
   await dead.arrange(2, { job: "daily", day: "2026-01-15", revision: 2 }, template.files);
   await rerun(copy, await takeOver(copy, template.files));
+  for (const n of [1, 2])
+    await copy.stage(`staging/daily.2026-01-15.r${n}/t0-a0/hits.parquet`, "x");
   return copy;
 }
 
@@ -51,6 +53,11 @@ async function sweep(
   )) {
     await store.dropRevision(epoch, { job, day, revision }, arrangedBy, datasets);
     done.push(`r${revision}-e${arrangedBy} ${datasets === "all" ? "all" : datasets.join("+")}`);
+  }
+  // As `daymill gc` does: measured and dropped. The runs have ended.
+  for (const run of await store.listStaging()) {
+    await store.stagingBytes(run);
+    await store.dropStaging(epoch, run);
   }
   return done;
 }
@@ -105,6 +112,7 @@ test("a crash at any call between decision and removal is harmless: the next loo
     await sweep(next, 5, 0, 400);
     expect(await folders(copy.root)).toEqual(["r3-e3"]);
     expect(await seen(copy.root)).toEqual(wholeRevision(3));
+    expect(await next.listStaging()).toEqual([]);
     expect(await readdir(join(copy.root, "control/retired"))).toEqual([]);
     await copy.remove();
   });

@@ -37,6 +37,7 @@ const forms: Record<string, () => Promise<Opened>> = {
       stage: async (path) => {
         disk.staging.add(path.split("/")[1] ?? "");
         disk.staged.add(path);
+        disk.sizes.set(path, path.length);
       },
     };
   },
@@ -172,6 +173,9 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     const files = ["hits", "rejects"].map((name) => `staging/${runs[0]}/t0-a0/${name}.parquet`);
     expect(await other.listStaged(runs[0] ?? "")).toEqual(files);
     expect(await other.listStaged("daily.2026-01-15.r9")).toEqual([]);
+    const sum = files.reduce((bytes, path) => bytes + path.length, 0);
+    expect(await other.stagingBytes(runs[0] ?? "")).toBe(sum);
+    expect(await other.stagingBytes("daily.2026-01-15.r9")).toBe(0);
     await one.dropStaging(1, runs[1] ?? "");
     expect(await other.listStaged(runs[1] ?? "")).toEqual([]);
     await one.dropStaging(1, "daily.2026-01-15.r9");
@@ -261,7 +265,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       return { ...manifest(place, epoch, { hits: [hits] }), ...named };
     }
 
-    test("are listed by day with what is in them and what their manifest says", async () => {
+    test("are listed by day with what is in them, its size, and what their manifest says", async () => {
       const opened = await open();
       const { one, other } = opened;
       await one.claim(1);
@@ -273,7 +277,8 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       }
       const sorted = [...datasets].sort();
       const wallMs = 1_800_000_000_000;
-      const folder = { arrangedBy: 1, datasets: sorted };
+      const size = staged(0).length;
+      const folder = { arrangedBy: 1, datasets: sorted, bytes: [size, size, size] };
       const committed = { state: "committed", arrangedBy: 1, wallMs, late: ["ipdr_late"] };
       const aborted = { state: "aborted", arrangedBy: 1, wallMs, late: [] };
       const days = [
@@ -282,7 +287,8 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
           job: "daily",
           day: "2026-01-15",
           folders: [
-            { ...folder, revision: 2, manifest: committed },
+            // What the manifest says of a dataset is believed: it may have thousands of files.
+            { ...folder, revision: 2, bytes: [size, 1, size], manifest: committed },
             { ...folder, revision: 10, manifest: aborted },
           ],
         },
