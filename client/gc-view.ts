@@ -2,32 +2,44 @@
 import type { GcReply, ListLateReply } from "../shared/adapters/grpc-types.ts";
 import { formatBytes, formatDuration, formatTable, formatTime } from "./format.ts";
 
+/** Things that stay which are shown unless all are asked for. */
+const staysShown = 40;
+
 /** All parts of a report. */
 export function gcLines(
   parts: readonly GcReply[],
   { isDryRun, all }: { readonly isDryRun: boolean; readonly all: boolean },
 ): readonly string[] {
   const items = parts.flatMap((part) => part.items);
-  const shown = [...items.filter(({ goes }) => goes), ...items.filter(({ goes }) => all && !goes)];
-  const totals = gcTotals(parts);
-  const rows = shown.map(({ kind, job, day, name, ageMs, bytes, goes, why }) => [
-    goes ? "goes" : "stays",
+  const goes = items.filter((one) => one.goes);
+  const stays = items.filter((one) => !one.goes);
+  const shown = [...goes, ...(all ? stays : stays.slice(0, staysShown))];
+  const rows = shown.map(({ kind, job, day, name, ageMs, bytes, goes: isGoing, why }) => [
+    isGoing ? "goes" : "stays",
     kind,
     [job, day].filter((text) => text !== "").join(" ") || "-",
-    name,
+    shortened(name),
     ageText(ageMs),
     formatBytes(bytes),
     why,
   ]);
-  const heads = ["", "WHAT", "OF", "NAME", "AGE", "SIZE", "WHY"];
+  const totals = gcTotals(parts);
   const unnamed = totals.goes + totals.stays - items.length;
+  const hidden = items.length - shown.length;
+  const heads = ["", "WHAT", "OF", "NAME", "AGE", "SIZE", "WHY"];
   return [
-    ...(rows.length === 0 ? [] : [...formatTable(heads, rows, { figures: ["AGE", "SIZE"] }), ""]),
-    ...(unnamed > 0 ? [`${unnamed} more are not listed`] : []),
+    ...formatTable(heads, rows, { figures: ["AGE", "SIZE"], cellMax: 110 }),
+    "",
+    ...(hidden > 0 ? [`${hidden} more that stay are shown with --all`] : []),
+    ...(unnamed > 0 ? [`${unnamed} more are counted only`] : []),
     `goes: ${totals.goes}, ${formatBytes(totals.goesBytes)}; stays: ${totals.stays}, ${formatBytes(totals.staysBytes)}`,
     isDryRun ? "dry run: nothing is removed" : "what goes is being removed",
-    ...(all || totals.stays === 0 ? [] : ["what stays, and why: --all"]),
   ];
+}
+
+/** A revision may have many datasets, and the reason stands behind them. */
+function shortened(name: string): string {
+  return name.length <= 60 ? name : `${name.slice(0, 59)}…`;
 }
 
 export function gcTotals(parts: readonly GcReply[]) {
@@ -69,7 +81,7 @@ export function lateLines({ job, sinceMs, total, files }: ListLateReply): readon
   const [first = ""] = open;
   const days = `--from ${first} --to ${open.at(-1) ?? first}`;
   return [
-    `${total} files came for days before the window since ${formatTime(sinceMs)}${more}`,
+    `${total === 1 ? "1 file" : `${total} files`} came for days before the window since ${formatTime(sinceMs)}${more}`,
     "",
     ...formatTable(heads, rows, { figures: ["SIZE"], cellMax: 200 }),
     ...(open.length === 0 ? [] : ["", `to read them: daymill backfill ${job} ${days} --redo all`]),

@@ -13,7 +13,7 @@ interface GcOptions extends CommonOptions {
 export function gcCommand(): Command {
   return clusterCommand("gc", "remove now what the leader would remove by itself")
     .option("--dry-run", "show what would go, and remove nothing")
-    .option("--all", "show also what stays, and why")
+    .option("--all", "show all that stays, too, however much that is")
     .action((options: GcOptions) =>
       withCluster(options, async ({ client }) => {
         const isDryRun = options.dryRun === true;

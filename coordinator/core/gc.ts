@@ -140,9 +140,11 @@ function exchangeItem(verdict: ExchangeVerdict): GcItem {
 function journalItem({ state }: Turn): GcItem {
   const { recordsSinceSnapshot: records, unitsSinceSnapshot, snapshotUnits } = state.journal;
   const units = Math.max(limits.snapshotEveryUnits, snapshotUnits);
-  const why = `records go behind the next snapshot: after ${limits.snapshotEveryRecords} of them, or ${units} bytes`;
+  const why = `goes behind the next snapshot: after ${limits.snapshotEveryRecords} records or ${units} bytes`;
   const name =
-    records === 1 ? "1 record since the last one" : `${records} records since the last one`;
+    records === 1
+      ? "1 record since the last snapshot"
+      : `${records} records since the last snapshot`;
   const about = { job: "", day: "", name, ageMs: -1, bytes: unitsSinceSnapshot } as const;
   return { kind: "journal", ...about, goes: false, why };
 }

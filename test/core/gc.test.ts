@@ -76,7 +76,7 @@ describe("the report", () => {
       "- staging gone.2026-01-01.r3 70: its run has ended",
       `- exchange ${stray} 900: no run and no kept output is in it`,
       expect.stringMatching(
-        /^\+ journal \d+ records? since the last one \d+: records go behind the next snapshot: after 5000 of them, or 1048576 bytes$/,
+        /^\+ journal \d+ records? since the last snapshot \d+: goes behind the next snapshot: after 5000 records or 1048576 bytes$/,
       ),
     ]);
     expect(first.next).toBe("usage");

@@ -1,8 +1,8 @@
 /**
  * Retention on a real cluster: the files of a superseded revision go by themselves, readers never notice, and whoever
- * asks for that revision is told.
+ * asks for that revision is told; what goes and what stays is shown; late files are told and left alone.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { generate } from "../../scripts/generate/generate.ts";
@@ -61,3 +61,48 @@ test("a superseded revision is removed after the re-run, and reading it says so"
     ),
   });
 }, 180_000);
+
+test("daymill gc shows what goes and what stays with its size, and removes at once what the next round would", async () => {
+  const made = `revisions/ipdr-daily/${day}`;
+  // A leader that died left an arrangement that no manifest names.
+  const left = join(it.root, made, "r2-e99/usage_hourly");
+  mkdirSync(left, { recursive: true });
+  writeFileSync(join(left, "r2-00000.parquet"), "12345");
+  const report = async (dryRun: boolean) => {
+    const { items } = await it.client.gc("", dryRun);
+    return items.filter((one) => one.kind !== "journal" && one.kind !== "exchange");
+  };
+  const dry = await report(true);
+  expect(dry.filter(({ goes }) => goes)).toMatchObject([
+    { kind: "unused", job: "ipdr-daily", day, name: "r2-e99 usage_hourly", bytes: 5 },
+  ]);
+  const seen = dry.find(({ why }) => why === "readers see it");
+  expect(seen?.name).toMatch(/^r2-e\d /);
+  expect(seen?.bytes).toBeGreaterThan(1_000);
+  expect(existsSync(left)).toBe(true);
+  await report(false);
+  const until = Date.now() + 10_000;
+  while (existsSync(left) && Date.now() < until) await new Promise((wake) => setTimeout(wake, 50));
+  expect(existsSync(left)).toBe(false);
+  expect((await report(true)).filter(({ goes }) => goes)).toEqual([]);
+}, 60_000);
+
+test("a file that comes for a day before the window is told and listed, and its day is left alone", async () => {
+  const old = "2026-01-10";
+  const path = `raw/ipdr/day=${old}/gw=1/late.csv`;
+  mkdirSync(join(it.root, `raw/ipdr/day=${old}/gw=1`), { recursive: true });
+  writeFileSync(join(it.root, path), "too late\n");
+  const late = async () => {
+    await it.client.delivered("ipdr-daily", old);
+    await new Promise((wake) => setTimeout(wake, 500));
+    return (await it.client.late("ipdr-daily")).files;
+  };
+  const until = Date.now() + 20_000;
+  let files = await late();
+  while (files.length === 0 && Date.now() < until) files = await late();
+  const file = { day: old, source: "ipdr", path, bytes: 9, revision: 0, readBy: 0 };
+  expect(files).toEqual([{ ...file, seenMs: expect.any(Number) }]);
+  expect(await late()).toHaveLength(1);
+  expect((await it.client.backlog("ipdr-daily")).late).toBe(1);
+  expect((await it.client.runs("ipdr-daily")).filter((run) => run.day === old)).toEqual([]);
+}, 60_000);

@@ -109,12 +109,17 @@ checks:
   - { name: named, model: totals, sql: "SELECT 2", expect: null, severity: warn }
 deadline: { finish_by: "06:00" }
 backlog: { days: 3 }
-retention: { revisions: 0, rejects_days: 14 }
+retention: { revisions: 0, revisions_bytes: 500GiB, rejects_days: 14 }
 execution: { partitions: 64, groups: 16, split_bytes: 64MiB, max_attempts: 2 }
 `);
     expect(job.timezone).toBe("Asia/Kolkata");
     expect([job.schedule, job.finishBy, job.backlogDays]).toEqual(["0 1 * * *", "06:00", 3]);
-    expect(job.retention).toEqual({ revisions: 0, rejectsDays: 14, lateDays: 90 });
+    expect(job.retention).toEqual({
+      revisions: 0,
+      revisionsBytes: 500 * 1024 ** 3,
+      rejectsDays: 14,
+      lateDays: 90,
+    });
     expect(job.execution).toEqual({
       partitions: 64,
       groups: 16,
