@@ -136,6 +136,7 @@ export function candidacyAnswered(turn: Turn, answer: Answer): Candidate | undef
   }
   switch (answer.kind) {
     case "fences":
+      if (role.gap !== undefined) return gapExplained(turn, role, role.gap, answer);
       state.epochSeen = Math.max(state.epochSeen, answer.registry, answer.storage);
       role.epoch = state.epochSeen + 1;
       role.phase = "taking";
@@ -202,11 +203,35 @@ function readMore(turn: Turn, role: Candidate): void {
   askNow(turn, { kind: "readJournal", from, recordsMax }, { kind: "candidacy" });
 }
 
-function recordsRead(
+type Records = Extract<Answer, { kind: "records" }>;
+
+/**
+ * Records that should be there are not. A newer leader trims the journal behind its snapshot: it has claimed its epoch
+ * before, so whoever sees the gap and no newer epoch after that knows that they are lost.
+ */
+function gapExplained(
   turn: Turn,
   role: Candidate,
-  answer: Extract<Answer, { kind: "records" }>,
+  gap: Records,
+  { registry, storage }: Extract<Answer, { kind: "fences" }>,
 ): Candidate | undefined {
+  delete role.gap;
+  const newest = Math.max(registry, storage);
+  if (newest <= role.epoch) return foldRecords(turn, role, gap);
+  turn.state.epochSeen = Math.max(turn.state.epochSeen, newest);
+  giveUp(turn, role, `epoch ${newest} has trimmed the journal`);
+  return undefined;
+}
+
+function recordsRead(turn: Turn, role: Candidate, answer: Records): Candidate | undefined {
+  const next = answer.records.find(({ sequence }) => sequence >= role.from)?.sequence;
+  if (role.from >= (next ?? answer.last + 1)) return foldRecords(turn, role, answer);
+  role.gap = answer;
+  askNow(turn, { kind: "readFences" }, { kind: "candidacy" });
+  return undefined;
+}
+
+function foldRecords(turn: Turn, role: Candidate, answer: Records): Candidate | undefined {
   const { durable } = turn.state;
   const [held] = answer.records;
   const isAnother =

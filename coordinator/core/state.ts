@@ -129,6 +129,8 @@ export interface Candidate {
   units: number;
   /** Records are missing that were there. */
   lost: boolean;
+  /** What was read where some are missing, until it is known whether somebody else leads. */
+  gap?: Extract<Answer, { kind: "records" }>;
 }
 
 export interface Renewal {
