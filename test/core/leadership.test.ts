@@ -353,11 +353,9 @@ describe("a lost journal", () => {
       return ++fences === 3 ? { kind: "fences", registry: 9, storage: 9 } : undefined;
     };
     bench.lead();
-    expect([fences, appends]).toEqual([3, []]);
-    expect(bench.state.role.kind).toBe("standby");
-    bench.lead();
+    // It wrote nothing under epoch 1, and leads under a higher one when nobody is heard.
     expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 10 });
-    expect(appends[0]).toBe(10);
+    expect([fences, new Set(appends)]).toEqual([4, new Set([10])]);
   });
 
   test("a record that a deposed leader got in after its end was lost counts for nothing", () => {
