@@ -21,7 +21,7 @@ export interface ExchangeContext {
 }
 
 /** `nobody`: no run and no kept output is in it. `live`: a live run's. */
-export type ExchangeVerdict = {
+export interface ExchangeVerdict {
   readonly of: "nobody" | "live" | "kept";
   /** Of kept outputs. */
   readonly scope: string;
@@ -35,7 +35,7 @@ export type ExchangeVerdict = {
   /** `room`: it is of use, but the exchange is short of it. */
   readonly goes: false | "unused" | "old" | "room";
   readonly why: string;
-};
+}
 
 export interface ExchangeJudgement {
   readonly verdicts: readonly ExchangeVerdict[];

@@ -205,6 +205,37 @@ test("a round takes bytes of all days of a job together, those that it saw befor
   ]);
 });
 
+test("a day of the window loses nothing, nor does any day while the window is not known", () => {
+  const of = (date: string) => ({ job: "usage", day: date, folders: [folder(1), folder(2)] });
+  const { bench } = leader([of("2026-01-10"), of("2026-01-16")]);
+  // 02:00 of 18 January: the window of two days begins with the 15th.
+  bench.wallFrom = Date.parse("2026-01-18T02:00:00Z") - bench.at;
+  bench.hold = (ask) => ask.kind === "planCalendar";
+  const retention = { revisions: 0, rejectsDays: 0, lateDays: 0 };
+  bench.register(sampleJob({ schedule: "0 1 * * *", backlogDays: 2, retention }));
+  for (const date of ["2026-01-10", "2026-01-16"]) {
+    for (const rerun of [false, true]) {
+      bench.submit("usage", { day: date, rerun });
+      bench.work();
+    }
+  }
+  const why = () =>
+    new Set(
+      report(bench, "usage").items.map(
+        ({ day: on, goes, why: text }) => `${on} ${goes ? "goes" : text}`,
+      ),
+    );
+  const shown = ["2026-01-10 readers see it", "2026-01-16 readers see it"];
+  const notKnown = "the window of the job is not known yet";
+  expect(why()).toEqual(new Set([`2026-01-10 ${notKnown}`, `2026-01-16 ${notKnown}`, ...shown]));
+  bench.hold = () => false;
+  bench.release();
+  bench.pass(2_000, [1]);
+  bench.work();
+  bench.work();
+  expect(why()).toEqual(new Set(["2026-01-10 goes", "2026-01-16 in the backlog window", ...shown]));
+});
+
 test("kept outputs go when the day's last run is older than the backlog, and not while they are in the window", () => {
   const kept = (bench: Bench) => [...bench.state.durable.kept.values()].map((one) => one.day);
   const { bench } = leader([]);
