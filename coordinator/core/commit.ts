@@ -87,6 +87,7 @@ export function runArranged(turn: Turn, run: Run, paths: readonly string[]): voi
     rejectFiles: finalPaths(run, "rejects", finals),
     lateFiles: finalPaths(run, "late", finals),
     checks: results,
+    ...(run.history === undefined ? {} : { history: run.history }),
   };
   commitManifest(turn, run, manifest);
 }

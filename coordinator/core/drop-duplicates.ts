@@ -4,6 +4,7 @@
  * which tasks end. A split that loses a file is read again without it; what its task gave first never counts. This costs
  * a run with duplicates a second, short round of map tasks, and no other run anything.
  */
+import { withHistory } from "../../shared/kernel/history.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { findDuplicates, sourceOf } from "./duplicates.ts";
 import type { DroppedFile, Run, Stage } from "./durable.ts";
@@ -41,7 +42,7 @@ export function dropDuplicates(turn: Turn, run: Run): void {
 
 function keepsDuplicates(turn: Turn, run: Run, stage: number): boolean {
   const job = turn.state.durable.jobs.get(run.jobDigest);
-  return job?.duplicates?.[sourceOf(run, stage)] === "keep";
+  return (job && withHistory(job, run.plan))?.duplicates?.[sourceOf(run, stage)] === "keep";
 }
 
 /** Says so aloud: the first ones by name, and how many there are. */

@@ -7,6 +7,7 @@ import type { Backfill } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { Said } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
+import type { HistoryPin } from "../../shared/kernel/history.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
 import type { LateAccount } from "../../shared/kernel/late.ts";
@@ -117,6 +118,8 @@ export interface Run {
   missing?: number;
   /** Days of other jobs as they were when it was created: `job/dataset` → revision. */
   upstream?: Readonly<Record<string, number>>;
+  /** Earlier days of datasets that it reads. Absent: none, or it has not come to that. */
+  history?: readonly HistoryPin[];
   /** What was known of its input when it was begun because that had changed. */
   answers?: InputDigests;
   /** What lay in its sources when it was planned. */

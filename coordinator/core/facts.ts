@@ -7,6 +7,7 @@ import type { Backfill, BackfillDay } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { DayMark, DeskDocument } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
+import type { HistoryPin } from "../../shared/kernel/history.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
@@ -102,6 +103,12 @@ export type Fact =
       /** Of files that are final; more may come. */
       readonly isGathering?: true;
       readonly wallMs: number;
+    }
+  /** The revisions of earlier days that the run reads, whatever is committed from now on. */
+  | {
+      readonly kind: "historyPinned";
+      readonly run: string;
+      readonly pins: readonly HistoryPin[];
     }
   /** A run that gathers files has more of them, or all: then it goes on as any other. */
   | {

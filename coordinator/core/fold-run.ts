@@ -155,13 +155,14 @@ export function foldRunCommitted(
   fact: Of<"runCommitted">,
 ): void {
   run.state = "committed";
+  // Before readers see it: what they saw until now is compared with it.
+  foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
   show(
     day,
     run.revision,
     fact.datasets.map((dataset) => dataset.dataset),
   );
   rememberFigures(durable, day, fact.figures ?? figuresOf(fact.datasets, []));
-  foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
   rememberDropped(day, run);

@@ -32,6 +32,7 @@ import {
   foldOutputDropped,
   foldTaskReused,
 } from "./fold-task.ts";
+import { missingDays } from "./history.ts";
 import { isComplete } from "./stage-graph.ts";
 
 export function fold(durable: Durable, fact: Fact): void {
@@ -115,6 +116,10 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       return;
     case "runPlanned":
       foldRunPlanned(durable, dayRecord(durable, run.job, run.day), run, fact);
+      return;
+    case "historyPinned":
+      run.history = fact.pins;
+      run.warnings = [...run.warnings, ...missingDays(fact.pins)];
       return;
     case "runGrown":
       foldRunGrown(dayRecord(durable, run.job, run.day), run, fact);

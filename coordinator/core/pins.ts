@@ -1,4 +1,7 @@
-/** Revisions that somebody reads: a live run that waited for a day of another job, or a caller that is being sent rows. */
+/**
+ * Revisions that somebody reads: a live run that waited for a day of another job or reads earlier days, or a caller that is
+ * being sent rows.
+ */
 import type { DayOfJob, RevisionOfDay } from "../../shared/kernel/manifest.ts";
 import { liveRuns } from "./durable.ts";
 import type { CoordinatorState } from "./state.ts";
@@ -9,9 +12,12 @@ export type Pins = ReadonlySet<string>;
 
 export function pinsOf({ durable, readers }: CoordinatorState): Pins {
   const pins = new Set(readers.keys());
-  for (const { day, upstream = {} } of liveRuns(durable)) {
+  for (const { day, upstream = {}, history = [] } of liveRuns(durable)) {
     for (const [name, revision] of Object.entries(upstream)) {
       pins.add(pinKey({ job: name.split("/")[0] ?? "", day, revision }));
+    }
+    for (const { job, days } of history) {
+      for (const one of days) pins.add(pinKey({ job, day: one.day, revision: one.revision }));
     }
   }
   return pins;

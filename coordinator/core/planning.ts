@@ -78,8 +78,13 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
     return { exchange: plan.id, streams, ...(scope === undefined ? {} : { scope }) };
   });
   const { wallMs } = input;
+  // Of what looks see: days that are read are pinned by their revisions.
+  const { history = [] } = run.plan;
+  const looked = listed.sources.filter(({ source }) =>
+    history.every(({ table }) => table !== source),
+  );
   const digests = Object.fromEntries(
-    listed.sources.map(({ source, files }) => [source, inputDigest(files)]),
+    looked.map(({ source, files }) => [source, inputDigest(files)]),
   );
   return { kind: "runPlanned", run: run.id, scans, dimensions, exchanges, digests, wallMs };
 }

@@ -6,6 +6,7 @@
  */
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
+import type { HistoryPin } from "../../shared/kernel/history.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
 import type {
@@ -164,7 +165,7 @@ export type Ask =
     }
   /**
    * Inputs.listSource for each, parquetRows for Parquet ones, Inputs.dimension for each; twins by the control file where
-   * a source has one → `listed`.
+   * a source has one; files of pinned days by their manifests → `listed`.
    */
   | {
       readonly kind: "listInputs";
@@ -173,6 +174,8 @@ export type Ask =
       readonly sources: readonly SourceSpec[];
       /** By source. */
       readonly ready?: JobSpec["ready"];
+      /** Listed behind the sources, under the names of their tables. */
+      readonly history?: readonly HistoryPin[];
       readonly dimensions: readonly DimensionSpec[];
     }
   /** ExchangeAdmin.ensure → `ensured`. */

@@ -4,7 +4,8 @@
  */
 import { checkStatus } from "../../shared/kernel/check.ts";
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
-import type { JobSpec } from "../../shared/kernel/job.ts";
+import { withHistory } from "../../shared/kernel/history.ts";
+import type { JobSpec, SourceSpec } from "../../shared/kernel/job.ts";
 import { jobOnDay } from "../../shared/kernel/job-day.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { askedChecks } from "./check-query.ts";
@@ -14,16 +15,17 @@ import { dropDuplicates } from "./drop-duplicates.ts";
 import { wrongTwins } from "./duplicates.ts";
 import { isClosing, type Run, type Stage } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
+import { historyNow } from "./history.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, askLater, decide, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
 
-/** The job that a run was created from, as it is on the run's day. Kept for as long as a live run needs it. */
+/** The job that a run was created from, as the run sees it on its day. Kept for as long as a live run needs it. */
 export function jobOf(turn: Turn, run: Run): JobSpec | undefined {
   const job = turn.state.durable.jobs.get(run.jobDigest);
-  return job && jobOnDay(job, run.day);
+  return job && withHistory(jobOnDay(job, run.day), run.plan);
 }
 
 /** Takes a live run up again, wherever it was. */
@@ -47,16 +49,26 @@ export function listInputs(turn: Turn, id: string, waitMs = 0): void {
   if (run === undefined || job === undefined) return;
   // What is final was seen by looks (gathering.ts): only what else a plan takes is asked for then.
   const isPartial = run.isGathering === true && !isClosing(run);
+  const isPinned = run.plan.history === undefined || run.history !== undefined;
+  if (!isPartial && !isPinned) {
+    // Once: a run that is taken up again reads what was promised to it.
+    decide(turn, { kind: "historyPinned", run: id, pins: historyNow(turn.state.durable, run) });
+  }
   const body = {
     kind: "listInputs",
     day: run.day,
-    sources: isPartial ? [] : scannedSources(job, run.plan),
+    sources: isPartial ? [] : scannedSources(job, run.plan).filter(isOfFiles),
+    ...(isPartial || run.history === undefined ? {} : { history: run.history }),
     ...(job.ready === undefined ? {} : { ready: job.ready }),
     dimensions: joinedDimensions(job, run.plan),
   } as const;
   const purpose = { kind: "run", run: id } as const;
   if (waitMs === 0) ask(turn, body, purpose);
   else askLater(turn, body, purpose, waitMs);
+}
+
+function isOfFiles({ history }: SourceSpec): boolean {
+  return history === undefined;
 }
 
 /** Asked again after each takeover and whenever a stream was found missing: what had to be made is empty. */

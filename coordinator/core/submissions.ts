@@ -15,7 +15,7 @@ import { deskRefused } from "./days/desk-state.ts";
 import { startedBy } from "./days/starting.ts";
 import { type Durable, dayKey, laneOf, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
 import { askForPlan, untoldDay } from "./job-forms.ts";
-import { ringOfJobs } from "./job-ring.ts";
+import { wrongUpstream } from "./job-ring.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
 import type { Answered, CoordinatorState, Submission } from "./state.ts";
@@ -37,7 +37,7 @@ type Submit = Extract<ClientMessage, { kind: "submit" }>;
 export function submit(turn: Turn, message: Submit): void {
   const { durable, submissions } = turn.state;
   const job = requestedJob(durable, message);
-  const refusal = "code" in job ? job : (malformed(message) ?? ringOfJobs(turn.state, job));
+  const refusal = "code" in job ? job : (malformed(message) ?? wrongUpstream(turn.state, job));
   if (refusal !== undefined) {
     refuse(turn, message.reply, refusal);
     return;

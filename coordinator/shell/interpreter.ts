@@ -29,6 +29,7 @@ import type {
 import type { CoordinatorConfig } from "../core/state.ts";
 import type { Calls } from "./calls.ts";
 import type { ExecutorHub } from "./grpc-hub.ts";
+import { listHistory } from "./list-history.ts";
 import { planForms } from "./plan.ts";
 import type { RunChanges } from "./run-changes.ts";
 
@@ -232,9 +233,10 @@ function workCarriers({ inputs, exchange, store, planJob, planCalendar }: Coordi
     planJob: async ({ job, others = [] }) => {
       return { kind: "planned", plan: await planForms(job, others, planJob) };
     },
-    listInputs: async ({ day, sources, dimensions, ready }) => {
+    listInputs: async ({ day, sources, dimensions, ready, history = [] }) => {
       const listed: ListedSource[] = [];
       for (const source of sources) listed.push(await list(source, ready?.[source.name], day));
+      for (const pin of history) listed.push(await listHistory({ inputs, store }, pin));
       const prints = await Promise.all(dimensions.map((spec) => inputs.dimension(spec, day)));
       return { kind: "listed", sources: listed, dimensions: prints };
     },

@@ -2,10 +2,11 @@
  * What coordinators share, in memory and synchronous: epochs, journal, storage, exchange streams. It answers asks as
  * the real adapters do, fences included, so that the production core runs on it deterministically.
  */
-import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
+import type { Answer, Ask, ListedSource } from "../../coordinator/core/protocol.ts";
 import type { CalendarStart, SourceLook, StoredDesk } from "../../shared/kernel/days.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
-import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { HistoryPin } from "../../shared/kernel/history.ts";
+import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import { asReleased, type RunManifest, type RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
@@ -83,7 +84,10 @@ export class ClusterMemory {
         if (this.inputs.length === 0) return failed("inputMissing", "no file");
         return {
           kind: "listed",
-          sources: ask.sources.map((source) => ({ source: source.name, files: this.inputs })),
+          sources: [
+            ...ask.sources.map((source) => ({ source: source.name, files: this.inputs })),
+            ...(ask.history ?? []).map((pin) => this.#listHistory(pin)),
+          ],
           dimensions: [],
         };
       case "ensureStreams": {
@@ -118,6 +122,22 @@ export class ClusterMemory {
       default:
         return this.#store(ask);
     }
+  }
+
+  /** The files that the manifests of pinned days name. */
+  #listHistory({ table, job, dataset, days }: HistoryPin): ListedSource {
+    const files = days.flatMap(({ day, revision }) => {
+      const manifest = this.manifests.get(formatRunId(job, day, revision));
+      return manifest?.datasets.find((one) => one.dataset === dataset)?.files ?? [];
+    });
+    const prints = files.map(({ path, bytes }) => ({
+      path,
+      size: bytes,
+      mtimeNs: "1",
+      ctimeNs: "1",
+      inode: path,
+    }));
+    return { source: table, files: prints, rows: files.map(({ rows }) => rows) };
   }
 
   #startsOf(ask: Extract<Ask, { kind: "planCalendar" }>): readonly CalendarStart[] {

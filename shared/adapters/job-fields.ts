@@ -26,14 +26,6 @@ export function didYouMean(name: string, known: readonly string[]): string {
   return near === undefined ? "" : `; did you mean ${near}?`;
 }
 
-/** A key of the design that this version cannot act on: refused, never ignored. */
-export function notYet(what: string) {
-  return z
-    .unknown()
-    .optional()
-    .refine((value) => value === undefined, `${what}; remove it`);
-}
-
 export const jobName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,62}$/, "a job's name is [a-z][a-z0-9-]*, at most 63 characters");

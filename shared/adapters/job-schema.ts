@@ -24,12 +24,12 @@ import {
   dataPath,
   didYouMean,
   jobName,
-  notYet,
   object,
   tableName,
   tableNameProblem,
   timezone,
 } from "./job-fields.ts";
+import { history, modelHistory, refuseHistory } from "./job-history.ts";
 
 const format = z.enum(["csv", "csv.gz", "parquet", "arrow"], {
   error: "a format is csv, csv.gz, parquet or arrow",
@@ -122,7 +122,7 @@ function csvOnlyForText(
 
 const model = object({
   sql: dataPath.refine((path) => path.endsWith(".sql"), "the path of a .sql file beside the job"),
-  history: notYet("`history` (reading earlier days of a dataset) is not supported by this version"),
+  history,
 });
 
 function tables<Value extends z.ZodType>(value: Value) {
@@ -188,6 +188,7 @@ export const jobSchema = object({
     refuse(`groups (${job.execution.groups}) may not exceed partitions`, ["execution", "groups"]);
   }
   refuseDays(job, refuse);
+  refuseHistory(job, refuse);
 });
 
 export type JobDocument = z.output<typeof jobSchema>;
@@ -228,7 +229,12 @@ export function jobSpec(job: JobDocument, sqlOf: (file: string) => string): JobS
       csv: csvOptions(value.csv),
     })),
     models: Object.entries(job.models).map(
-      ([name, value]): ModelSpec => ({ name, sql: sqlOf(value.sql), file: value.sql }),
+      ([name, value]): ModelSpec => ({
+        name,
+        sql: sqlOf(value.sql),
+        file: value.sql,
+        ...modelHistory(value.history),
+      }),
     ),
     checks: checkSpecs(job.checks),
     ...dayFields(job),

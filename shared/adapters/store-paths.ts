@@ -6,7 +6,7 @@ import { must } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
 import { type RevisionOfDay, type RunManifest, rejectsDataset } from "../kernel/manifest.ts";
-import { isDay } from "../kernel/time.ts";
+import { type Day, isDay } from "../kernel/time.ts";
 
 /** All paths are relative to the storage root, with `/`. */
 export const places = {
@@ -44,6 +44,13 @@ export function arrangedDataset(revisionDir: string, dataset: string): string {
 /** The last part of a path that `arrangedDataset` made and a file's name after it. */
 export function datasetOfFile(path: string): string {
   return must(path.split("/").at(-2), "an arranged file lies in a dataset's folder");
+}
+
+/** The day whose revision a file belongs to: `revisions/<job>/<day>/r<k>-e<n>/<dataset>/<file>`. */
+export function dayOfArranged(path: string): Day {
+  const [top, , day = "", ...rest] = path.split("/");
+  if (top === places.revisions && isDay(day) && rest.length === 3) return day;
+  throw badName("file of a dataset", path);
 }
 
 /** Target of `current/<job>/<day>`, as stored in the link. */

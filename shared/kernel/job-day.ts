@@ -102,7 +102,11 @@ const definitions = new WeakMap<JobSpec, Map<Day, string>>();
 function definitionText(job: JobSpec, day: Day): string {
   const { name, timezone, sources, dimensions, models, duplicates } = jobOnDay(job, day);
   const read = sources.map(({ absent, rejectsMaxShare, allowEmptyFiles, ...source }) => source);
-  const texts = models.map(({ name: model, sql }) => ({ name: model, sql }));
+  const texts = models.map(({ name: model, sql, history }) => ({
+    name: model,
+    sql,
+    ...(history === undefined ? {} : { history }),
+  }));
   const counted = duplicates === undefined ? {} : { duplicates };
   const definition = { name, timezone, sources: read, dimensions, models: texts, ...counted };
   // Interfaces of JSON-only members are JSON; the type system has no way to say so.

@@ -13,6 +13,13 @@ export interface Column {
   readonly type: string;
 }
 
+/** Names in any case: SQL does not tell them apart. */
+export function isSameColumns(some: readonly Column[], others: readonly Column[]): boolean {
+  const text = (columns: readonly Column[]) =>
+    columns.map(({ name, type }) => `${name.toLowerCase()} ${type}`).join(", ");
+  return text(some) === text(others);
+}
+
 /** How delimited text is read. Nothing is ever detected automatically. */
 export interface CsvOptions {
   readonly delimiter: string;
@@ -76,8 +83,16 @@ export interface SourceSpec {
   };
   /** Above this share of rejected lines of a day the run stops before commit. */
   readonly rejectsMaxShare: number;
+  /** Datasets of days as a source (history.ts): never in a job file, and only in a run's form of the job. */
+  readonly history?: HistorySource;
   /** A zero-length file is an error unless the source says that it may happen. */
   readonly allowEmptyFiles: boolean;
+}
+
+/** Files of a dataset, each of one day, which its rows get as their column `day`. */
+export interface HistorySource {
+  /** The job's own dataset: files of an older form may lack columns, which are NULL then. */
+  readonly isOwn: boolean;
 }
 
 /**
@@ -109,6 +124,20 @@ export interface ModelSpec {
   readonly sql: string;
   /** File that the SQL came from, for messages. */
   readonly file: string;
+  /** Datasets of which it reads several days. Absent: none. */
+  readonly history?: readonly HistorySpec[];
+}
+
+/** Days of a dataset that a model reads as the table `<dataset>_history` (history.ts). */
+export interface HistorySpec {
+  readonly dataset: string;
+  /** Absent: a dataset of the same job. */
+  readonly job?: string;
+  readonly days: number;
+  /** They end with the day before the run's own. Absent: with the run's own day. */
+  readonly ownDay?: false;
+  /** Of the dataset, without `day`. Absent: those of the job's own model. */
+  readonly columns?: readonly Column[];
 }
 
 /** The same data date of another job's dataset must be committed. */

@@ -10,6 +10,11 @@ export const dayLimits = {
   calendarStartsMax: 400,
   /** Datasets of other jobs that a job waits for. */
   upstreamsPerJobMax: 100,
+  /** Days of a dataset that a model reads, and datasets of which a job's models read several days. */
+  historyDaysMax: 100,
+  historyTablesPerJobMax: 16,
+  /** Days without a revision that a run names; the others are counted. */
+  historyDaysNamedMax: 10,
   /** How often the leader looks through the days of its jobs. */
   deskEveryMs: 1_000,
   /** A day that is not made, or whose input is waited for, is looked at this often, any other day of the window this often. */

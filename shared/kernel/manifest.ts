@@ -4,6 +4,7 @@
  */
 import type { CheckResult } from "./check.ts";
 import type { Failure } from "./failure.ts";
+import type { HistoryPin } from "./history.ts";
 import type { Column, JobSpec } from "./job.ts";
 import type { Lane } from "./lane.ts";
 
@@ -118,6 +119,8 @@ export interface RunManifest {
   readonly checks: readonly ManifestCheck[];
   /** Why an aborted run was aborted, or a quarantined one is. */
   readonly failure?: Failure;
+  /** Days of datasets that it has read, as they were pinned when it was created. Absent: none. */
+  readonly history?: readonly HistoryPin[];
   /** It was quarantined and somebody released it. */
   readonly released?: Release;
 }

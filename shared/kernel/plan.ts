@@ -73,6 +73,21 @@ export interface DatasetPlan {
   /** Stage that writes it. */
   readonly stage: string;
   readonly columns: readonly Column[];
+  /** Tables of earlier days that its rows depend on, by way of other models, too. Absent: none. */
+  readonly history?: readonly string[];
+}
+
+/** Days of a dataset that are scanned like the files of a source. */
+export interface HistoryPlan {
+  /** What stages call it: it is the `source` of their scan. */
+  readonly table: string;
+  readonly job: string;
+  readonly dataset: string;
+  /** First and last day, as days before the run's own. 0: that day itself. */
+  readonly first: number;
+  readonly last: number;
+  /** Of the dataset, then `day`. */
+  readonly columns: readonly Column[];
 }
 
 /** How many rows there can be, whatever is read: `each` for each of `times`. */
@@ -104,6 +119,8 @@ export interface JobPlan {
   readonly datasets: readonly DatasetPlan[];
   /** Does some SQL use `now()`/`current_date`? Then the logical time is part of the map keys. */
   readonly usesLogicalTime: boolean;
+  /** Datasets of which several days are read. Absent: none. */
+  readonly history?: readonly HistoryPlan[];
 }
 
 /**

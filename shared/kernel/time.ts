@@ -32,14 +32,20 @@ export function dayAfter(day: Day): Day {
   return month === 12 ? text(year + 1, 1, 1) : text(year, month + 1, 1);
 }
 
-/** The date before a date. */
-export function dayBefore(day: Day): Day {
+/** The date so many days before a date: 0 is the date itself. The year 0 has no day before it. */
+export function daysBefore(day: Day, count: number): Day {
+  return dateText(Math.max(-719_528, daysSinceEpoch(day) - count));
+}
+
+/** Days from 1970-01-01 to a calendar date, the inverse of `dateText`. */
+function daysSinceEpoch(day: Day): number {
   const [year = 0, month = 0, date = 0] = day.split("-").map(Number);
-  const two = (value: number) => String(value).padStart(2, "0");
-  if (date > 1) return `${day.slice(0, 8)}${two(date - 1)}`;
-  const [ofYear, ofMonth] = month === 1 ? [year - 1, 12] : [year, month - 1];
-  const start = `${String(ofYear).padStart(4, "0")}-${two(ofMonth)}-`;
-  return [31, 30, 29].map((last) => `${start}${last}`).find(isDay) ?? `${start}28`;
+  const shifted = month <= 2 ? year - 1 : year;
+  const era = Math.floor(shifted / 400);
+  const ofEra = shifted - era * 400;
+  const ofYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + date - 1;
+  const leaps = Math.floor(ofEra / 4) - Math.floor(ofEra / 100);
+  return era * 146_097 + ofEra * 365 + leaps + ofYear - 719_468;
 }
 
 const unitsMs: Readonly<Record<string, number>> = {

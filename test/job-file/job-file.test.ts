@@ -260,9 +260,9 @@ describe("refused, with file, line, field and a way out", () => {
       /unknown placeholder \{hour\}/,
     ],
     [
-      "what is not built yet",
+      "a model that reads itself on the same day",
       good.replace("totals.sql", "totals.sql, history: { totals: 7 }"),
-      /totals\.history: `history`.*not supported.*remove it/,
+      /models\.totals\.history\.totals: .*say own_day: false/,
     ],
     [
       "csv options of a parquet file",

@@ -1,7 +1,7 @@
 /** Words for time: durations as job files write them, moments as people read them. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { dayAfter, dayBefore, durationMs, utcText } from "../../shared/kernel/time.ts";
+import { dayAfter, daysBefore, durationMs, utcText } from "../../shared/kernel/time.ts";
 
 test("durations", () => {
   expect(["30s", "30m", "2h", "0s", "1d"].map(durationMs)).toEqual([
@@ -28,11 +28,13 @@ test("a moment reads as the calendar has it", () => {
 
 test("the day before a day is the one that it comes after", () => {
   expect(
-    ["2028-03-01", "2027-03-01", "2026-01-01", "2026-05-01", "2026-05-10"].map(dayBefore),
+    ["2028-03-01", "2027-03-01", "2026-01-01", "2026-05-01", "2026-05-10"].map((day) =>
+      daysBefore(day, 1),
+    ),
   ).toEqual(["2028-02-29", "2027-02-28", "2025-12-31", "2026-04-30", "2026-05-09"]);
   let day = "2023-12-30";
   for (let n = 0; n < 1_500; n++) {
-    expect(dayBefore(dayAfter(day))).toBe(day);
+    expect(daysBefore(dayAfter(day), 1)).toBe(day);
     day = dayAfter(day);
   }
 });

@@ -6,7 +6,7 @@ import { type DayRecord, liveRun, type Run } from "../durable.ts";
 import type { Reply } from "../protocol.ts";
 import { unknownJob } from "../submissions.ts";
 import type { Turn } from "../turn.ts";
-import { viewOf } from "./desk.ts";
+import { newPass, viewOf } from "./desk.ts";
 import { usualRunMs } from "./durations.ts";
 import { daysOf } from "./fold-days.ts";
 import { jobNamed, type NamedJob } from "./jobs.ts";
@@ -24,12 +24,14 @@ export function backlogOf(turn: Turn, name: string, days: number): Reply | Failu
   const shown = days === 0 && inWindow.length > 0 ? inWindow : daysOf(durable, name);
   const most = days === 0 ? limits.backlogDaysShown : Math.min(days, limits.backlogDaysShownMax);
   const paused = durable.desks.get(name)?.paused;
+  const pass = newPass(turn);
+  const judged = (record: DayRecord) => judgeDay(viewOf(turn, job, record, pass));
   const listed = shown.slice(0, most).map((record) => {
-    const judgement = judgeDay(viewOf(turn, job, record));
+    const judgement = judged(record);
     const context = { isIn: inWindow.includes(record), isLive: record === newestDue };
     return dayStatus(turn, job, record, judgement, { ...context, isPaused: paused !== undefined });
   });
-  const toDo = inWindow.filter((record) => isToDo(judgeDay(viewOf(turn, job, record)))).length;
+  const toDo = inWindow.filter((record) => isToDo(judged(record))).length;
   const backlog: BacklogStatus = {
     job: name,
     schedule: job.spec.schedule ?? "",
@@ -49,6 +51,7 @@ function newestDueOf(turn: Turn, days: readonly DayRecord[]): DayRecord | undefi
 }
 
 function isToDo({ state, action }: Judgement): boolean {
+  if (action.kind === "wait" && action.isSoon === true) return true;
   return state === "running" || action.kind === "run";
 }
 
@@ -93,6 +96,7 @@ function nextText(turn: Turn, { action }: Judgement, context: Context): string {
     case "none":
       return "";
     case "wait":
+      if (action.isSoon === true && context.isIn) return "runs by itself after that";
       if (action.untilMs === undefined) return "runs by itself when it comes";
       return `goes on by itself ${instantText(action.untilMs, turn.wall)}`;
     case "run":

@@ -44,9 +44,22 @@ export interface DayMade {
   readonly answers?: InputDigests;
   /** Files that were announced and not there: above 0 the day is provisional. */
   readonly missing: number;
-  /** Revisions of the days of other jobs that were waited for, by `job/dataset`. */
+  /**
+   * Revisions of the days of other jobs that were waited for, by `job/dataset`; and of days whose rows were read, by
+   * `job/dataset of <day>`, that since which those are what they are (history.ts). 0: there was none.
+   */
   readonly upstream: Readonly<Record<string, number>>;
+  /** By dataset. Absent in journals of older versions, and where it is not known. */
+  readonly rows?: Readonly<Record<string, DatasetRows>>;
   readonly wallMs: number;
+}
+
+/** A dataset of the committed revision. */
+export interface DatasetRows {
+  /** Digest of all that its rows follow from. */
+  readonly from: string;
+  /** The revision since which they are what they are. */
+  readonly since: number;
 }
 
 /** How the last run failed; none after a commit. */
@@ -58,6 +71,8 @@ export interface DayFailed {
   readonly times: number;
   readonly digests: InputDigests;
   readonly jobDigest: string;
+  /** Days whose rows it read, as in `DayMade`. Absent: none. */
+  readonly upstream?: Readonly<Record<string, number>>;
   readonly wallMs: number;
 }
 

@@ -7,6 +7,7 @@ import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../durable.ts";
+import { historyDays } from "../history.ts";
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
 import { runStatus } from "../views.ts";
@@ -16,6 +17,7 @@ import type { DayPlan } from "./day.ts";
 import { watchDeadlines } from "./deadlines.ts";
 import { isOver } from "./desk-state.ts";
 import { usualRunMs } from "./durations.ts";
+import { earlierDay, newestDue, type Pass } from "./earlier.ts";
 import { daysOf, recordOf } from "./fold-days.ts";
 import { type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
@@ -139,7 +141,13 @@ function samePlan(a: DayPlan, b: DayPlan): boolean {
 // --- starting ---------------------------------------------------------------------------------
 
 /** What the desk sees of a day; people are shown the judgement of the very same. */
-export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord): DayView {
+export function viewOf(
+  turn: Turn,
+  job: NamedJob,
+  record: DayRecord,
+  pass: Pass = newPass(turn),
+): DayView {
+  const { spec, digest } = job;
   const { durable, desk, submissions } = turn.state;
   const key = dayKey(record.job, record.day);
   const run = liveRun(durable, record.job, record.day);
@@ -161,9 +169,31 @@ export function viewOf(turn: Turn, { spec, digest }: NamedJob, record: DayRecord
     live,
     ahead: run && isAhead(run) ? aheadText(run, record) : undefined,
     upstream: upstreamOf(durable, spec, record.day),
+    ...historyIn(turn, job, record, pass),
     nowMs: turn.wall,
     ...(refused === undefined ? {} : { refused }),
   };
+}
+
+/** For one look over many days: what is found out of one of them need not be found out again. */
+export function newPass(turn: Turn): Pass {
+  const windows = new Map<string, readonly DayRecord[]>();
+  const pass: Pass = {
+    viewOf: (job, record) => viewOf(turn, job, record, pass),
+    windowOf: (job) => {
+      const known = windows.get(job.spec.name) ?? windowOf(turn, job);
+      windows.set(job.spec.name, known);
+      return known;
+    },
+    underWay: new Map(),
+  };
+  return pass;
+}
+
+function historyIn(turn: Turn, job: NamedJob, record: DayRecord, pass: Pass) {
+  const history = historyDays(turn.state.durable, job.spec, record.day);
+  if (history.length === 0) return {};
+  return { history, earlier: earlierDay(turn, job, record, history, pass) };
 }
 
 /** Looked into only where the job has changed since the day was made: it takes a hash over all its SQL. */
@@ -179,9 +209,10 @@ function runText({ runId, state, stages }: ReturnType<typeof runStatus>): string
 }
 
 function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void {
-  const newestDue = days.find(({ plan }) => plan !== undefined && plan.startMs <= turn.wall);
+  const newest = newestDue(turn, days);
   const usualMs = usualRunMs(turn.state.durable.runs.values(), job.spec.name);
-  const judged = days.map((record) => ({ record, view: viewOf(turn, job, record) }));
+  const pass = newPass(turn);
+  const judged = days.map((record) => ({ record, view: viewOf(turn, job, record, pass) }));
   const ready: { record: DayRecord; view: DayView; judgement: Judgement }[] = [];
   for (const { record, view } of judged) {
     const judgement = judgeDay(view);
@@ -189,15 +220,15 @@ function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void 
     watchDeadlines(turn, record, judgement, usualMs);
     if (judgement.action.kind === "run") ready.push({ record, view, judgement });
     // Older days may wait for ever, and what is mapped of them would hold room in the exchange.
-    else if (record === newestDue || !isDue(turn, record)) {
+    else if (record === newest || !isDue(turn, record)) {
       gatherDay(turn, job, record, view, judgement);
     }
   }
   const isPaused = turn.state.durable.desks.get(job.spec.name)?.paused !== undefined;
-  let room = limits.backlogRunsPerJobMax - judged.filter(isRunningBacklog(turn, newestDue)).length;
+  let room = limits.backlogRunsPerJobMax - judged.filter(isRunningBacklog(turn, newest)).length;
   const inOrder = job.spec.backlogOrder === "newest" ? ready : [...ready].reverse();
   for (const { record, view, judgement } of inOrder) {
-    const isLive = record === newestDue;
+    const isLive = record === newest;
     if (!isLive && (isPaused || room <= 0)) continue;
     if (!isLive) room--;
     startDay(turn, job, record, view, judgement, isLive);

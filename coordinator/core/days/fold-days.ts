@@ -9,6 +9,7 @@ import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { type DayRecord, type DeskRecord, type Durable, dayKey, type Run } from "../durable.ts";
 import type { Fact } from "../facts.ts";
+import { pinnedUpstream, rowsOf } from "../history.ts";
 import { type DayMemory, sameInput } from "./day.ts";
 import {
   foldBackfillDays,
@@ -186,11 +187,12 @@ export function deskDocument(durable: Durable, job: string): DeskDocument {
 
 /** `job`: what the run was made from, where it is still known. */
 export function foldDayMade(
-  day: DayMemory,
+  day: DayRecord,
   run: Run,
   job: JobSpec | undefined,
   wallMs: number,
 ): void {
+  const rows = rowsOf(day, run, job);
   day.made = {
     revision: run.revision,
     begunMs: run.createdMs,
@@ -199,7 +201,8 @@ export function foldDayMade(
     ...(job === undefined ? {} : { definition: definitionOf(job, run.day) }),
     ...(run.answers === undefined ? {} : { answers: run.answers }),
     missing: run.missing ?? 0,
-    upstream: run.upstream ?? {},
+    upstream: { ...run.upstream, ...pinnedUpstream(run) },
+    ...(rows === undefined ? {} : { rows }),
     wallMs,
   };
   delete day.failed;
@@ -219,6 +222,7 @@ export function foldDayFailed(day: DayMemory, run: Run, why: Failure, wallMs: nu
     times: isSame ? failed.times + 1 : 1,
     digests,
     jobDigest: run.jobDigest,
+    ...(run.history === undefined ? {} : { upstream: pinnedUpstream(run) }),
     wallMs,
   };
 }

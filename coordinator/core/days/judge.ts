@@ -5,6 +5,7 @@
 import { classOf } from "../../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
+import { type HistoryDay, movedDay } from "../history.ts";
 import type { DayFailed, DayMemory, InputKnown } from "./day.ts";
 import { otherFiles } from "./day.ts";
 import { filesText, instantText } from "./words.ts";
@@ -24,7 +25,12 @@ export type DayState =
 export type DayAction =
   | { readonly kind: "none" }
   /** Looked at again by itself, at the latest at this time (epoch milliseconds) where one is known. */
-  | { readonly kind: "wait"; readonly untilMs?: number }
+  | {
+      readonly kind: "wait";
+      readonly untilMs?: number;
+      /** It is about to be run: somebody looks at its input, or an earlier day that it reads is being made. */
+      readonly isSoon?: true;
+    }
   | { readonly kind: "run"; readonly why: string; readonly missing: number };
 
 export interface Judgement {
@@ -56,6 +62,10 @@ export interface DayView {
   /** What its run has mapped although the day is not ready, in words. */
   readonly ahead?: string | undefined;
   readonly upstream: readonly UpstreamDay[];
+  /** Days whose rows it reads, oldest first, as they are now. Absent: none. */
+  readonly history?: readonly HistoryDay[];
+  /** The oldest of them that is being made, or about to be; absent where it need not wait for any. */
+  readonly earlier?: string | undefined;
   readonly nowMs: number;
   /** Its start could not be made: why, and when it is tried again. */
   readonly refused?: { readonly message: string; readonly untilMs: number };
@@ -112,7 +122,15 @@ function committedDay(view: DayView): Judgement {
   if (input !== undefined && input.verdict === "waiting") {
     return { state, reason: `${what}: ${reason}; ${input.reason}`, action: { kind: "wait" } };
   }
-  return start(state, `${what}: ${reason}`, input?.verdict === "gaps" ? input.missingTotal : 0);
+  const why = `${what}: ${reason}`;
+  if (view.earlier !== undefined && wanted === undefined) {
+    return waitsForEarlier(state, `${why}; waits for ${view.earlier}`);
+  }
+  return start(state, why, input?.verdict === "gaps" ? input.missingTotal : 0);
+}
+
+function waitsForEarlier(state: DayState, reason: string): Judgement {
+  return { state, reason, action: { kind: "wait", isSoon: true } };
 }
 
 function restingDay({ memory: { made }, committed }: DayView): Judgement {
@@ -134,7 +152,8 @@ interface News {
   readonly reason: string;
 }
 
-function newsOf({ memory, upstream, jobDigest, definition, nowMs }: DayView): News | undefined {
+function newsOf(view: DayView): News | undefined {
+  const { memory, upstream, history = [], jobDigest, definition, nowMs } = view;
   const { made, input } = memory;
   // Made under a journal that is lost: what it was made from is not known, and nothing says that it has changed.
   if (made === undefined) return undefined;
@@ -147,6 +166,16 @@ function newsOf({ memory, upstream, jobDigest, definition, nowMs }: DayView): Ne
   if (moved !== undefined) {
     const { name, revision } = moved;
     return { what: "upstream", reason: `${name} has revision ${revision} now` };
+  }
+  const read = movedDay(made, history);
+  if (read !== undefined) {
+    const { name, since } = read;
+    const was = made.upstream[name] ?? 0;
+    const reason =
+      was === 0
+        ? `${name} has revision ${since} now, and revision ${made.revision} was made without it`
+        : `${name} has other rows since revision ${since}, and revision ${made.revision} was made from revision ${was}`;
+    return { what: "upstream", reason };
   }
   // Not every change of a job file changes a day's rows.
   const isSame = definition !== undefined && definition === made.definition;
@@ -179,15 +208,20 @@ function openDay(view: DayView): Judgement {
     return { state: "waiting", reason: `waits for ${names}`, action: { kind: "wait" } };
   }
   if (input === undefined) {
-    return { state: "waiting", reason: "its input is being looked at", action: { kind: "wait" } };
+    const action = { kind: "wait", isSoon: true } as const;
+    return { state: "waiting", reason: "its input is being looked at", action };
   }
   switch (input.verdict) {
     case "waiting":
       return { state: "missing input", reason: input.reason, action: { kind: "wait" } };
     case "gaps":
-      return start("ready", input.reason, input.missingTotal);
-    case "ready":
-      return start("ready", input.reason, 0);
+    case "ready": {
+      const { earlier } = view;
+      if (earlier !== undefined && wanted === undefined) {
+        return waitsForEarlier("waiting", `${input.reason}; waits for ${earlier}, which it reads`);
+      }
+      return start("ready", input.reason, input.verdict === "gaps" ? input.missingTotal : 0);
+    }
     default:
       return input.verdict satisfies never;
   }
@@ -204,6 +238,8 @@ function failedSince(view: DayView): Judgement | undefined {
   if (failed === undefined || wanted !== undefined) return undefined;
   if (failed.jobDigest !== jobDigest) return undefined;
   if (input !== undefined && !hasRead(failed, input)) return undefined;
+  const { upstream } = failed;
+  if (upstream !== undefined && movedDay({ upstream }, view.history ?? [])) return undefined;
   const text = `${failed.run} failed: ${failed.message}`;
   const retryMs = retryAt(failed);
   if (retryMs === undefined) {

@@ -6,7 +6,7 @@
 import { inputDigest } from "../../../shared/kernel/input-files.ts";
 import { byClock, clockMs, type LateAccount, type LateFile } from "../../../shared/kernel/late.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import { type Day, dayBefore, isDay } from "../../../shared/kernel/time.ts";
+import { type Day, daysBefore } from "../../../shared/kernel/time.ts";
 import { type FileFingerprint, sameFile } from "../../../shared/kernel/work.ts";
 import { type DayRecord, dayKey } from "../durable.ts";
 import type { Answered } from "../state.ts";
@@ -36,18 +36,10 @@ export function lateTick(turn: Turn): void {
   const back = late.back.get(job) ?? 0;
   const next = back + limits.lateDaysPerLookMax;
   late.back.set(job, next >= limits.lateDaysBackMax ? 0 : next);
-  lookAtDays(turn, job, daysBefore(from, back, limits.lateDaysPerLookMax));
-}
-
-/** So many days before `from`, without the newest `back` of them. */
-function daysBefore(from: Day, back: number, count: number): readonly Day[] {
-  const days: Day[] = [];
-  let day = from;
-  for (let n = 0; n < back + count; n++) {
-    day = dayBefore(day);
-    if (n >= back && isDay(day)) days.push(day);
-  }
-  return days;
+  const days = Array.from({ length: limits.lateDaysPerLookMax }, (_, index) =>
+    daysBefore(from, back + index + 1),
+  );
+  lookAtDays(turn, job, days);
 }
 
 function lookAtDays(turn: Turn, name: string, days: readonly Day[]): void {

@@ -3,6 +3,7 @@
  * of what is there already. Pure: for `daymill explain --diff`, which compares a job file with what the cluster knows.
  */
 import { canonicalJson, type Json } from "../../../shared/kernel/canonical.ts";
+import { withHistory } from "../../../shared/kernel/history.ts";
 import type { Column, JobSpec } from "../../../shared/kernel/job.ts";
 import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import type { JobPlan } from "../../../shared/kernel/plan.ts";
@@ -77,7 +78,7 @@ function scansOf({ onDay, plan }: JobForm): ReadonlyMap<string, string> {
   for (const stage of plan.stages) {
     if (stage.input.kind !== "scan") continue;
     const dimensions = onDay.dimensions.filter(({ name }) => stage.dimensions.includes(name));
-    const parts = { ...scanParts(onDay, plan, stage), dimensions };
+    const parts = { ...scanParts(withHistory(onDay, plan), plan, stage), dimensions };
     texts.set(stage.input.source, canonicalJson(parts as unknown as Json));
   }
   return texts;

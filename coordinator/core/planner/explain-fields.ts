@@ -93,6 +93,7 @@ function nameOf(entry: unknown, index: number): string {
   const { name, job, dataset, from, columns } = entry as Readonly<Record<string, unknown>>;
   if (typeof name === "string") return name;
   if (typeof job === "string") return `${job}/${String(dataset)}`;
+  if (typeof dataset === "string") return dataset;
   if (columns !== undefined) return from === undefined ? "first" : `from ${String(from)}`;
   return String(index);
 }

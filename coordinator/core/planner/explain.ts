@@ -2,8 +2,15 @@
  * A plan as text for `daymill explain`: stages in order, what each reads, builds, sends and writes, with the SQL of
  * each side; and what every exchange costs, as the plan predicts it and as a committed run really had it.
  */
+import { withHistory } from "../../../shared/kernel/history.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
-import type { ExchangePlan, JobPlan, StageOutput, StagePlan } from "../../../shared/kernel/plan.ts";
+import type {
+  ExchangePlan,
+  HistoryPlan,
+  JobPlan,
+  StageOutput,
+  StagePlan,
+} from "../../../shared/kernel/plan.ts";
 import { type Figures, figureLines, predictedText } from "./explain-figures.ts";
 import { bytesText, countText } from "./explain-text.ts";
 
@@ -25,8 +32,11 @@ export function explainPlan(job: JobSpec, plan: JobPlan, known: Known): string {
   const lines = [
     `job ${job.name}: ${countText(datasets.length, "dataset")}, ${countText(stages.length, "stage")}, ${countText(exchanges.length, "exchange")}`,
   ];
+  const { history = [] } = plan;
+  for (const table of history) lines.push(historyText(table));
   if (plan.usesLogicalTime) lines.push("uses the run's logical time (now(), current_date)");
-  for (const stage of stages) lines.push("", ...explainStage(stage, job, plan, known));
+  const read = withHistory(job, plan);
+  for (const stage of stages) lines.push("", ...explainStage(stage, read, plan, known));
   lines.push("", "datasets:");
   for (const dataset of datasets) {
     const columns = dataset.columns.map((column) => `${column.name} ${column.type}`).join(", ");
@@ -34,6 +44,14 @@ export function explainPlan(job: JobSpec, plan: JobPlan, known: Known): string {
   }
   if (exchanges.length > 0) lines.push("", ...figureLines(job.name, known.figures));
   return `${lines.join("\n")}\n`;
+}
+
+/** `subscriber_daily_earlier: ipdr-daily/subscriber_daily, from 6 days before a day to the day before it`. */
+function historyText({ table, job, dataset, first, last }: HistoryPlan): string {
+  const to = last === 0 ? "the day itself" : "the day before it";
+  const span =
+    first === last ? `of ${to}` : `from ${countText(first, "day")} before a day to ${to}`;
+  return `${table}: ${job}/${dataset} ${span}`;
 }
 
 function explainStage(

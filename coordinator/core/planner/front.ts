@@ -6,10 +6,11 @@ import { must } from "../../../shared/kernel/assert.ts";
 import type { Column, JobSpec, ModelSpec } from "../../../shared/kernel/job.ts";
 import { tableColumns } from "../../../shared/kernel/job-day.ts";
 import { nearestName } from "../../../shared/kernel/nearest.ts";
-import { fileTableColumns } from "../../../shared/kernel/plan.ts";
+import { fileTableColumns, type HistoryPlan } from "../../../shared/kernel/plan.ts";
 import type { Asker } from "./binding.ts";
 import { checkStatement, pivotWay, singleStatement } from "./checks.ts";
 import type { Reading } from "./from-clause.ts";
+import { Histories, joinedSql } from "./history.ts";
 import { ordinalOf } from "./modifiers.ts";
 import { readQuery } from "./query.ts";
 import { inModel, Refusal } from "./refusal.ts";
@@ -23,6 +24,9 @@ export interface Front {
   readonly known: Map<string, readonly Column[]>;
   readonly written: readonly Written[];
   readonly usesLogicalTime: boolean;
+  readonly history: readonly HistoryPlan[];
+  /** By model: the tables of earlier days that it reads, by way of other models, too. */
+  readonly readsHistory: ReadonlyMap<string, readonly string[]>;
   /** Source that a base relation is scanned with. */
   readonly sourceOf: ReadonlyMap<string, string>;
 }
@@ -63,18 +67,79 @@ export function readJob(job: JobSpec, asker: Asker): Front {
     claim(names, model.name);
     relations.reserve(model.name);
   }
-  const parsed = inOrder(parseModels(job, names, asker));
-  describeModels(parsed, known, asker);
+  const histories = new Histories(job);
+  for (const name of histories.names()) {
+    claim(names, name);
+    relations.reserve(name);
+  }
+  const models = parseModels(job, names, asker);
+  for (const entry of models) histories.checkReads(entry);
+  const joined = histories.joined().map(
+    ({ table, scanned, dataset }): Parsed => ({
+      model: { name: table, sql: "", file: "" },
+      node: {},
+      reads: [scanned, dataset],
+    }),
+  );
+  const ordered = inOrder([...models, ...joined], histories);
+  describeModels(ordered, known, histories, asker);
+  histories.checkDeclared(known);
+  for (const { scanned } of histories.tables) {
+    const columns = must(known.get(scanned), "its columns are declared, or its model's are known");
+    const body = { kind: "base", base: "source" } as const;
+    relations.add({ name: scanned, model: "", columns: columns.map((c) => c.name), body });
+    sourceOf.set(scanned, scanned);
+  }
+  const parsed = withJoined(ordered, known, histories, asker);
   let usesLogicalTime = false;
-  const written = parsed.map((entry) => {
-    const onLogicalTime = (): void => {
-      usesLogicalTime = true;
-    };
-    return inModel(entry.model.name, () =>
-      readModel(entry, { relations, known, names, onLogicalTime }),
-    );
+  const onLogicalTime = (): void => {
+    usesLogicalTime = true;
+  };
+  const read = parsed.map((entry) =>
+    inModel(entry.model.name, () => readModel(entry, { relations, known, names, onLogicalTime })),
+  );
+  const written = read.filter(({ model }) => job.models.some(({ name }) => name === model));
+  const history = histories.plans(known);
+  const readsHistory = tablesRead(parsed, history);
+  return { relations, known, written, usesLogicalTime, history, readsHistory, sourceOf };
+}
+
+/** Tables that hold the run's own rows as well are read like models, from SQL of ours. */
+function withJoined(
+  ordered: readonly Parsed[],
+  known: ReadonlyMap<string, readonly Column[]>,
+  histories: Histories,
+  asker: Asker,
+): readonly Parsed[] {
+  const texts = new Map(
+    histories.joined().map((table) => {
+      const columns = must(known.get(table.table), "it has the columns of its scanned part");
+      return [table.table, joinedSql(table, columns)] as const;
+    }),
+  );
+  const answers = new Map(
+    [...texts].map(([table, sql]) => [table, asker.ask({ kind: "parse", sql })] as const),
+  );
+  asker.settle();
+  return ordered.map((entry) => {
+    const answer = answers.get(entry.model.name);
+    if (answer === undefined) return entry;
+    if (answer.kind !== "tree") throw notParsed(entry.model, answer);
+    return { ...entry, node: singleStatement(parseTree(answer.tree)) };
   });
-  return { relations, known, written, usesLogicalTime, sourceOf };
+}
+
+/** Models stand after what they read. */
+function tablesRead(
+  parsed: readonly Parsed[],
+  history: readonly HistoryPlan[],
+): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>(history.map(({ table }) => [table, [table]]));
+  for (const { model, reads } of parsed) {
+    const tables = new Set(reads.flatMap((read) => found.get(read) ?? []));
+    if (tables.size > 0) found.set(model.name, [...tables].sort());
+  }
+  return found;
 }
 
 function claim(names: Map<string, string>, name: string): void {
@@ -143,14 +208,17 @@ function unknownTable(
 }
 
 /** Models with what they read before them; a cycle is refused by its path. */
-function inOrder(parsed: readonly Parsed[]): readonly Parsed[] {
+function inOrder(parsed: readonly Parsed[], histories: Histories): readonly Parsed[] {
   const byName = new Map(parsed.map((entry) => [entry.model.name, entry]));
   const done: Parsed[] = [];
   const visit = (entry: Parsed, path: readonly string[]): void => {
     if (done.includes(entry)) return;
     const { name } = entry.model;
     if (path.includes(name)) {
-      const cycle = [...path.slice(path.indexOf(name)), name].join(" → ");
+      const ring = [...path.slice(path.indexOf(name)), name];
+      const cycle = ring.join(" → ");
+      const ofHistory = histories.cycle(ring);
+      if (ofHistory !== undefined) throw ofHistory;
       throw new Refusal(
         "cycle",
         `models read each other: ${cycle}; one of them has to do without another`,
@@ -161,7 +229,7 @@ function inOrder(parsed: readonly Parsed[]): readonly Parsed[] {
       );
     }
     for (const read of entry.reads) {
-      const below = byName.get(read);
+      const below = byName.get(read) ?? byName.get(histories.columnsFrom(read) ?? "");
       if (below !== undefined) visit(below, [...path, name]);
     }
     done.push(entry);
@@ -176,9 +244,16 @@ function inOrder(parsed: readonly Parsed[]): readonly Parsed[] {
 function describeModels(
   parsed: readonly Parsed[],
   known: Map<string, readonly Column[]>,
+  histories: Histories,
   asker: Asker,
 ): void {
+  const learn = (name: string): void => {
+    const columns = histories.scannedColumns(name, known);
+    if (columns !== undefined) known.set(name, columns);
+  };
   for (const { model, reads } of parsed) {
+    for (const name of [...reads, model.name]) learn(name);
+    if (known.has(model.name)) continue;
     if (!reads.every((name) => known.has(name))) continue;
     const tables = [...reads].sort().map((name) => ({ name, columns: known.get(name) ?? [] }));
     const answer = asker.ask({ kind: "describe", tables, sql: model.sql });

@@ -63,7 +63,17 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   const scanned = new Set(stages.flatMap(({ source = [] }) => source));
   readChecks(job, datasets, scanned, asker);
   const traffic = trafficOf(job, placement, stages);
-  return { ...new PlanText(job, asker).plan(stages, front), traffic };
+  return withHistory({ ...new PlanText(job, asker).plan(stages, front), traffic }, front);
+}
+
+/** Says what of earlier days is read, and which datasets depend on it. */
+function withHistory(plan: JobPlan, { history, readsHistory }: Front): JobPlan {
+  if (history.length === 0) return plan;
+  const datasets = plan.datasets.map((dataset) => {
+    const tables = readsHistory.get(dataset.model);
+    return tables === undefined ? dataset : { ...dataset, history: tables };
+  });
+  return { ...plan, datasets, history };
 }
 
 /** Columns of every relation, asked for in one round. */

@@ -13,12 +13,16 @@ import {
   storedBytes,
 } from "../../../shared/adapters/integrity-open.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
+import { dayColumn } from "../../../shared/kernel/history.ts";
+import type { Day } from "../../../shared/kernel/time.ts";
 import type { FileAccount } from "../../../shared/kernel/work.ts";
 import { type StoredColumn, type TypedScan, takeRows, typedAccount } from "./typed-rows.ts";
 
 export interface ParquetScan extends TypedScan {
   /** Rows [from, to); all when absent. */
   readonly rows?: { readonly from: number; readonly to: number };
+  /** The file is of a dataset: its rows are of this day. `isLenient`: columns that it lacks are NULL. */
+  readonly ofDay?: { readonly day: Day; readonly isLenient: boolean };
 }
 
 /** Appends the rows. `outsideDay` is left 0. Errors: `input…`, `storage…`. */
@@ -86,8 +90,12 @@ async function storedColumns(scan: ParquetScan, path: string): Promise<readonly 
     ),
   );
   const types = new Map(described.map((row) => [row[0]?.toLowerCase(), row[1]]));
+  const { ofDay } = scan;
   return scan.columns.map(({ name, type }) => {
+    if (ofDay !== undefined && name === dayColumn.name)
+      return constant(name, type, sqlText(ofDay.day));
     const stored = types.get(name.toLowerCase());
+    if (stored === undefined && ofDay?.isLenient === true) return constant(name, type, "NULL");
     if (stored === undefined || stored === null) {
       throw fail(
         "inputMalformed",
@@ -97,6 +105,12 @@ async function storedColumns(scan: ParquetScan, path: string): Promise<readonly 
     }
     return { name, type, stored, raw: sqlName(name), value: sqlName(name) };
   });
+}
+
+/** The same in every row. */
+function constant(name: string, type: string, sql: string): StoredColumn {
+  const value = `CAST(${sql} AS ${type})`;
+  return { name, type, stored: type, raw: value, value };
 }
 
 function rangeOf(scan: ParquetScan, path: string): string {

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { sqlName, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { dayOfArranged } from "../../../shared/adapters/store-paths.ts";
 import { fail } from "../../../shared/kernel/failure.ts";
 import {
   type Column,
@@ -176,11 +177,16 @@ async function scanFiles(
     const account =
       source.format === "arrow"
         ? await scanArrow({ ...common, file, select })
-        : await scanParquet({ ...common, ...rows, file, select });
+        : await scanParquet({ ...common, ...rows, ...ofDay(source, file), file, select });
     accounts.push(account);
     done(account);
   }
   return accounts;
+}
+
+function ofDay({ history }: SourceSpec, { path }: FileFingerprint) {
+  if (history === undefined) return {};
+  return { ofDay: { day: dayOfArranged(path), isLenient: history.isOwn } };
 }
 
 async function eventsByFile(attempt: Attempt, events: EventSql): Promise<Map<number, FileEvents>> {
