@@ -105,6 +105,8 @@ export function rowsOf(
 ): Readonly<Record<string, DatasetRows>> | undefined {
   const { digests, revision, plan, history = [] } = run;
   if (job === undefined || digests === undefined) return undefined;
+  // The fact that pinned it is lost with a part of the journal.
+  if (plan.history !== undefined && run.history === undefined) return undefined;
   const common = {
     definition: definitionOf(job, run.day),
     duckdb: run.duckdb,

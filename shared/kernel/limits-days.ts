@@ -12,7 +12,7 @@ export const dayLimits = {
   upstreamsPerJobMax: 100,
   /** Days of a dataset that a model reads, and datasets of which a job's models read several days. */
   historyDaysMax: 100,
-  historyTablesPerJobMax: 16,
+  historyTablesPerJobMax: 8,
   /** Days without a revision that a run names; the others are counted. */
   historyDaysNamedMax: 10,
   /** How often the leader looks through the days of its jobs. */

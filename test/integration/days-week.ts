@@ -9,6 +9,7 @@ import { expect } from "vitest";
 import { generate } from "../../scripts/generate/generate.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { differences, exampleJob, startTestCluster, type TestCluster } from "./cluster-fixture.ts";
+import { pinned, weekBefore, weekIsOutOfDate, weekIsRight } from "./days-history.ts";
 
 const dayMs = 86_400_000;
 /** Data dates that are over, the oldest first: the window of a job that runs at midnight. */
@@ -103,6 +104,10 @@ async function story(): Promise<void> {
   const twin = (await it.client.runs("ipdr-daily", 20)).find(({ day }) => day === twice);
   expect(twin?.warnings.join()).toContain("duplicate file");
 
+  const week = { day: days.at(-1) ?? "", absent: [missing, failing], revision: 1 };
+  await weekBefore(it, days[3] ?? "");
+  await weekIsRight(it, week);
+
   deliver(missing);
   const late = join(it.root, "raw/ipdr", `day=${short}`);
   // What the generator knows of the day is about the files that were in time.
@@ -114,6 +119,10 @@ async function story(): Promise<void> {
 
   await until(allDone);
   for (const day of days) expect([day, await differences(it, job, day)]).toEqual([day, []]);
+  await weekIsOutOfDate(it, week.day, missing);
+  await weekIsRight(it, { ...week, absent: [], revision: 2 });
+  const revisions = days.map((day) => [day, day === short || day === failing ? 2 : 1]);
+  expect(pinned(it, week.day, 2)).toEqual(Object.fromEntries(revisions));
   const runs = await it.client.runs("ipdr-daily", 50);
   const committed = runs.filter(({ state }) => state === "committed").map(({ runId: id }) => id);
   const expected = days.map(
