@@ -120,7 +120,7 @@ export class HistoryStory {
     const next = new HistoryStory(this.bench.memory, "c2", this.folders);
     next.bench.at = this.bench.at;
     next.bench.lead();
-    next.bench.attach(1, { slots: 8 });
+    next.bench.attach(1, { slots: 30 });
     return next;
   }
 

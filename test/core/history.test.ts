@@ -96,9 +96,38 @@ describe("an old day is restated", () => {
     expect(story.read("usage.2026-01-15.r2")).toBe("13@2 14@2");
   });
 
+  test("a run reads what it was promised, also under the next leader, and runs again for what has come since", () => {
+    const first = caughtUp();
+    first.folders.set("2026-01-13", 5);
+    first.until("13.r2");
+    first.bench.pass(1_000, [1]);
+    const story = first.takeOver();
+    const tasks = story.bench.takeTasks();
+    expect(tasks.map(({ delivery }) => delivery.run)).toContain("usage.2026-01-14.r2");
+    story.folders.set("2026-01-12", 6);
+    story.bench.submit("usage", { day: "2026-01-12", rerun: true });
+    story.until("12.r2");
+    expect(story.committed().at(-1)).toBe("12.r2");
+    for (const task of tasks) story.bench.finish(task);
+    story.until("15.r2");
+    expect(story.read("usage.2026-01-14.r2")).toBe("12@1 13@2");
+    expect(story.read("usage.2026-01-14.r3")).toBe("12@2 13@3");
+    expect(story.committed().slice(-5)).toEqual(["12.r2", "14.r2", "13.r3", "14.r3", "15.r2"]);
+  });
+
   test("newest first in the backlog changes nothing about that order", () => {
     const story = caughtUp(weekJob({ backlogOrder: "newest" }));
     expect(story.committed()).toEqual(["16.r1", "12.r1", "13.r1", "14.r1", "15.r1", "16.r2"]);
+  });
+
+  test("files of the newest day are not kept waiting for earlier days", () => {
+    const story = caughtUp();
+    story.folders.set("2026-01-13", 5);
+    story.folders.set("2026-01-16", 5);
+    story.until("15.r2");
+    const after = story.committed().slice(6);
+    expect(after.sort()).toEqual(["13.r2", "14.r2", "15.r2", "16.r3"]);
+    expect(story.committed().indexOf("16.r3")).toBeLessThan(story.committed().indexOf("14.r2"));
   });
 
   test("running totals follow one after the other", () => {

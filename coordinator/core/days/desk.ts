@@ -193,7 +193,8 @@ export function newPass(turn: Turn): Pass {
 function historyIn(turn: Turn, job: NamedJob, record: DayRecord, pass: Pass) {
   const history = historyDays(turn.state.durable, job.spec, record.day);
   if (history.length === 0) return {};
-  return { history, earlier: earlierDay(turn, job, record, history, pass) };
+  const isNewest = record === newestDue(turn, pass.windowOf(job));
+  return { history, isNewest, earlier: earlierDay(turn, history, pass) };
 }
 
 /** Looked into only where the job has changed since the day was made: it takes a hash over all its SQL. */

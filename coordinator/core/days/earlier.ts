@@ -18,19 +18,12 @@ export interface Pass {
   readonly underWay: Map<string, boolean>;
 }
 
-/**
- * The oldest of the days that a day reads which is not there yet and will be, in words. The newest due day of a job
- * that has no revision waits for none: its readers want it, and it is made again when the others are there.
- */
+/** The oldest of the days that a day reads which is not there yet and will be, in words. */
 export function earlierDay(
   turn: Turn,
-  job: NamedJob,
-  record: DayRecord,
   history: readonly HistoryDay[],
   pass: Pass,
 ): string | undefined {
-  const isUrgent = record.committed === 0 && record === newestDue(turn, pass.windowOf(job));
-  if (isUrgent) return undefined;
   return history.find((one) => isUnderWay(turn, one.job, one.day, pass))?.name;
 }
 

@@ -64,8 +64,10 @@ export interface DayView {
   readonly upstream: readonly UpstreamDay[];
   /** Days whose rows it reads, oldest first, as they are now. Absent: none. */
   readonly history?: readonly HistoryDay[];
-  /** The oldest of them that is being made, or about to be; absent where it need not wait for any. */
+  /** The oldest of them that is being made, or about to be, in words. */
   readonly earlier?: string | undefined;
+  /** It is the newest day of its job that is due: its files are not kept waiting for earlier days. */
+  readonly isNewest?: boolean;
   readonly nowMs: number;
   /** Its start could not be made: why, and when it is tried again. */
   readonly refused?: { readonly message: string; readonly untilMs: number };
@@ -123,10 +125,19 @@ function committedDay(view: DayView): Judgement {
     return { state, reason: `${what}: ${reason}; ${input.reason}`, action: { kind: "wait" } };
   }
   const why = `${what}: ${reason}`;
-  if (view.earlier !== undefined && wanted === undefined) {
+  if (isKept(view, what === "input")) {
     return waitsForEarlier(state, `${why}; waits for ${view.earlier}`);
   }
   return start(state, why, input?.verdict === "gaps" ? input.missingTotal : 0);
+}
+
+/**
+ * Does a day that could run wait for an earlier one that it reads? Not where somebody wants it, nor the newest day with
+ * its own files: it is made again when the others are there.
+ */
+function isKept({ earlier, isNewest, memory }: DayView, isForFiles: boolean): boolean {
+  if (earlier === undefined || memory.wanted !== undefined) return false;
+  return !(isForFiles && isNewest === true);
 }
 
 function waitsForEarlier(state: DayState, reason: string): Judgement {
@@ -216,9 +227,8 @@ function openDay(view: DayView): Judgement {
       return { state: "missing input", reason: input.reason, action: { kind: "wait" } };
     case "gaps":
     case "ready": {
-      const { earlier } = view;
-      if (earlier !== undefined && wanted === undefined) {
-        return waitsForEarlier("waiting", `${input.reason}; waits for ${earlier}, which it reads`);
+      if (isKept(view, true)) {
+        return waitsForEarlier("waiting", `${input.reason}; waits for ${view.earlier}`);
       }
       return start("ready", input.reason, input.verdict === "gaps" ? input.missingTotal : 0);
     }
