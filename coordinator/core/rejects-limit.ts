@@ -17,6 +17,7 @@ export function rejectsOverLimit(job: JobSpec, run: Run): Failure | undefined {
     if (stage === undefined || !isComplete(stage)) continue;
     const { lines, rejects } = stage.sums;
     if (rejects <= source.rejectsMaxShare * lines) continue;
+    if (source.history !== undefined) return misfits(source.name, stage);
     // What was kept of the lines goes with the run's staging folder: the message names where they stand.
     return failure(
       "rejectsOverLimit",
@@ -27,6 +28,15 @@ export function rejectsOverLimit(job: JobSpec, run: Run): Failure | undefined {
     );
   }
   return undefined;
+}
+
+/** Rows of earlier days are all taken, or the run would be of other days than it says. */
+function misfits(table: string, stage: Stage): Failure {
+  const { lines, rejects } = stage.sums;
+  const message =
+    `table ${table}: ${rejects} of ${lines} rows of earlier days do not fit its columns; most of them in ` +
+    `${worstFiles(stage)}; make those days again (daymill submit --rerun), or say the columns as the files have them`;
+  return failure("rejectsOverLimit", message, { source: table, rejects, lines });
 }
 
 /** The files with the most rejected lines, and how many of theirs. */

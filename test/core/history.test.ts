@@ -3,8 +3,16 @@ import { describe, expect, test } from "vitest";
 import { failed } from "../../scripts/simulation/cluster-memory.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { DayRevisions, RevisionFolder } from "../../shared/kernel/manifest.ts";
+import type { AttemptSuccess } from "../../shared/kernel/work.ts";
+import { carryOut } from "../sim/executor-model.ts";
 import { sampleJob } from "../sim/sample-job.ts";
 import { HistoryStory, runningJob, weekJob } from "./history-story.ts";
+
+/** One row of each file does not fit. */
+function withoutRow(outcome: AttemptSuccess): AttemptSuccess {
+  const accounts = outcome.accounts.map((one) => ({ ...one, rows: one.rows - 1, rejects: 1 }));
+  return { ...outcome, accounts };
+}
 
 /** The whole window is made and at rest. */
 function caughtUp(job = weekJob()): HistoryStory {
@@ -187,6 +195,28 @@ describe("an old day is restated", () => {
 });
 
 describe("a run that can't be made", () => {
+  test("names the day whose rows do not fit", () => {
+    const story = caughtUp();
+    const { bench } = story;
+    story.folders.set("2026-01-13", 5);
+    story.until("13.r2");
+    bench.pass(1_000, [1]);
+    for (let tasks = bench.takeTasks(); tasks.length > 0; tasks = bench.takeTasks()) {
+      for (const task of tasks) {
+        const outcome = carryOut(bench.memory, task.work, task.delivery);
+        const isEarlier = task.work.kind === "map" && task.work.source.name === "totals_earlier";
+        if (outcome.kind === "failed") bench.report(task, outcome);
+        else bench.report(task, isEarlier ? withoutRow(outcome) : outcome);
+      }
+    }
+    const reply = bench.ask({ kind: "run", run: "usage.2026-01-14.r2" });
+    expect(reply?.kind === "run" ? reply.run.failure?.message : "").toBe(
+      "table totals_earlier: 4 of 40 rows of earlier days do not fit its columns; most of them in " +
+        "revisions/usage/2026-01-12/r1-e1/totals/r1-0.parquet (1 of 10), revisions/usage/2026-01-12/r1-e1/totals/r1-1.parquet (1 of 10), " +
+        "revisions/usage/2026-01-13/r2-e1/totals/r2-0.parquet (1 of 10); make those days again (daymill submit --rerun), or say the columns as the files have them",
+    );
+  });
+
   test("is tried again when the day that it reads has changed, however often it has failed", () => {
     const story = caughtUp();
     const { override } = story.bench;
