@@ -64,7 +64,6 @@ function attemptDone(
     attemptFailed(turn, attemptId, { run, stage, task, attempt }, wrong);
     return;
   }
-  if (task.result !== undefined && attempt.state === "lost") return;
   const others = task.running.filter((id) => id !== attemptId);
   const losers = [...others, ...(task.lost ?? [])].filter((id) => id !== attemptId);
   const wasComplete = isComplete(stage);
