@@ -7,6 +7,7 @@ import { type CoordinatorClient, connectCoordinator } from "../shared/adapters/g
 import type {
   BackfillStatus,
   BacklogStatus,
+  DeliveryStatus,
   ExecutorStatus,
   ExplainReply,
   GcReply,
@@ -19,24 +20,11 @@ import type {
   SubmitReply,
 } from "../shared/adapters/grpc-types.ts";
 import type { DayMark } from "../shared/kernel/days.ts";
+import type { AcknowledgeWish } from "../shared/kernel/delivery.ts";
 import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
-import type { Lane } from "../shared/kernel/lane.ts";
 import { limits } from "../shared/kernel/limits.ts";
+import type { ClientOptions, ReadOptions, SubmitOptions } from "./client-options.ts";
 import { addressOf, answered, missed, nobodyLeads, type Search, startSearch } from "./failover.ts";
-
-export interface ClientOptions {
-  /** `host:port` of coordinators. May be empty when `findLeader` is given. */
-  readonly coordinators: readonly string[];
-  /** Asks somebody else (the cluster's registry) who leads; called when no known address helps. */
-  readonly findLeader?: () => Promise<string | undefined>;
-  /** Milliseconds until a call gives up looking for a leader; default limits.grpcDeadlineMs. */
-  readonly deadlineMs?: number;
-  /**
-   * The same where nothing listens at any known address, nothing ever did, and there is nobody else to ask; default
-   * `deadlineMs`. Whoever waits for a cluster that starts wants the default, a person at a terminal does not.
-   */
-  readonly unreachedMs?: number;
-}
 
 /** A job by its files, or by the name under which the cluster knows it. */
 export type JobReference = { readonly bundle: JobBundle } | { readonly job: string };
@@ -49,15 +37,6 @@ export type BackfillRequested = Omit<StartBackfillRequest, "requestId">;
 function oneBackfill([backfill]: readonly BackfillStatus[]): BackfillStatus {
   if (backfill !== undefined) return backfill;
   throw fail("internal", "the coordinator has answered without the backfill");
-}
-
-export interface ReadOptions {
-  /** 0 or absent: the committed revision. */
-  readonly revision?: number;
-  /** 0 or absent: all rows. */
-  readonly limit?: number;
-  /** Column, optionally with ` DESC`. */
-  readonly orderBy?: string;
 }
 
 /** Ended runs never change again; but a quarantined one may be released. */
@@ -96,17 +75,15 @@ export class DaymillClient {
   }
 
   /** Starts a run, or finds the live one of this job and day. The same `requestId` always gives the same run. */
-  async submit(
-    job: JobReference,
-    day: string,
-    options: { readonly rerun?: boolean; readonly requestId?: string; readonly lane?: Lane } = {},
-  ): Promise<SubmitReply> {
+  async submit(job: JobReference, day: string, options: SubmitOptions = {}): Promise<SubmitReply> {
     const request = {
       ...named(job),
       requestId: options.requestId ?? randomUUID(),
       day,
       rerun: options.rerun ?? false,
       lane: options.lane ?? "live",
+      by: options.by ?? "",
+      select: options.select ?? [],
     };
     return this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
       at.submit(request, { deadlineMs }),
@@ -273,6 +250,24 @@ export class DaymillClient {
     return this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
       at.listLate({ job }, { deadlineMs }),
     );
+  }
+
+  /** A consumer has a dataset's day; on storage when it returns. Said twice it is the same. */
+  async acknowledge(wish: AcknowledgeWish): Promise<DeliveryStatus> {
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.acknowledge(wish, { deadlineMs }),
+    );
+    const [delivery] = reply.deliveries;
+    if (delivery !== undefined) return delivery;
+    throw fail("internal", "the coordinator has answered without the delivery");
+  }
+
+  /** Newest day first; no job: of all; `days` 0: those of each job's window. */
+  async deliveries(job = "", days = 0): Promise<readonly DeliveryStatus[]> {
+    const reply = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
+      at.listDeliveries({ job, days }, { deadlineMs }),
+    );
+    return reply.deliveries;
   }
 
   /** Arrow IPC stream bytes of a committed dataset day, in chunks. Retried only before the first chunk. */

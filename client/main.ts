@@ -16,6 +16,7 @@ import {
   resumeCommand,
   skipCommand,
 } from "./commands/days.ts";
+import { ackCommand, deliveriesCommand } from "./commands/deliveries.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { generateCommand } from "./commands/generate.ts";
@@ -65,6 +66,8 @@ for (const command of [
   backfillCommand(),
   backfillsCommand(),
   ...backfillMarkCommands(),
+  ackCommand(),
+  deliveriesCommand(),
   resultCommand(),
   executorsCommand(),
   drainCommand(),

@@ -16,11 +16,26 @@ import {
 export function runsTable(runs: readonly RunStatus[], job = ""): readonly string[] {
   if (runs.length === 0 && job !== "") return [`no runs of job ${job}; all jobs: daymill runs`];
   if (runs.length === 0) return ["no runs yet; start one with: daymill submit JOB.yaml --day D"];
-  const header = ["RUN", "LANE", "STATE", "CREATED", "TOOK", "ROWS IN", "REJECTS", "TASKS"];
+  const header = [
+    "RUN",
+    "LANE",
+    "STATE",
+    "STARTED BY",
+    "CREATED",
+    "TOOK",
+    "ROWS IN",
+    "BYTES IN",
+    "REJECTS",
+    "TASKS",
+  ];
   // A column of its own would be empty nearly always.
   const notes = runs.flatMap((run) => {
     const count = duplicatesOf(run);
-    return count === 0 ? [] : [`${run.runId}: duplicate files that do not count: ${count}`];
+    const { runId, select } = run;
+    return [
+      ...(select.length === 0 ? [] : [`${runId}: only ${select.join(", ")}`]),
+      ...(count === 0 ? [] : [`${runId}: duplicate files that do not count: ${count}`]),
+    ];
   });
   const table = formatTable(
     header,
@@ -34,14 +49,16 @@ export function runsTable(runs: readonly RunStatus[], job = ""): readonly string
         run.runId,
         run.lane,
         run.state,
+        startedBy(run),
         created,
         took,
         rows,
+        formatBytes(run.bytesIn),
         formatCount(run.rejects),
         `${done}/${tasks}`,
       ];
     }),
-    { figures: ["TOOK", "ROWS IN", "REJECTS", "TASKS"] },
+    { figures: ["TOOK", "ROWS IN", "BYTES IN", "REJECTS", "TASKS"] },
   );
   const failed = runs.flatMap((run) =>
     failedCheckLines(run).map((line) => `${run.runId}: ${line}`),
@@ -54,6 +71,12 @@ function duplicatesOf(run: RunStatus): number {
   return run.stages.reduce((sum, stage) => sum + stage.duplicates, 0);
 }
 
+/** `ann`, `backfill usage.b1`, `late input`: who or what a run is there for. */
+export function startedBy({ cause, by }: Pick<RunStatus, "cause" | "by">): string {
+  if (by === "") return cause === "" ? "-" : cause;
+  return cause === "request" ? by : `${cause} ${by}`;
+}
+
 /** A live run is the usual one: nothing is said. */
 export function laneNote({ lane }: RunStatus): string {
   return lane === "live" || lane === "" ? "" : ` (${lane})`;
@@ -63,12 +86,16 @@ export function laneNote({ lane }: RunStatus): string {
 export function runSummary(run: RunStatus): readonly string[] {
   const end = run.endedMs === 0 ? "" : ` in ${formatDuration(run.endedMs - run.createdMs)}`;
   const lines = [`${run.runId}: ${run.state}${end}${laneNote(run)}`];
+  if (run.cause !== "")
+    lines.push(`  started by ${startedBy(run)} at ${formatTime(run.createdMs)}`);
+  if (run.select.length > 0)
+    lines.push(`  only ${run.select.join(", ")}; other datasets carried over`);
   if (run.failure !== null)
     lines.push(...run.failure.message.split("\n").map((line) => `  ${line}`));
   if (run.rowsIn > 0) {
     const exchanged = `${formatShort(run.exchangeRows)} rows, ${formatBytes(run.exchangeBytes)}`;
     lines.push(
-      `  rows in ${formatCount(run.rowsIn)}, rejects ${formatCount(run.rejects)}, exchanged ${exchanged}`,
+      `  rows in ${formatCount(run.rowsIn)} (${formatBytes(run.bytesIn)}), rejects ${formatCount(run.rejects)}, exchanged ${exchanged}`,
     );
   }
   const workers = Object.entries(run.committedBy).sort(([a], [b]) => a.localeCompare(b));

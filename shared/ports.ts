@@ -122,7 +122,7 @@ export interface Store {
   readManifests(): Promise<readonly RunManifest[]>;
   readManifest(job: string, day: string, revision: number): Promise<RunManifest | undefined>;
   /**
-   * Brings staged files to their final place `revisions/<job>/<day>/r<k>-e<epoch>/<dataset>/…` (not visible yet).
+   * Brings staged files, and files of the same dataset in an earlier revision of the day, to their final place `revisions/<job>/<day>/r<k>-e<epoch>/<dataset>/…` (not visible yet).
    * Gives the final paths in the order of `files`. Done twice it gives the same.
    */
   arrange(

@@ -2,6 +2,7 @@
  * `daymill submit | runs | run | watch | cancel | retry`: starting days and looking after their runs.
  */
 import { existsSync } from "node:fs";
+import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
@@ -27,6 +28,7 @@ interface SubmitOptions extends CommonOptions {
   readonly rerun?: boolean;
   readonly wait?: boolean;
   readonly lane: string;
+  readonly select?: readonly string[];
 }
 
 /** Its files where the argument is one, else a job that the cluster knows by name. */
@@ -49,16 +51,26 @@ export function submitCommand(): Command {
     .option("--day <date>", "data date, YYYY-MM-DD; without it a scheduled job is made known")
     .option("--rerun", "run again although the day is done: a new revision")
     .option("--lane <lane>", "how urgent: live, backlog or ahead", "live")
+    .option(
+      "--select <models...>",
+      "some models only, as in dbt: model, +model, model+, 'a,b+'; the others are carried over",
+    )
     .option("--wait", "show progress until the run has ended; exit code 1 when it failed")
     .action((job: string, options: SubmitOptions) =>
       withCluster(options, async ({ client }) => {
-        if (options.day === undefined && options.wait !== true) {
+        if (options.day === undefined && options.wait !== true && !options.select) {
           return register(client, job, options);
         }
         const day = checkDay(options.day);
         const rerun = options.rerun === true;
         const lane = checkLane(options.lane);
-        const reply = await client.submit(await jobReference(job), day, { rerun, lane });
+        const { select = [] } = options;
+        const reply = await client.submit(await jobReference(job), day, {
+          rerun,
+          lane,
+          by: userInfo().username,
+          select,
+        });
         if (options.wait === true) return waitFor(client, reply.runId, options);
         const { runId, created, warnings } = reply;
         const how = created ? "started" : "is running already";
@@ -134,19 +146,23 @@ export function cancelCommand(): Command {
 }
 
 export function retryCommand(): Command {
-  return clusterCommand("retry", "run the day of a failed or cancelled run again")
+  return clusterCommand(
+    "retry",
+    "run the day of a failed or cancelled run again: kept map outputs are used, reduces run",
+  )
     .argument("<run>", "its id")
     .option("--wait", "show progress until the run has ended")
     .action((runId: string, options: CommonOptions & { wait?: boolean }) =>
       withCluster(options, async ({ client }) => {
         const name = parseRunId(runId);
         if (name === undefined) throw fail("unknownRun", `${runId} is no run id; see daymill runs`);
-        const { state } = await client.run(runId);
+        const { state, select } = await client.run(runId);
         if (state !== "failed" && state !== "cancelled") {
           const way = `daymill submit ${name.job} --day ${name.day} --rerun`;
           throw fail("conflict", `${runId} is ${state}; to run a finished day again: ${way}`);
         }
-        const reply = await client.submit({ job: name.job }, name.day, { rerun: true });
+        const by = userInfo().username;
+        const reply = await client.submit({ job: name.job }, name.day, { rerun: true, by, select });
         if (options.wait === true) return waitFor(client, reply.runId, options);
         const { warnings, created } = reply;
         show(options, { runId: reply.runId, created, warnings }, () => [

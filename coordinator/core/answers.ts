@@ -2,10 +2,10 @@
  * Answers of the shell that a run was waiting for: the next step of the run, another try, or its end.
  * What is worth another try is in the failure table (shared/kernel/failure.ts).
  */
-import { classOf, type Failure } from "../../shared/kernel/failure.ts";
+import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
-import { adoptManifest, runArranged, runPublished } from "./commit.ts";
+import { adoptManifest, baseRead, runArranged, runPublished } from "./commit.ts";
 import type { Run } from "./durable.ts";
 import { lookedInVain, movedAway } from "./outages.ts";
 import { endRun, hasReadAll, streamsEnsured } from "./run-flow.ts";
@@ -14,7 +14,7 @@ import type { Answered } from "./state.ts";
 import { log, retryLater, type Turn } from "./turn.ts";
 import { goesOn, waits } from "./waiting.ts";
 
-/** listInputs, readUsage, readCompletions, ensureStreams, arrange, commit. */
+/** listInputs, readUsage, readCompletions, ensureStreams, readRevision, arrange, commit. */
 export function answeredForRun(turn: Turn, id: string, answered: Answered): void {
   const run = turn.state.durable.runs.get(id);
   if (run === undefined || run.ended !== undefined) return;
@@ -33,6 +33,10 @@ export function answeredForRun(turn: Turn, id: string, answered: Answered): void
     case "ensured":
       streamsEnsured(turn, run, answer.created);
       return;
+    case "revision":
+      if (answer.manifest !== undefined) baseRead(turn, run, answer.manifest);
+      else endRun(turn, run, baseLost(run), false);
+      return;
     case "arranged":
       runArranged(turn, run, answer.paths);
       return;
@@ -45,6 +49,11 @@ export function answeredForRun(turn: Turn, id: string, answered: Answered): void
     default:
       return;
   }
+}
+
+function baseLost({ id, job, day }: Run): Failure {
+  const text = `the revision that run ${id} carries datasets over from has no manifest on storage`;
+  return failure("storageFailed", `${text}: run the whole day, without --select`, { job, day });
 }
 
 /** A manifest is tried until it is there, whatever stands in the way: only it ends the run. */

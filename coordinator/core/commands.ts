@@ -7,6 +7,8 @@ import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import { backfillAsked } from "./days/backfill-said.ts";
 import { backfillsOf } from "./days/backfill-view.ts";
 import { backlogOf } from "./days/backlog-view.ts";
+import { acknowledge } from "./days/deliveries.ts";
+import { deliveriesOf } from "./days/delivery-view.ts";
 import { lateOf } from "./days/late-view.ts";
 import { delivered, markDay, pauseBacklog } from "./days/said.ts";
 import { reportAsked } from "./gc.ts";
@@ -58,6 +60,9 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
       return;
     case "upkeep":
       upkeepAsked(turn, message);
+      return;
+    case "acknowledge":
+      acknowledge(turn, message);
       return;
     case "question": {
       const answer = answerTo(turn, message.question);
@@ -151,6 +156,8 @@ function answerTo(turn: Turn, question: Question): Reply | Failure {
     }
     case "late":
       return lateOf(durable, question.job);
+    case "deliveries":
+      return deliveriesOf(turn, question.job, question.days);
     case "dataset":
       return findDataset(state, question);
     default:

@@ -3,6 +3,7 @@
  * commit), move the view, remember it. Every step may be done twice; what is on storage wins over what we meant.
  */
 import { failure } from "../../shared/kernel/failure.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import {
   lateDataset,
@@ -14,12 +15,13 @@ import {
 import type { DatasetStatus } from "../../shared/kernel/status.ts";
 import { figuresOf } from "./check-history.ts";
 import { judgeChecks, verdictOf } from "./checks.ts";
-import { dayKey, isStaged, type Run } from "./durable.ts";
+import { dayKey, isStaged, type Run, startOf } from "./durable.ts";
 import { dropExpired, dropSuperseded } from "./expired-outputs.ts";
 import type { Fact } from "./facts.ts";
 import { lookForLeftovers } from "./leftovers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
+import { carriedDataset, carriedDatasets, carriedSources, jobOfRun } from "./selection.ts";
 import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
@@ -31,8 +33,37 @@ interface Arranged {
 }
 
 export function arrangeRun(turn: Turn, run: Run): void {
+  if (run.select === undefined) {
+    arrange(turn, run, filesToArrange(run));
+    return;
+  }
+  // What readers see now, also when an earlier one was seen before: a quarantined one may have been released since.
+  const { job, day } = run;
+  const revision = committedOf(turn, run);
+  const purpose = { kind: "run", run: run.id } as const;
+  ask(turn, { kind: "readRevision", run: { job, day, revision } }, purpose);
+}
+
+/** The revision that a run of some models carries the others over from. */
+export function baseRead(turn: Turn, run: Run, base: RunManifest): void {
+  if (run.state !== "committing" || run.ending !== undefined) return;
+  turn.state.carried.set(run.id, base);
+  arrange(turn, run, [...filesToArrange(run), ...carriedFiles(run, base)]);
+}
+
+function committedOf(turn: Turn, { job, day }: Run): number {
+  return turn.state.durable.days.get(dayKey(job, day))?.committed ?? 0;
+}
+
+/** Hard links of what the earlier revision names: its folder may go, what is carried over stays. */
+function carriedFiles(run: Run, base: RunManifest): readonly Arranged[] {
+  return carriedDatasets(run, base).flatMap(({ dataset, files }) =>
+    files.map(({ path }) => ({ dataset, staged: path })),
+  );
+}
+
+function arrange(turn: Turn, run: Run, files: readonly Arranged[]): void {
   const { job, day, revision } = run;
-  const files = filesToArrange(run);
   ask(
     turn,
     { kind: "arrange", epoch: epochOf(turn), run: { job, day, revision }, files },
@@ -71,19 +102,30 @@ function sideFiles(run: Run): readonly SideFile[] {
 
 /** Final paths are known: create the manifest. */
 export function runArranged(turn: Turn, run: Run, paths: readonly string[]): void {
-  const job = turn.state.durable.jobs.get(run.jobDigest);
-  if (job === undefined || run.state !== "committing" || run.ending !== undefined) return;
-  const finals = new Map(filesToArrange(run).map(({ staged }, i) => [staged, paths[i] ?? ""]));
+  const whole = turn.state.durable.jobs.get(run.jobDigest);
+  if (whole === undefined || run.state !== "committing" || run.ending !== undefined) return;
+  const job = jobOfRun(whole, run);
+  const base = turn.state.carried.get(run.id);
+  if (run.select !== undefined && base?.revision !== committedOf(turn, run)) {
+    arrangeRun(turn, run);
+    return;
+  }
+  const carried = base === undefined ? [] : carriedFiles(run, base);
+  const files = [...filesToArrange(run), ...carried];
+  const finals = new Map(files.map(({ staged }, i) => [staged, paths[i] ?? ""]));
   // A journal that lost its end, or an old one, has no results: they are judged again.
   const results = run.checks ?? judgeChecks(turn.state.durable, job, run);
   const verdict = verdictOf(results);
+  const carriedOver = (base ? carriedDatasets(run, base) : []).map((dataset) =>
+    carriedDataset(dataset, base?.revision ?? 0, finals),
+  );
   const manifest: RunManifest = {
     ...manifestHead(turn, run),
     ...(verdict.kind === "commit"
       ? { state: "committed" }
       : { state: "quarantined", failure: verdict.failure }),
-    sources: sourceAccounts(job, run),
-    datasets: run.plan.datasets.map((plan) => manifestDataset(run, plan, finals)),
+    sources: [...sourceAccounts(job, run), ...(base ? carriedSources(run, base) : [])],
+    datasets: [...datasetsMade(run, finals), ...carriedOver].sort(inOrderOf(job)),
     rejectFiles: finalPaths(run, "rejects", finals),
     lateFiles: finalPaths(run, "late", finals),
     checks: results,
@@ -99,6 +141,17 @@ function finalPaths(
 ): readonly string[] {
   const files = sideFiles(run).filter((file) => file.kind === kind);
   return files.map(({ staged }) => finals.get(staged) ?? staged);
+}
+
+function datasetsMade(run: Run, finals: ReadonlyMap<string, string>): readonly ManifestDataset[] {
+  return run.plan.datasets.map((plan) => manifestDataset(run, plan, finals));
+}
+
+/** In the order of the job; what it does not have any more stays behind that. */
+function inOrderOf({ models }: JobSpec) {
+  const order = new Map(models.map(({ name }, index) => [name, index]));
+  const place = ({ dataset }: ManifestDataset) => order.get(dataset) ?? models.length;
+  return (a: ManifestDataset, b: ManifestDataset) => place(a) - place(b);
 }
 
 function manifestDataset(
@@ -141,6 +194,8 @@ function manifestHead(turn: Turn, run: Run) {
     epoch: epochOf(turn),
     coordinator: turn.state.config.coordinator,
     jobDigest: run.jobDigest,
+    createdMs: run.createdMs,
+    start: startOf(run),
     wallMs: turn.wall,
   } as const;
 }
@@ -218,6 +273,8 @@ export function tellCommitted(turn: Turn, manifest: RunManifest): void {
   const { run, day, revision } = manifest;
   const path = manifestPath(manifest);
   for (const one of datasetStatuses(manifest)) {
+    // Its rows are those that readers have already.
+    if (one.madeIn !== undefined) continue;
     publish(turn, manifest, "dataset.committed", {
       dataset: one.dataset,
       day,
@@ -258,6 +315,7 @@ function datasetStatus(dataset: ManifestDataset, day: string): DatasetStatus {
     bytes: dataset.files.reduce((sum, file) => sum + file.bytes, 0),
     columns: dataset.columns,
     path: `out/${dataset.dataset}/day=${day}`,
+    ...(dataset.madeIn === undefined ? {} : { madeIn: dataset.madeIn }),
   };
 }
 
@@ -274,6 +332,7 @@ function conclude(
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
   turn.state.outages.delete(run.id);
   waitsNoMore(turn.state, run.id);
+  turn.state.carried.delete(run.id);
   if (fact.kind === "runCommitted") dropSuperseded(turn, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;
@@ -281,7 +340,9 @@ function conclude(
   ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run: run.id }, background);
   if (streams.length > 0) ask(turn, { kind: "dropStreams", streams }, background);
   if (job !== undefined) {
-    dropExpired(turn, run, job, fact.kind === "runCommitted" ? scopes : undefined);
+    // What a run of some models did not read may be just what the next one of the whole day needs.
+    const isWhole = fact.kind === "runCommitted" && run.select === undefined;
+    dropExpired(turn, run, job, isWhole ? scopes : undefined);
   }
   // Its attempts may still write for a moment: what they leave behind is found afterwards.
   lookForLeftovers(turn, scopes);

@@ -6,13 +6,14 @@
 import type { Backfill } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { Said } from "../../shared/kernel/days.ts";
+import type { ShownRevision } from "../../shared/kernel/delivery.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { HistoryPin } from "../../shared/kernel/history.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
 import type { LateAccount } from "../../shared/kernel/late.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import type { RunStateName, RunStatus } from "../../shared/kernel/status.ts";
+import type { RunStart, RunStateName, RunStatus } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type {
   AttemptCounters,
@@ -69,6 +70,8 @@ export interface DayRecord extends DayMemory {
   committed: number;
   /** Datasets of the committed revision. */
   datasets: readonly string[];
+  /** Revisions that readers saw, oldest first, the last ones only. Absent where only older versions showed any. */
+  shown?: readonly ShownRevision[];
   /** Of the committed revision, for as long as later days are compared with it. */
   figures?: DayFigures;
   /** The newest revision that is quarantined; none of the committed one's age or older. */
@@ -90,7 +93,9 @@ export interface DroppedFile {
   readonly by?: "control";
 }
 
-export interface Run {
+type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
+export interface Run extends Mutable<RunStart> {
   readonly id: string;
   readonly job: string;
   readonly day: Day;
@@ -104,6 +109,8 @@ export interface Run {
   /** Its day is not ready yet: files that are final are mapped as they come, and nothing else is begun (gathering.ts). */
   isGathering?: true;
   plan: JobPlan;
+  /** It makes these models only, and carries the day's other datasets over; absent: all. */
+  readonly select?: readonly string[];
   state: RunStateName;
   /** Set by `runEnding`. */
   ending?: { readonly cancelled: boolean; readonly failure: Failure };
@@ -112,8 +119,6 @@ export interface Run {
   dimensions: Map<string, FileFingerprint>;
   exchanges: Map<string, PlannedExchange>;
   warnings: readonly string[];
-  /** Who or what started it; absent: somebody who submitted it. */
-  origin?: RunOrigin;
   /** Announced files that are missing, when it was started without them. */
   missing?: number;
   /** Days of other jobs as they were when it was created: `job/dataset` → revision. */
@@ -129,9 +134,6 @@ export interface Run {
   /** How it ended, as it is shown; set once. */
   ended?: RunStatus;
 }
-
-/** `schedule`: its day was due; `recovery`: a day of the backlog; `news`: what the day was made from has changed. */
-export type RunOrigin = "schedule" | "recovery" | "news" | "command" | "backfill";
 
 export type StageKind = "scan" | "reduce" | "check";
 
@@ -299,6 +301,15 @@ export function liveRun(durable: Durable, job: string, day: Day): Run | undefine
 
 export function laneOf({ lane = "live" }: Pick<Run, "lane">): Lane {
   return lane;
+}
+
+/** Who or what started a run, and nothing else of it. */
+export function startOf({ origin, news, by }: RunStart): RunStart {
+  return {
+    ...(origin === undefined ? {} : { origin }),
+    ...(news === undefined ? {} : { news }),
+    ...(by === undefined ? {} : { by }),
+  };
 }
 
 /** It gathered files, and its day is ready or somebody wants it: what it still lacks is being listed. */

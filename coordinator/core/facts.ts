@@ -6,18 +6,19 @@
 import type { Backfill, BackfillDay } from "../../shared/kernel/backfill.ts";
 import type { CheckResult } from "../../shared/kernel/check.ts";
 import type { DayMark, DeskDocument } from "../../shared/kernel/days.ts";
+import type { ShownRevision } from "../../shared/kernel/delivery.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { HistoryPin } from "../../shared/kernel/history.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Lane } from "../../shared/kernel/lane.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import type { DatasetStatus } from "../../shared/kernel/status.ts";
+import type { DatasetStatus, RunNews, RunOrigin } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
 import type { DayFigures } from "./check-history.ts";
 import type { DayPlan, InputDigests, InputKnown } from "./days/day.ts";
-import type { DroppedFile, RunOrigin, TaskResult } from "./durable.ts";
+import type { DroppedFile, TaskResult } from "./durable.ts";
 
 /** How a scan stage is cut; task i reads split i. */
 export interface PlannedScan {
@@ -68,6 +69,7 @@ export type Fact =
       readonly datasets: readonly string[];
       /** Of a committed one. Old journals do not have them. */
       readonly figures?: DayFigures;
+      readonly shown?: ShownRevision;
     }
   | {
       readonly kind: "runCreated";
@@ -80,16 +82,27 @@ export type Fact =
       readonly plan: JobPlan;
       readonly duckdb: string;
       readonly origin?: RunOrigin;
+      /** Old journals do not have them. */
+      readonly news?: RunNews;
+      readonly by?: string;
       readonly missing?: number;
       readonly upstream?: Readonly<Record<string, number>>;
       /** Absent: live. */
       readonly lane?: Lane;
       /** Its day is not ready: it maps what is final until it is closed. */
       readonly isGathering?: true;
+      /** It makes these models only, and `plan` is made for them. */
+      readonly select?: readonly string[];
       readonly wallMs: number;
     }
   /** Somebody wants the run sooner than it was asked for first. It never goes back. */
-  | { readonly kind: "laneRaised"; readonly run: string; readonly lane: Lane }
+  | {
+      readonly kind: "laneRaised";
+      readonly run: string;
+      readonly lane: Lane;
+      /** Who: a run that only gathered files is theirs from now on. Old journals do not say. */
+      readonly by?: string;
+    }
   /** A further request was given a run that was there already. */
   | { readonly kind: "requestAnswered"; readonly requestId: string; readonly run: string }
   | {
@@ -127,6 +140,8 @@ export type Fact =
       readonly run: string;
       readonly lane: Lane;
       readonly origin: RunOrigin;
+      readonly news?: RunNews;
+      readonly by?: string;
       readonly missing: number;
       readonly upstream: Readonly<Record<string, number>>;
     }
@@ -289,6 +304,17 @@ export type Fact =
       readonly job: string;
       readonly day: Day;
       readonly sources: readonly string[];
+      readonly wallMs: number;
+    }
+  /** A consumer has a dataset's day in this revision. */
+  | {
+      readonly kind: "deliveryAcknowledged";
+      readonly job: string;
+      readonly day: Day;
+      readonly consumer: string;
+      readonly dataset: string;
+      readonly revision: number;
+      readonly by: string;
       readonly wallMs: number;
     }
   | {

@@ -3,6 +3,9 @@
  * Part of `fold`: in place, total, deciding nothing.
  */
 import { assert } from "../../shared/kernel/assert.ts";
+import type { ShownRevision } from "../../shared/kernel/delivery.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import type { ManifestDataset } from "../../shared/kernel/manifest.ts";
 import { figuresOf, rememberFigures } from "./check-history.ts";
 import { foldDayFailed, foldDayMade, foldGathered } from "./days/fold-days.ts";
 import {
@@ -45,11 +48,15 @@ export function foldRunCreated(durable: Durable, day: DayRecord, fact: Of<"runCr
     exchanges: new Map(),
     warnings: [],
     ...(fact.origin === undefined ? {} : { origin: fact.origin }),
+    ...(fact.news === undefined ? {} : { news: fact.news }),
+    ...(fact.by === undefined ? {} : { by: fact.by }),
+    ...(fact.select === undefined ? {} : { select: fact.select }),
     ...(fact.origin === "news" && day.input !== undefined ? { answers: day.input.digests } : {}),
     ...(fact.missing === undefined ? {} : { missing: fact.missing }),
     ...(fact.upstream === undefined ? {} : { upstream: fact.upstream }),
   });
-  delete day.wanted;
+  // The whole day is wanted.
+  if (fact.select === undefined) delete day.wanted;
 }
 
 export function foldRunPlanned(
@@ -103,11 +110,20 @@ export function foldRunGrown(day: DayRecord, run: Run, fact: Of<"runGrown">): vo
 }
 
 export function foldRunClosing(run: Run, fact: Of<"runClosing">): void {
-  const { lane, origin, missing, upstream } = fact;
+  const { lane, origin, news, by, missing, upstream } = fact;
   run.lane = lane;
   run.origin = origin;
+  if (news !== undefined) run.news = news;
+  if (by !== undefined) run.by = by;
   if (missing > 0) run.missing = missing;
   if (Object.keys(upstream).length > 0) run.upstream = upstream;
+}
+
+export function foldLaneRaised(run: Run, { lane, by }: Of<"laneRaised">): void {
+  run.lane = lane;
+  if (run.isGathering !== true || by === undefined) return;
+  delete run.origin;
+  if (by !== "") run.by = by;
 }
 
 function groupsOf(run: Run, input: { readonly exchanges: readonly string[] }): number {
@@ -155,13 +171,12 @@ export function foldRunCommitted(
   fact: Of<"runCommitted">,
 ): void {
   run.state = "committed";
-  // Before readers see it: what they saw until now is compared with it.
-  foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
-  show(
-    day,
-    run.revision,
-    fact.datasets.map((dataset) => dataset.dataset),
-  );
+  // Before readers see it: what they saw until now is compared with it. What the datasets were made from that a run of
+  // some models carries over is what it was, and so are what is new for them and how they failed.
+  if (run.select === undefined) {
+    foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
+  }
+  show(day, shownRevision(run.revision, fact.wallMs, fact.datasets));
   rememberFigures(durable, day, fact.figures ?? figuresOf(fact.datasets, []));
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
@@ -175,10 +190,28 @@ export function foldRunCommitted(
   shrink(run);
 }
 
+/** A revision that readers see, or saw. */
+export function shownRevision(
+  revision: number,
+  wallMs: number,
+  datasets: readonly Pick<ManifestDataset, "dataset" | "madeIn">[],
+): ShownRevision {
+  const made = datasets.map(({ dataset, madeIn = revision }) => [dataset, madeIn] as const);
+  return { revision, wallMs, datasets: Object.fromEntries(made) };
+}
+
+/** The last ones of a day are remembered, in order. */
+export function rememberShown(day: DayRecord, shown: ShownRevision): void {
+  const others = (day.shown ?? []).filter(({ revision }) => revision !== shown.revision);
+  const all = [...others, shown].sort((a, b) => a.revision - b.revision);
+  day.shown = all.slice(-limits.shownRevisionsMax);
+}
+
 /** Readers see this revision from now on: what is older is no longer waited for. */
-export function show(day: DayRecord, revision: number, datasets: readonly string[]): void {
-  day.committed = Math.max(day.committed, revision);
-  day.datasets = datasets;
+export function show(day: DayRecord, shown: ShownRevision): void {
+  rememberShown(day, shown);
+  day.committed = Math.max(day.committed, shown.revision);
+  day.datasets = Object.keys(shown.datasets);
   if ((day.quarantined?.revision ?? 0) <= day.committed) delete day.quarantined;
 }
 
@@ -206,7 +239,7 @@ export function foldRunQuarantined(
     datasets: datasets.map((dataset) => dataset.dataset),
   });
   // As after a failed check: the day is not made again by itself from the same input.
-  foldDayFailed(day, run, failure, wallMs);
+  if (run.select === undefined) foldDayFailed(day, run, failure, wallMs);
   settleKept(durable, run, new Map(moved.map(({ staged, path }) => [staged, path])));
   rememberDropped(day, run);
   run.ended = { ...runStatus(run), datasets, manifest, failure, endedMs: wallMs };
@@ -215,19 +248,18 @@ export function foldRunQuarantined(
 
 export function foldRunReleased(durable: Durable, day: DayRecord, fact: Of<"runReleased">): void {
   const { revision, datasets } = fact;
+  const isWhole = datasets.every(({ madeIn }) => madeIn === undefined);
   day.highest = Math.max(day.highest, revision);
   if (revision > day.committed) {
-    show(
-      day,
-      revision,
-      datasets.map((dataset) => dataset.dataset),
-    );
+    show(day, shownRevision(revision, fact.wallMs, datasets));
     rememberFigures(durable, day, fact.figures);
-    delete day.failed;
-    delete day.made;
+    if (isWhole) {
+      delete day.failed;
+      delete day.made;
+    }
   }
   const run = durable.runs.get(fact.run);
-  if (run !== undefined && revision === day.committed) {
+  if (run !== undefined && revision === day.committed && isWhole) {
     foldDayMade(day, run, durable.jobs.get(run.jobDigest), fact.wallMs);
   }
   if (run?.ended?.state !== "quarantined") return;
@@ -245,7 +277,7 @@ export function foldRunEnded(
   run.state = fact.state;
   // The day was not even begun: its own run is yet to come.
   if (run.isGathering === true) foldGathered(day, run);
-  else foldDayFailed(day, run, fact.failure, fact.wallMs);
+  else if (run.select === undefined) foldDayFailed(day, run, fact.failure, fact.wallMs);
   settleKept(durable, run, new Map());
   rememberDropped(day, run);
   run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };

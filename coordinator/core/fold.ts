@@ -11,6 +11,7 @@ import { type DayRecord, type Durable, dayKey, type Run } from "./durable.ts";
 import type { Fact } from "./facts.ts";
 import {
   foldChecksStarted,
+  foldLaneRaised,
   foldRunClosing,
   foldRunCommitted,
   foldRunCreated,
@@ -20,7 +21,9 @@ import {
   foldRunQuarantined,
   foldRunReleased,
   quarantine,
+  rememberShown,
   show,
+  shownRevision,
 } from "./fold-run.ts";
 import {
   foldAttemptDone,
@@ -112,7 +115,7 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
   if (run === undefined || run.ended !== undefined) return;
   switch (fact.kind) {
     case "laneRaised":
-      run.lane = fact.lane;
+      foldLaneRaised(run, fact);
       return;
     case "runPlanned":
       foldRunPlanned(durable, dayRecord(durable, run.job, run.day), run, fact);
@@ -195,9 +198,17 @@ function foldRevisionFound(durable: Durable, fact: Extract<Fact, { kind: "revisi
   const record = dayRecord(durable, fact.job, fact.day);
   record.highest = Math.max(record.highest, fact.revision);
   const { state, revision, datasets, figures } = fact;
+  const shown =
+    fact.shown ??
+    shownRevision(
+      revision,
+      0,
+      datasets.map((dataset) => ({ dataset })),
+    );
   if (state === "quarantined") quarantine(record, { revision, datasets });
   if (state !== "committed") return;
-  if (revision > record.committed) show(record, revision, datasets);
+  if (revision > record.committed) show(record, shown);
+  else if (fact.shown !== undefined) rememberShown(record, shown);
   if (figures !== undefined && revision === record.committed) {
     rememberFigures(durable, record, figures);
   }

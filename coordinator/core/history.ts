@@ -45,8 +45,10 @@ function revisionOf(durable: Durable, job: string, dataset: string, day: Day) {
 }
 
 /** The revision since which the rows of a day's dataset are what they are; where that is not known the committed one. */
-function sinceOf({ committed, made }: DayRecord, dataset: string): number {
-  if (made?.revision !== committed) return committed;
+function sinceOf({ committed, made, shown = [] }: DayRecord, dataset: string): number {
+  // Of a run of some models only those that it made are new.
+  const now = shown.find(({ revision }) => revision === committed);
+  if (made?.revision !== committed) return now?.datasets[dataset] ?? committed;
   return made.rows?.[dataset]?.since ?? committed;
 }
 

@@ -358,6 +358,7 @@ function toStandby(turn: Turn): void {
   state.reindexing.clear();
   state.journalLost = false;
   state.outages.clear();
+  state.carried.clear();
   state.waiting.clear();
   state.reusing.clear();
   state.delays.clear();

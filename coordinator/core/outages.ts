@@ -30,7 +30,7 @@ export function movedAway(turn: Turn, run: Run, why: Failure): boolean {
     return false;
   }
   outage.moved.add(exchange);
-  const streams = nextGeneration(found.streams);
+  const streams = freeGeneration(turn, found.streams);
   decide(turn, { kind: "exchangeMoved", run: run.id, exchange, streams });
   log(turn, "warn", "an exchange can't be reached; it is made anew", {
     run: run.id,
@@ -40,6 +40,15 @@ export function movedAway(turn: Turn, run: Run, why: Failure): boolean {
   changed(turn, run);
   ensureStreams(turn, run);
   return true;
+}
+
+/** The next one that is not just being dropped: an earlier run of the day may have left streams of that name behind. */
+function freeGeneration({ state }: Turn, streams: readonly string[]): readonly string[] {
+  const asked = [...state.asked.values()].map(({ ask }) => ask);
+  const dropped = new Set(asked.flatMap((ask) => (ask.kind === "dropStreams" ? ask.streams : [])));
+  let next = nextGeneration(streams);
+  while (next.some((stream) => dropped.has(stream))) next = nextGeneration(next);
+  return next;
 }
 
 /**

@@ -11,6 +11,7 @@ import type {
   SourceLook,
   SourceToSee,
 } from "../../shared/kernel/days.ts";
+import type { AcknowledgeWish } from "../../shared/kernel/delivery.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AskId, ReplyId } from "./protocol.ts";
 
@@ -64,4 +65,6 @@ export type DaysMessage =
       readonly paused: boolean;
       readonly reason: string;
     }
-  | { readonly kind: "backfill"; readonly reply: ReplyId; readonly action: BackfillAction };
+  | { readonly kind: "backfill"; readonly reply: ReplyId; readonly action: BackfillAction }
+  /** A consumer has a dataset's day. */
+  | { readonly kind: "acknowledge"; readonly reply: ReplyId; readonly wish: AcknowledgeWish };

@@ -64,7 +64,10 @@ export type StorageAsk =
       readonly id: AskId;
       readonly epoch: number;
       readonly run: RevisionOfDay;
-      /** `dataset` is `_rejects` for reject files: arranged like the others, never published. */
+      /**
+       * `dataset` is `_rejects` for reject files: arranged like the others, never published. `staged` may be a file of
+       * an earlier revision of the day: it is carried over.
+       */
       readonly files: readonly { readonly dataset: string; readonly staged: string }[];
     }
   /** Store.commit → `manifest` (what is there afterwards, ours or another's). */
@@ -74,6 +77,8 @@ export type StorageAsk =
       readonly epoch: number;
       readonly manifest: RunManifest;
     }
+  /** Store.readManifest → `revision`. */
+  | { readonly kind: "readRevision"; readonly id: AskId; readonly run: RevisionOfDay }
   /** Store.publish → `ok`. */
   | {
       readonly kind: "publish";

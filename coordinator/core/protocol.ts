@@ -67,6 +67,10 @@ export type ClientMessage =
       readonly rerun: boolean;
       /** Absent: live. A run that is there already in a less urgent lane is raised to it. */
       readonly lane?: Lane;
+      /** Who asks, as their client says. */
+      readonly by?: string;
+      /** Some models only (shared/kernel/selection.ts); absent: all. */
+      readonly select?: readonly string[];
     }
   | {
       readonly kind: "cancelRun";
@@ -234,6 +238,8 @@ export type Answer =
   /** Final paths in the order of `files`. */
   | { readonly kind: "arranged"; readonly paths: readonly string[] }
   | { readonly kind: "manifest"; readonly manifest: RunManifest }
+  /** A revision as it reads now; absent: it has no manifest. */
+  | { readonly kind: "revision"; readonly manifest?: RunManifest }
   /** All exchange streams that there are, also those of other clusters on the same servers. */
   | {
       readonly kind: "usage";
@@ -353,6 +359,7 @@ export type EventKind =
   | "exchange.evicted"
   | "file.late"
   | "day.changed"
+  | "delivery.acknowledged"
   | "deadline.missed"
   | "deadline.projected"
   | "dataset.committed";

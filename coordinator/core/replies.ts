@@ -5,6 +5,7 @@
 
 import type { BackfillStatus } from "../../shared/kernel/backfill.ts";
 import type { BacklogStatus } from "../../shared/kernel/days.ts";
+import type { DeliveryStatus } from "../../shared/kernel/delivery.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { GcReport } from "../../shared/kernel/gc.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
@@ -28,6 +29,8 @@ export type Question =
   | { readonly kind: "backfills"; readonly job: string }
   /** Files that came for days before the job's window, newest first. */
   | { readonly kind: "late"; readonly job: string }
+  /** Newest day first; `job` empty = of all jobs, `days` 0 = those of the window. */
+  | { readonly kind: "deliveries"; readonly job: string; readonly days: number }
   /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
   | {
       readonly kind: "dataset";
@@ -62,6 +65,7 @@ export type Reply =
   | { readonly kind: "backfills"; readonly backfills: readonly BackfillStatus[] }
   | { readonly kind: "late"; readonly late: LateStatus }
   | { readonly kind: "gc"; readonly report: GcReport }
+  | { readonly kind: "deliveries"; readonly deliveries: readonly DeliveryStatus[] }
   /** `leader` is `host:port`, empty when nobody leads as far as we know. */
   | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
   | { readonly kind: "run"; readonly run: RunStatus }

@@ -13,11 +13,12 @@ import { judgeChecks, verdictOf } from "./checks.ts";
 import { arrangeRun, commitAborted } from "./commit.ts";
 import { dropDuplicates } from "./drop-duplicates.ts";
 import { wrongTwins } from "./duplicates.ts";
-import { isClosing, type Run, type Stage } from "./durable.ts";
+import { dayKey, isClosing, type Run, type Stage } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
 import { historyNow } from "./history.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
+import { jobOfRun, mixedInput } from "./selection.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, askLater, decide, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
@@ -25,7 +26,7 @@ import { waitsNoMore } from "./waiting.ts";
 /** The job that a run was created from, as the run sees it on its day. Kept for as long as a live run needs it. */
 export function jobOf(turn: Turn, run: Run): JobSpec | undefined {
   const job = turn.state.durable.jobs.get(run.jobDigest);
-  return job && withHistory(jobOnDay(job, run.day), run.plan);
+  return job && jobOfRun(withHistory(jobOnDay(job, run.day), run.plan), run);
 }
 
 /** Takes a live run up again, wherever it was. */
@@ -170,7 +171,8 @@ function checksDone(turn: Turn, run: Run, job: JobSpec): void {
 }
 
 function startCommit(turn: Turn, run: Run): void {
-  decide(turn, { kind: "commitStarted", run: run.id, warnings: [], wallMs: turn.wall });
+  const warnings = mixedInput(run, turn.state.durable.days.get(dayKey(run.job, run.day)));
+  decide(turn, { kind: "commitStarted", run: run.id, warnings, wallMs: turn.wall });
   changed(turn, run);
   arrangeRun(turn, run);
 }

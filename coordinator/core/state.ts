@@ -14,10 +14,11 @@ import type {
   RunRequest,
 } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { RunOrigin, RunStart } from "../../shared/kernel/status.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import type { BackfillStart } from "./days/backfill.ts";
 import { type Desk, emptyDesk } from "./days/desk-state.ts";
-import { type Durable, emptyDurable, type RunOrigin } from "./durable.ts";
+import { type Durable, emptyDurable } from "./durable.ts";
 import type { Exclusion, Outcome } from "./exclusion.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
 import type { GcGathering } from "./gc.ts";
@@ -49,6 +50,8 @@ export interface CoordinatorState {
   /** Last known leader's `host:port`, empty when unknown. */
   leaderAddress: string;
   durable: Durable;
+  /** By run that makes some models: the revision that it carries the others over from, as it was read last. */
+  readonly carried: Map<string, RunManifest>;
   journal: JournalState;
   readonly executors: Map<string, ExecutorState>;
   /** Where work can go: follows from `executors`. */
@@ -219,7 +222,11 @@ export interface Submission {
     readonly origin: RunOrigin;
     readonly missing: number;
     readonly upstream: Readonly<Record<string, number>>;
-  };
+  } & Pick<RunStart, "news" | "by">;
+  /** Otherwise: who or what it was started by. */
+  readonly start?: RunStart;
+  /** Models that are wanted, in the words of the request until there is a plan; absent: all. */
+  select?: readonly string[] | undefined;
   /** The most urgent that was asked for. */
   lane: Lane;
   /** The run maps what is final until its day is ready. */
@@ -329,6 +336,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     epochHeard: 0,
     leaderAddress: "",
     durable: emptyDurable(),
+    carried: new Map(),
     journal: emptyJournal(),
     executors: new Map(),
     places: emptyPlaces(),

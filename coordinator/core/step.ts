@@ -80,6 +80,7 @@ function receive(turn: Turn, message: Message): void {
     case "pauseBacklog":
     case "backfill":
     case "upkeep":
+    case "acknowledge":
     case "question":
       clientAsked(turn, message);
       return;

@@ -6,19 +6,27 @@ import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { classOf, type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { isMoreUrgent, type Lane } from "../../shared/kernel/lane.ts";
-import { limits } from "../../shared/kernel/limits.ts";
 import type { RunRequest } from "../../shared/kernel/manifest.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
-import { isDay } from "../../shared/kernel/time.ts";
 import { leaveOtherForm } from "./days/ahead.ts";
 import { deskRefused } from "./days/desk-state.ts";
 import { startedBy } from "./days/starting.ts";
-import { type Durable, dayKey, laneOf, liveRun, liveRuns, nextRun, type Run } from "./durable.ts";
-import { askForPlan, untoldDay } from "./job-forms.ts";
+import { type Durable, dayKey, laneOf, liveRun, nextRun, type Run, startOf } from "./durable.ts";
+import { askForPlan } from "./job-forms.ts";
 import { wrongUpstream } from "./job-ring.ts";
 import type { ClientMessage } from "./protocol.ts";
 import { listInputs } from "./run-flow.ts";
+import { selectedPlan } from "./selection.ts";
 import type { Answered, CoordinatorState, Submission } from "./state.ts";
+import {
+  closedDay,
+  datasetsOf,
+  malformed,
+  otherModels,
+  plannedAlready,
+  takenDataset,
+  wrongModels,
+} from "./submit-checks.ts";
 import {
   ask,
   decide,
@@ -37,7 +45,10 @@ type Submit = Extract<ClientMessage, { kind: "submit" }>;
 export function submit(turn: Turn, message: Submit): void {
   const { durable, submissions } = turn.state;
   const job = requestedJob(durable, message);
-  const refusal = "code" in job ? job : (malformed(message) ?? wrongUpstream(turn.state, job));
+  const refusal =
+    "code" in job
+      ? job
+      : (malformed(message) ?? wrongModels(job, message) ?? wrongUpstream(turn.state, job));
   if (refusal !== undefined) {
     refuse(turn, message.reply, refusal);
     return;
@@ -47,21 +58,28 @@ export function submit(turn: Turn, message: Submit): void {
     register(turn, message, job);
     return;
   }
-  const { lane = "live" } = message;
+  const { lane = "live", by = "", select } = message;
   const live = liveRun(durable, job.name, message.day);
   const answered = durable.requests.get(message.requestId);
   const earlier = answered ?? live?.id;
-  if (answered === undefined && live !== undefined) leaveOtherForm(turn, live, jobDigest(job));
+  if (answered === undefined && live !== undefined && select === undefined) {
+    leaveOtherForm(turn, live, jobDigest(job));
+  }
   if (answered === undefined && live?.ending !== undefined) {
     // Whoever submits wants a result: not a run that can't give one any more.
     const why = `run ${live.id} is ending (${live.ending.failure.message}); submit again in a moment`;
     refuse(turn, message.reply, failure("unavailable", why, { run: live.id }));
     return;
   }
+  const other = answered === undefined && live !== undefined && otherModels(live, select);
+  if (other) {
+    refuse(turn, message.reply, other);
+    return;
+  }
   if (earlier !== undefined) {
     if (answered === undefined) {
       decide(turn, { kind: "requestAnswered", requestId: message.requestId, run: earlier });
-      if (live !== undefined) raise(turn, live, lane);
+      if (live !== undefined) raise(turn, live, lane, by);
     }
     reply(turn, message.reply, { kind: "submitted", run: earlier, created: false });
     return;
@@ -70,6 +88,11 @@ export function submit(turn: Turn, message: Submit): void {
   const waiter = { reply: message.reply, requestId: message.requestId };
   const same = submissions.get(key);
   if (same !== undefined) {
+    const isRetry = same.waiters.some(({ requestId }) => requestId === message.requestId);
+    if (!isRetry && (select !== undefined || same.select !== undefined)) {
+      refuse(turn, message.reply, plannedAlready(job, message.day));
+      return;
+    }
     same.waiters.push(waiter);
     if (isMoreUrgent(lane, same.lane)) same.lane = lane;
     return;
@@ -87,6 +110,8 @@ export function submit(turn: Turn, message: Submit): void {
     requestId: message.requestId,
     isRestored: false,
     lane,
+    ...(by === "" ? {} : { start: { by } }),
+    ...(select === undefined ? {} : { select }),
     waiters: [waiter],
   });
 }
@@ -123,9 +148,9 @@ function registered(turn: Turn, key: string, { job, digest, waiters }: Submissio
 }
 
 /** Whoever wants the run now gets it now, although it was begun as something that can wait. */
-function raise(turn: Turn, run: Run, lane: Lane): void {
+function raise(turn: Turn, run: Run, lane: Lane, by: string): void {
   if (!isMoreUrgent(lane, laneOf(run))) return;
-  decide(turn, { kind: "laneRaised", run: run.id, lane });
+  decide(turn, { kind: "laneRaised", run: run.id, lane, by });
   log(turn, "info", "run raised to a more urgent lane", { run: run.id, lane });
   tell(turn, { kind: "runChanged", run: run.id });
   if (run.isGathering === true && run.state === "running") listInputs(turn, run.id);
@@ -136,7 +161,8 @@ function raise(turn: Turn, run: Run, lane: Lane): void {
  * False: another run of the day has to end first, it is tried again then.
  */
 export function restore(turn: Turn, request: RunRequest): boolean {
-  const { spec, digest, day, run, requestId, lane = "live", isGathering } = request;
+  const { spec, digest, day, run, requestId, lane = "live" } = request;
+  const { isGathering, start, select } = request;
   const key = dayKey(spec.name, day);
   const { submissions, durable } = turn.state;
   if (submissions.has(key) || liveRun(durable, spec.name, day) !== undefined) return false;
@@ -150,6 +176,8 @@ export function restore(turn: Turn, request: RunRequest): boolean {
     isRestored: true,
     lane,
     ...(isGathering === undefined ? {} : { isGathering }),
+    ...(start === undefined ? {} : { start }),
+    ...(select === undefined ? {} : { select }),
     waiters: [],
   });
   return true;
@@ -174,47 +202,6 @@ export function unknownJob(durable: Durable, job: string): Failure {
   return failure("unknownJob", `job ${JSON.stringify(job)} is not known; ${hint}`, { job });
 }
 
-function malformed({ day, requestId, job }: Submit): Failure | undefined {
-  if (day === "" && typeof job !== "string") {
-    if (job.schedule !== undefined) return undefined;
-    const text = `job ${job.name} has no schedule: name the day to run, or give it a schedule`;
-    return failure("badRequest", text, { job: job.name });
-  }
-  if (!isDay(day)) {
-    return failure("badRequest", `day ${JSON.stringify(day)} is not a date; write YYYY-MM-DD`);
-  }
-  if (requestId === "" || requestId.length > 200) {
-    return failure("badRequest", "a submit needs a request id of 1 to 200 characters");
-  }
-  return undefined;
-}
-
-function closedDay(
-  durable: Durable,
-  job: JobSpec,
-  { day, rerun }: Submit,
-  pending: number,
-): Failure | undefined {
-  const untold = untoldDay(job, day);
-  if (untold !== undefined) return untold;
-  const committed = durable.days.get(dayKey(job.name, day))?.committed ?? 0;
-  if (committed > 0 && !rerun) {
-    return failure(
-      "conflict",
-      `day ${day} of job ${job.name} is committed already as revision ${committed}; ` +
-        "submit with --rerun to make a new revision",
-      { job: job.name, day, revision: committed },
-    );
-  }
-  if (liveRuns(durable).length + pending >= limits.runsLiveMax) {
-    return failure(
-      "limitExceeded",
-      `${limits.runsLiveMax} runs are live, which is the most; submit again when one has ended`,
-    );
-  }
-  return undefined;
-}
-
 /** The plan of a submission, that its datasets are free, or that its job is saved. */
 export function submissionAnswered(turn: Turn, key: string, answered: Answered): void {
   const { ask: question, answer } = answered;
@@ -222,7 +209,13 @@ export function submissionAnswered(turn: Turn, key: string, answered: Answered):
   const submission = submissions.get(key);
   if (submission === undefined) return;
   if (answer.kind === "planned") {
-    submission.plan = answer.plan;
+    const selected = selectedPlan(answer.plan, submission.select);
+    if ("code" in selected) {
+      submissionFailed(turn, key, answered, selected);
+      return;
+    }
+    submission.plan = selected.plan;
+    submission.select = selected.select;
     if (submission.day === "") saveOrCreate(turn, key, submission);
     else checkDatasets(turn, key, submission, answered);
   } else if (answer.kind === "ok" && question.kind === "checkViews") {
@@ -280,29 +273,6 @@ function checkDatasets(turn: Turn, key: string, submission: Submission, answered
   ask(turn, { kind: "checkViews", job: job.name, day, datasets }, purpose);
 }
 
-function datasetsOf({ plan }: Submission): readonly string[] {
-  return plan?.datasets.map((dataset) => dataset.model) ?? [];
-}
-
-/** What committed runs show is seen on storage; what live ones will show only here. */
-function takenDataset(durable: Durable, submission: Submission): Failure | undefined {
-  const { job, day } = submission;
-  const wanted = datasetsOf(submission);
-  for (const run of liveRuns(durable)) {
-    if (run.job === job.name || run.day !== day) continue;
-    const shared = run.plan.datasets.find(({ model }) => wanted.includes(model));
-    if (shared === undefined) continue;
-    const dataset = shared.model;
-    return failure(
-      "conflict",
-      `dataset ${dataset} of ${day} is being made by job ${run.job} (run ${run.id}): rename the model ` +
-        `${dataset} of job ${job.name}, or cancel that run`,
-      { job: job.name, owner: run.job, dataset, day },
-    );
-  }
-  return undefined;
-}
-
 /** A job is on storage before anybody is told that it was taken: the journal alone may be lost. */
 function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
   const { job, digest, isRestored } = submission;
@@ -320,8 +290,9 @@ function saveOrCreate(turn: Turn, key: string, submission: Submission): void {
 function saveRequest(turn: Turn, key: string, submission: Submission): void {
   const { job: spec, digest, day, requestId } = submission;
   const named = namedRun(turn.state.durable, submission);
-  const how = { ...laneIn(submission), ...gatheringIn(submission) };
-  const request: RunRequest = { ...named, spec, digest, day, requestId, ...how };
+  const how = { ...laneIn(submission), ...gatheringIn(submission), ...selectIn(submission) };
+  const start = startOf(submission.byDesk ?? submission.start ?? {});
+  const request: RunRequest = { ...named, spec, digest, day, requestId, ...how, start };
   const purpose = { kind: "submission", key } as const;
   ask(turn, { kind: "saveRequest", epoch: epochOf(turn), request }, purpose);
 }
@@ -333,6 +304,10 @@ function laneIn({ lane }: Submission): { readonly lane?: Lane } {
 
 function gatheringIn({ isGathering }: Submission): { readonly isGathering?: true } {
   return isGathering === undefined ? {} : { isGathering };
+}
+
+function selectIn({ select }: Submission): { readonly select?: readonly string[] } {
+  return select === undefined ? {} : { select };
 }
 
 /** The next revision of the day: it stays so while the submission is under way, for a day has one at a time. */
@@ -381,6 +356,7 @@ function create(turn: Turn, key: string, submission: Submission, answered: Answe
     ...startedBy(submission),
     ...laneIn(submission),
     ...gatheringIn(submission),
+    ...selectIn(submission),
     wallMs: wall,
   });
   if (submission.isRestored && newest !== digest && newestJob !== undefined) {

@@ -7,7 +7,8 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
 import { figuresOf } from "./check-history.ts";
 import { adoptManifest } from "./commit.ts";
-import { dayKey, liveRuns, type Run } from "./durable.ts";
+import { type DayRecord, dayKey, liveRuns, type Run } from "./durable.ts";
+import { shownRevision } from "./fold-run.ts";
 import { awaitExecutor } from "./membership.ts";
 import { releasedFact } from "./release.ts";
 import { endRun, jobOf, resumeRun } from "./run-flow.ts";
@@ -76,7 +77,8 @@ function jobLost({ id, job, day }: Run) {
 
 function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
   const { durable } = turn.state;
-  const isCompared = newestDays(manifests);
+  const isCompared = newestDays(manifests, limits.checkDaysKept);
+  const isDelivered = newestDays(manifests, limits.deliveryDaysMax);
   for (const manifest of manifests) {
     const { job, day, revision, state } = manifest;
     const known = durable.days.get(dayKey(job, day));
@@ -85,7 +87,8 @@ function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
       known === undefined ||
       known.highest < revision ||
       (isSeen && known.committed < revision) ||
-      (isSeen && known.figures === undefined && isCompared(manifest));
+      (isSeen && known.figures === undefined && isCompared(manifest)) ||
+      (isSeen && !isShown(known, revision) && isDelivered(manifest));
     const run = durable.runs.get(manifest.run);
     // A live run's own manifest is adopted with the run.
     if (!isNews || (run !== undefined && run.ended === undefined)) continue;
@@ -96,19 +99,25 @@ function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
     const datasets = manifest.datasets.map((dataset) => dataset.dataset);
     const figures = figuresOf(manifest.datasets, manifest.sources);
     const found = { kind: "revisionFound", job, day, revision, state, datasets } as const;
-    decide(turn, state === "committed" ? { ...found, figures } : found);
+    const shown = shownRevision(revision, manifest.wallMs, manifest.datasets);
+    decide(turn, state === "committed" ? { ...found, figures, shown } : found);
   }
 }
 
-/** Is the manifest of a day whose figures are remembered? Those of older days would be forgotten at once. */
-function newestDays(manifests: readonly RunManifest[]): (manifest: RunManifest) => boolean {
+function isShown({ shown = [] }: DayRecord, revision: number): boolean {
+  return shown.some((one) => one.revision === revision);
+}
+
+/** Is the manifest of one of the newest days of its job? What is remembered of older ones would be forgotten at once. */
+function newestDays(
+  manifests: readonly RunManifest[],
+  daysMax: number,
+): (manifest: RunManifest) => boolean {
   const days = new Map<string, Set<string>>();
   for (const { job, day, state } of manifests) {
     if (state === "committed") days.set(job, (days.get(job) ?? new Set()).add(day));
   }
-  const first = new Map(
-    [...days].map(([job, all]) => [job, [...all].sort().at(-limits.checkDaysKept) ?? ""]),
-  );
+  const first = new Map([...days].map(([job, all]) => [job, [...all].sort().at(-daysMax) ?? ""]));
   return ({ job, day }) => day >= (first.get(job) ?? "");
 }
 

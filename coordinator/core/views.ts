@@ -7,6 +7,7 @@ import type { Failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { StagePlan } from "../../shared/kernel/plan.ts";
 import {
+  causeOf,
   type ExchangeStatus,
   type ExecutorStateName,
   type ExecutorStatus,
@@ -40,6 +41,7 @@ export function runStatus(run: Run, waiting?: string): RunStatus {
     endedMs: 0,
     rowsIn: total(scans, (stage) => stage.sums.rowsIn),
     rejects: total(scans, (stage) => stage.sums.rejects),
+    bytesIn: total(scans, (stage) => stage.sums.bytesIn),
     exchangeRows: total(run.stages, (stage) => stage.sums.exchangeRows),
     exchangeBytes: total(run.stages, (stage) => stage.sums.exchangeBytes),
     committedBy: committedBy(run.stages),
@@ -51,6 +53,9 @@ export function runStatus(run: Run, waiting?: string): RunStatus {
       ...(waiting === undefined ? [] : [waiting]),
     ],
     checks: (run.checks ?? []).map(checkStatus),
+    ...(run.select === undefined ? {} : { select: run.select }),
+    cause: causeOf(run),
+    by: run.by ?? "",
   };
 }
 

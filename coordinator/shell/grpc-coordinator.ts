@@ -55,15 +55,16 @@ export function coordinatorServiceOf(options: ServiceOptions) {
 function commands({ calls }: ServiceOptions) {
   return {
     submit: async (request, { signal }) => {
-      const { requestId, rerun } = request;
+      const { requestId, rerun, by = "", select = [] } = request;
       const lane = laneNamed(request.lane ?? "");
       const day = request.day === "" ? "" : dayOf(request.day);
       if (requestId === "") throw fail("badRequest", "request_id is empty: give each submit one");
       const job = jobOf(request);
+      const some = select.length === 0 ? {} : { select };
       const { stamp, result } = await calls
         .ask(
           "submitted",
-          (reply) => ({ kind: "submit", reply, requestId, job, day, rerun, lane }),
+          (reply) => ({ kind: "submit", reply, requestId, job, day, rerun, lane, by, ...some }),
           signal,
         )
         .catch((error: unknown) => {

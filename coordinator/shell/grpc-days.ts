@@ -70,5 +70,18 @@ export function daysHandlers(calls: Calls) {
       const { stamp, result } = await calls.question("backfills", question, signal);
       return { stamp, backfills: result.backfills };
     },
+    acknowledge: async (wish, { signal }) => {
+      const { stamp, result } = await calls.ask(
+        "deliveries",
+        (reply) => ({ kind: "acknowledge", reply, wish }),
+        signal,
+      );
+      return { stamp, deliveries: result.deliveries };
+    },
+    listDeliveries: async ({ job, days }, { signal }) => {
+      const question = { kind: "deliveries", job, days } as const;
+      const { stamp, result } = await calls.question("deliveries", question, signal);
+      return { stamp, deliveries: result.deliveries };
+    },
   } satisfies Partial<wire.CoordinatorHandlers>;
 }

@@ -169,6 +169,10 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.saveDesk(epoch, { job, desk });
       return ok;
     },
+    readRevision: async ({ run }) => {
+      const manifest = await store.readManifest(run.job, run.day, run.revision);
+      return { kind: "revision", ...(manifest === undefined ? {} : { manifest }) };
+    },
     arrange: async ({ epoch, run, files }) => {
       return { kind: "arranged", paths: await store.arrange(epoch, run, files) };
     },

@@ -13,13 +13,17 @@ import type { ExecutorCommand, Hello } from "../core/protocol.ts";
 
 /** Paths of datasets become absolute under the storage root; what runs of older versions lack is empty. */
 export function toWireRun(run: RunStatus, root: string): wire.RunStatus {
-  const { failure, jobDigest = "", secondAttempts = 0, lane = "live", checks = [], ...rest } = run;
+  const { failure, ...known } = run;
   return {
-    ...rest,
-    checks,
-    jobDigest,
-    secondAttempts,
-    lane,
+    jobDigest: "",
+    secondAttempts: 0,
+    lane: "live",
+    checks: [],
+    cause: "",
+    by: "",
+    bytesIn: 0,
+    select: [],
+    ...known,
     stages: run.stages.map((stage) => ({
       source: "",
       makes: [],

@@ -186,7 +186,7 @@ async function replayProblems(world: World, durable: Durable): Promise<readonly 
 
 type Status = Omit<
   ReturnType<typeof runStatus>,
-  "failure" | "state" | "lane" | "stages" | "checks"
+  "failure" | "state" | "lane" | "cause" | "stages" | "checks"
 > & {
   readonly state: string;
   readonly lane?: string;

@@ -37,6 +37,7 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   listStaging: storage,
   listWriters: nats,
   purgeStreams: nats,
+  readRevision: storage,
   arrange: storage,
   commit: storage,
   publish: storage,

@@ -234,6 +234,11 @@ export class ClusterMemory {
       case "dropRequest":
         this.requests.delete(ask.run);
         return { kind: "ok" };
+      case "readRevision": {
+        const { job, day, revision } = ask.run;
+        const manifest = this.manifests.get(`${job}.${day}.r${revision}`);
+        return { kind: "revision", ...(manifest === undefined ? {} : { manifest }) };
+      }
       case "arrange":
         return this.#arrange(ask);
       case "commit":

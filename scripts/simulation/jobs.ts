@@ -50,6 +50,7 @@ function job(
       expect: 0,
       severity,
     })),
+    consumers: [{ name: "bi", datasets: Object.keys(models) }],
     backlogDays: 2,
     execution: { partitions: 4, groups: 2, splitBytes: 250, maxAttempts: 4 },
   };

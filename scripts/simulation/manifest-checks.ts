@@ -11,7 +11,10 @@ type Folder = ReadonlyMap<string, readonly FileFingerprint[]>;
 
 /** Why the manifest is wrong; undefined when it is right. */
 export function wrongWith(memory: SimMemory, manifest: RunManifest): string | undefined {
-  const { run, job, day, datasets, sources } = manifest;
+  const { run, job, day } = manifest;
+  const base = memory.manifests.get(`${job}.${day}.r${manifest.replaces}`);
+  const datasets = manifest.datasets.filter(({ madeIn }) => madeIn === undefined);
+  const sources = manifest.sources.filter(({ readIn }) => readIn === undefined);
   const read = (paths: readonly string[]) => paths.flatMap((path) => memory.files.get(path) ?? []);
   const found = new Map(
     datasets.map(({ dataset, files }) => [dataset, read(files.map(({ path }) => path))]),
@@ -19,8 +22,21 @@ export function wrongWith(memory: SimMemory, manifest: RunManifest): string | un
   const mixed = mixedAttempts([...found.values()].flat());
   if (mixed !== undefined) return `${run} took rows of two attempts: ${mixed}`;
   const plan = memory.planOf(job);
+  const isWhole = datasets.length === manifest.datasets.length;
+  const all = manifest.datasets.map(({ dataset }) => dataset);
+  const lost = plan.datasets.find(({ model }) => !all.includes(model));
+  if (lost !== undefined) return `${run} has no dataset ${lost.model}`;
+  for (const { dataset, files, madeIn } of manifest.datasets) {
+    if (madeIn === undefined) continue;
+    const before = base?.datasets.find((one) => one.dataset === dataset);
+    const rows = read(before?.files.map(({ path }) => path) ?? []);
+    if (before !== undefined && rows.length === 0) continue;
+    if (isSame(read(files.map(({ path }) => path)), rows)) continue;
+    return `${run} carries ${dataset} over with other rows than revision ${manifest.replaces} has`;
+  }
   const hasItsRows = (folder: Folder) =>
     [...expectedRows(plan, folder)].every(([model, rows]) => {
+      if (!isWhole && !found.has(model)) return true;
       return isSame(found.get(model)?.map(unsigned) ?? [], rows);
     });
   const seen = (memory.listings.get(`${job}|${day}`) ?? []).filter(hasItsRows);
@@ -29,12 +45,15 @@ export function wrongWith(memory: SimMemory, manifest: RunManifest): string | un
     return `${run} committed other rows than its input: ${counts.join(", ")}`;
   }
   const aside = [read(manifest.rejectFiles), read(manifest.lateFiles ?? [])];
-  const hasItsLines = (folder: Folder) => isSame(aside.map(sorted), asideOf(folder));
+  const scanned = (folder: Folder): Folder => {
+    return new Map([...folder].filter(([name]) => sources.some(({ source }) => source === name)));
+  };
+  const hasItsLines = (folder: Folder) => isSame(aside.map(sorted), asideOf(scanned(folder)));
   if (!seen.some(hasItsLines)) return `${run} put aside other lines: ${aside.join(" and ")}`;
   const told = sources.map(({ source, files, lines, rejects, duplicates }) => {
     return [source, files, lines, rejects, duplicates];
   });
-  const isTold = seen.some((folder) => isSame(told, accountsOf(folder)));
+  const isTold = seen.some((folder) => isSame(told, accountsOf(scanned(folder))));
   return isTold ? undefined : `${run} tells other accounts of its sources: ${told.join(" and ")}`;
 }
 

@@ -40,6 +40,9 @@ const seldomLate: readonly Ask["kind"][] = [
   // Only runs in quarantine are released: two turns.
   "release",
   "release",
+  // Only runs of some models carry datasets over: two turns.
+  "readRevision",
+  "readRevision",
 ];
 
 /** One seed in so many has jobs with a schedule: their days run by themselves as well. */

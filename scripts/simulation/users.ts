@@ -13,6 +13,7 @@ import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
 import { backfillWord, upkeepWord } from "./words.ts";
+import { wordsOfDays } from "./words-of-days.ts";
 import type { World } from "./world.ts";
 
 /** A day that somebody wants; the id stays the same until a run is promised. */
@@ -22,6 +23,8 @@ interface Wish {
   readonly day: string;
   readonly rerun: boolean;
   readonly lane: Lane;
+  /** Some models only. */
+  readonly select?: readonly string[];
 }
 
 /** A submit may be refused for these: it is sent again. */
@@ -91,7 +94,7 @@ export class Users {
       const job = must(this.#world.pick(this.#jobs), "there are jobs").spec.name;
       const isEarly = this.#isByItself && this.#world.at < 190_000 && this.#world.chance() < 0.7;
       const day = must(this.#world.pick(isEarly ? simDays.slice(0, 1) : simDays), "there are days");
-      this.#wish(job, day, true);
+      this.#wish(job, day, true, this.#someModels(job));
       if (this.#isByItself) {
         const message = {
           kind: "backfill",
@@ -142,27 +145,13 @@ export class Users {
       const [job = "", day = ""] = known.split("|");
       messages.push({ kind: "submit", requestId: known, job, day, rerun: true });
     }
-    if (this.#isByItself) messages.push(...this.#words());
+    if (this.#isByItself)
+      messages.push(...wordsOfDays(this.#world, this.#jobs, `backfill-${++this.#wishes}`));
     if (this.#faults.strikes(0.05, "coordinatorStopped")) {
       this.stop(coordinator);
       return;
     }
     this.#send(coordinator, must(this.#world.pick(messages), "there are messages"), 0);
-  }
-
-  /** What somebody may say about days. */
-  #words(): Unnumbered<ClientMessage>[] {
-    const world = this.#world;
-    const job = must(world.pick(this.#jobs), "there are jobs").spec.name;
-    const day = must(world.pick(simDays), "there are days");
-    const mark = world.pick(["held", "released", "skipped", "wanted"] as const) ?? "released";
-    const paused = world.chance() < 0.5;
-    return [
-      { kind: "markDay", job, day, mark, reason: "for a reason" },
-      { kind: "delivered", job, day, source: "" },
-      { kind: "pauseBacklog", job, paused, reason: "for a reason" },
-      { kind: "backfill", action: backfillWord(world, job, `backfill-${++this.#wishes}`) },
-    ];
   }
 
   /** Trouble is over: nothing is held or paused any more, and whoever says so hears that it is so. */
@@ -233,11 +222,19 @@ export class Users {
     }
   }
 
-  #wish(job: string, day: string, rerun: boolean): void {
+  /** In one of three cases a model and what reads it, or what it reads. */
+  #someModels(job: string): readonly string[] | undefined {
+    const spec = this.#jobs.find((one) => one.spec.name === job)?.spec;
+    const model = this.#world.pick(spec?.models ?? [])?.name ?? "";
+    const text = this.#world.pick([`${model}+`, `+${model}`, model] as const) ?? model;
+    return this.#world.chance() < 0.35 ? [text] : undefined;
+  }
+
+  #wish(job: string, day: string, rerun: boolean, select?: readonly string[]): void {
     const id = `${job}|${day}|${++this.#wishes}`;
     this.open.add(id);
     const lane = must(this.#world.pick(this.#lanes), "there are lanes");
-    this.#submit({ id, job, day, rerun, lane });
+    this.#submit({ id, job, day, rerun, lane, ...(select && { select }) });
   }
 
   #submit(wish: Wish): void {
@@ -256,14 +253,22 @@ export class Users {
     if (other !== undefined) this.#send(other, message);
   }
 
-  #submitOf({ id, job, day, rerun, lane }: Wish): Unnumbered<ClientMessage> {
+  #submitOf({ id, job, day, rerun, lane, select }: Wish): Unnumbered<ClientMessage> {
     const spec = must(
       this.#jobs.find((one) => one.spec.name === job),
       "wishes are for known jobs",
     ).spec;
     const isNamed = this.#world.chance() < 0.1;
     const named: JobSpec | string = isNamed ? job : this.#edited(spec);
-    return { kind: "submit", requestId: id, job: named, day, rerun, lane };
+    return {
+      kind: "submit",
+      requestId: id,
+      job: named,
+      day,
+      rerun,
+      lane,
+      ...(select && { select }),
+    };
   }
 
   /** The same job, sometimes cut in another way. */
@@ -288,7 +293,9 @@ export class Users {
       this.open.delete(wish.id);
       return;
     }
-    assert(passing.has(code), `the submit ${wish.id} was refused: ${code}`);
+    // A run of other models is under way, or there is no revision yet to carry the others over from.
+    const isEarly = code === "conflict";
+    assert(isEarly || passing.has(code), `the submit ${wish.id} was refused: ${code}`);
     this.#world.after(700, () => this.#submit(wish));
   }
 

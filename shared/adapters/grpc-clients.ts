@@ -4,10 +4,12 @@
  */
 import { type CallOptions, type GrpcChannel, openChannel } from "./grpc.ts";
 import type {
+  AcknowledgeRequest,
   BackfillsReply,
   CancelReply,
   CancelRequest,
   DeliveredRequest,
+  DeliveriesReply,
   DrainReply,
   DrainRequest,
   Duplex,
@@ -23,6 +25,7 @@ import type {
   GetStatusReply,
   GetStatusRequest,
   ListBackfillsRequest,
+  ListDeliveriesRequest,
   ListExecutorsReply,
   ListExecutorsRequest,
   ListLateReply,
@@ -71,6 +74,8 @@ export interface CoordinatorClient {
   readonly listBackfills: Call<ListBackfillsRequest, BackfillsReply>;
   readonly gc: Call<GcRequest, GcReply>;
   readonly listLate: Call<ListLateRequest, ListLateReply>;
+  readonly acknowledge: Call<AcknowledgeRequest, DeliveriesReply>;
+  readonly listDeliveries: Call<ListDeliveriesRequest, DeliveriesReply>;
   readonly readDataset: StreamCall<ReadDatasetRequest, ReadDatasetReply>;
   close(): void;
 }
@@ -101,6 +106,8 @@ export function connectCoordinator(address: string): CoordinatorClient {
     listBackfills: single("ListBackfills"),
     gc: single("Gc"),
     listLate: single("ListLate"),
+    acknowledge: single("Acknowledge"),
+    listDeliveries: single("ListDeliveries"),
     readDataset: many("ReadDataset"),
     close: () => channel.close(),
   };

@@ -4,6 +4,7 @@
  */
 import type * as backfill from "../kernel/backfill.ts";
 import type * as days from "../kernel/days.ts";
+import type * as delivery from "../kernel/delivery.ts";
 import type { Failure } from "../kernel/failure.ts";
 import type * as gc from "../kernel/gc.ts";
 import type * as late from "../kernel/late.ts";
@@ -38,11 +39,15 @@ export interface CheckStatus extends Omit<kernel.CheckStatus, "kind" | "severity
 }
 
 export interface RunStatus
-  extends Required<Omit<kernel.RunStatus, "state" | "lane" | "stages" | "failure" | "checks">> {
+  extends Required<
+    Omit<kernel.RunStatus, "state" | "lane" | "stages" | "failure" | "checks" | "cause">
+  > {
   /** planning | running | checking | committing | committed | quarantined | failed | cancelled */
   readonly state: string;
   /** live | backlog | ahead */
   readonly lane: string;
+  /** request | schedule | catch-up | late input | definition | upstream | news | command | backfill, or empty */
+  readonly cause: string;
   readonly stages: readonly StageStatus[];
   readonly checks: readonly CheckStatus[];
   readonly failure: WireFailure | null;
@@ -83,6 +88,8 @@ export interface SubmitRequest {
   readonly rerun: boolean;
   /** live | backlog | ahead; absent or empty: live. */
   readonly lane?: string;
+  readonly by?: string;
+  readonly select?: readonly string[];
 }
 export interface SubmitReply {
   readonly stamp: Stamp | null;
@@ -194,6 +201,16 @@ export interface BackfillsReply {
 export interface BackfillStatus extends Texts<Omit<backfill.BackfillStatus, "days">> {
   readonly days: readonly Texts<backfill.BackfillDayStatus>[];
 }
+export interface AcknowledgeRequest extends delivery.AcknowledgeWish {}
+export interface ListDeliveriesRequest {
+  readonly job: string;
+  readonly days: number;
+}
+export interface DeliveriesReply {
+  readonly stamp: Stamp | null;
+  readonly deliveries: readonly DeliveryStatus[];
+}
+export interface DeliveryStatus extends Texts<delivery.DeliveryStatus> {}
 type Texts<Value> = {
   readonly [Key in keyof Value]: Value[Key] extends string ? string : Value[Key];
 };
@@ -358,6 +375,8 @@ export interface CoordinatorHandlers {
   readonly listBackfills: Handler<ListBackfillsRequest, BackfillsReply>;
   readonly gc: Handler<GcRequest, GcReply>;
   readonly listLate: Handler<ListLateRequest, ListLateReply>;
+  readonly acknowledge: Handler<AcknowledgeRequest, DeliveriesReply>;
+  readonly listDeliveries: Handler<ListDeliveriesRequest, DeliveriesReply>;
   readonly readDataset: StreamHandler<ReadDatasetRequest, ReadDatasetReply>;
 }
 

@@ -55,6 +55,10 @@ export const ready = object({
   }
 });
 
+const consumerName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, "a consumer's name is [a-z][a-z0-9_-]*, at most 63 characters");
+
 /** Keys of the file that this page knows. */
 export const dayKeys = {
   schedule: object({ cron, timezone: timezone.optional() }).optional(),
@@ -77,6 +81,9 @@ export const dayKeys = {
     order: z.enum(["oldest", "newest"]).default("oldest"),
   }).prefault({}),
   work_ahead: z.boolean().default(true),
+  consumers: z
+    .record(consumerName, z.array(tableName).min(1, "a consumer takes at least one dataset"))
+    .default({}),
 };
 
 const dayPart = z.object(dayKeys);
@@ -104,9 +111,26 @@ export function refuseDays(job: Named, refuse: Refuse): void {
     if (seen.has(key)) refuse(`${dataset} of ${upstream} stands here twice`, ["after", index]);
     seen.add(key);
   });
+  refuseConsumers(job, models, refuse);
   const zone = job.schedule?.timezone;
   if (zone !== undefined && job.timezone !== undefined && zone !== job.timezone) {
     refuse("a job lives in one time zone: timezone says another", ["schedule", "timezone"]);
+  }
+}
+
+function refuseConsumers(job: Named, models: readonly string[], refuse: Refuse): void {
+  const consumers = Object.entries(job.consumers);
+  const most = limits.consumersPerJobMax;
+  if (consumers.length > most) refuse(`at most ${most} consumers`, ["consumers"]);
+  for (const [consumer, datasets] of consumers) {
+    datasets.forEach((dataset, index) => {
+      const path = ["consumers", consumer, index];
+      if (!models.includes(dataset)) {
+        refuse(`no model ${dataset}${didYouMean(dataset, models)}`, path);
+      } else if (datasets.indexOf(dataset) < index) {
+        refuse(`${dataset} stands here twice`, path);
+      }
+    });
   }
 }
 
@@ -120,6 +144,7 @@ type DayFields = Pick<
   | "backlogDays"
   | "backlogOrder"
   | "workAhead"
+  | "consumers"
 >;
 
 /** What is as by default is left out: a job that says it and one that does not are the same job. */
@@ -134,7 +159,12 @@ export function dayFields({ schedule, deadline, after, backlog, ...job }: DayPar
     backlogDays: backlog.days,
     ...(backlog.order === "newest" ? { backlogOrder: "newest" } : {}),
     ...(job.work_ahead ? {} : { workAhead: false }),
+    ...(Object.keys(job.consumers).length === 0 ? {} : { consumers: consumersOf(job.consumers) }),
   };
+}
+
+function consumersOf(given: DayPart["consumers"]): NonNullable<JobSpec["consumers"]> {
+  return Object.entries(given).map(([name, datasets]) => ({ name, datasets }));
 }
 
 /** By source; sources without a rule are left out. */

@@ -136,6 +136,16 @@ export function stagedPath(path: string): string {
   return path;
 }
 
+/** What may be brought to the folder of a revision: a staged file, or one of the same dataset in another revision. */
+export function arrangeablePath(run: RevisionOfDay, dataset: string, path: string): string {
+  if (!path.startsWith(`${places.revisions}/`)) return stagedPath(path);
+  const [, job, day, folder = "", of, file, ...rest] = path.split("/");
+  const isOurs = job === run.job && day === run.day && of === dataset;
+  const isFile = file !== undefined && /^r\d+-\d+\.[a-z.]+$/.test(file) && rest.length === 0;
+  if (isOurs && isFile && arrangementOf(folder) !== undefined) return path;
+  throw badName("file that is carried over", path);
+}
+
 /** Last part of a path. */
 export function baseName(path: string): string {
   return must(path.split("/").at(-1), "a path has a last part");

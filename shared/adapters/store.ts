@@ -20,7 +20,7 @@ import {
 import type { RevisionList, Snapshot, Store, StoredJob } from "../ports.ts";
 import { type StoreCalls, systemCalls } from "./store-calls.ts";
 import { Disk, errnoOf, Fence, storageFailure } from "./store-files.ts";
-import { baseName, datasetFile, epochOf, places, stagedPath } from "./store-paths.ts";
+import { arrangeablePath, baseName, datasetFile, epochOf, places } from "./store-paths.ts";
 import {
   readAllManifests,
   readOne,
@@ -169,7 +169,7 @@ class FileStore implements Store {
       const index = counts.get(dataset) ?? 0;
       counts.set(dataset, index + 1);
       const path = `${dataset}/${datasetFile(run.revision, index, staged)}`;
-      return { dataset, from: this.#path(stagedPath(staged)), path };
+      return { dataset, from: this.#path(arrangeablePath(run, dataset, staged)), path };
     });
     // Here it can still fail the run; once committed, its views could only be tried for ever.
     for (const dataset of counts.keys()) {
@@ -329,15 +329,15 @@ async function retire(disk: Disk, from: string, to: string): Promise<void> {
   await disk.calls.removeAll(to).catch(() => undefined);
 }
 
-/** A hard link: the staged file stays where it is, so that a later leader can arrange it again. */
+/** A hard link: the file stays where it is, so that a later leader can arrange it again. */
 async function linkStaged(disk: Disk, from: string, to: string): Promise<void> {
   try {
     await disk.calls.link(from, to);
   } catch (error) {
     if (errnoOf(error) === "ENOENT" && (await disk.exists(dirname(to)))) {
       const text =
-        `the staged file ${baseName(from)} is gone, so the run can't be committed: ` +
-        "see who cleans up below the storage root, then submit the day again";
+        `the file ${baseName(from)} is gone, so the run can't be committed: see who cleans up below ` +
+        "the storage root, then submit the whole day again";
       throw fail("storageFailed", text, { path: from, errno: "ENOENT" }, error);
     }
     throw error;

@@ -3,6 +3,7 @@
  * Plain values; adapters make them, the coordinator's core judges them.
  */
 import type { Backfill } from "./backfill.ts";
+import type { Acknowledgements } from "./delivery.ts";
 import type { Failure } from "./failure.ts";
 import type { ReadyRule, SourceSpec } from "./job.ts";
 import type { LateAccount } from "./late.ts";
@@ -86,6 +87,8 @@ export interface SaidOfDay {
   readonly wanted?: Said;
   /** Sources that were declared delivered, and when (epoch milliseconds). */
   readonly delivered?: Readonly<Record<string, number>>;
+  /** What consumers have of its datasets. */
+  readonly acknowledged?: Acknowledgements;
 }
 
 /** What people said about a job's days, as it lies on storage: the journal alone may be lost. */

@@ -3,6 +3,7 @@
  * Made by shared/adapters/job-file.ts; everything after it trusts these values.
  */
 import type { CheckSpec } from "./check.ts";
+import type { ConsumerSpec } from "./delivery.ts";
 import type { Day } from "./time.ts";
 
 export type { CheckSpec } from "./check.ts";
@@ -199,6 +200,8 @@ export interface JobSpec {
   readonly ready?: Readonly<Record<string, ReadyRule>>;
   /** By source, beside them for the same reason: files that were delivered twice count twice. Absent: once. */
   readonly duplicates?: Readonly<Record<string, "keep">>;
+  /** Who takes its datasets and acknowledges them; absent: nobody. */
+  readonly consumers?: readonly ConsumerSpec[];
   readonly backlogDays: number;
   /** Absent: the defaults of `limits`. */
   readonly retention?: RetentionSpec;

@@ -42,6 +42,12 @@ export const dayLimits = {
   /** Days that are shown of a job, by themselves and at most. */
   backlogDaysShown: 14,
   backlogDaysShownMax: 400,
+  /** Consumers of a job's datasets. */
+  consumersPerJobMax: 50,
+  /** Newest committed days of a job whose deliveries are acknowledged and shown. */
+  deliveryDaysMax: 100,
+  /** Revisions of a day that are remembered as shown, for acknowledgements that come late. */
+  shownRevisionsMax: 8,
   /** Length of what somebody says about a day, and of what a caller names a request by. */
   reasonCharactersMax: 500,
   requestIdCharactersMax: 200,

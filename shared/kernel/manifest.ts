@@ -7,6 +7,7 @@ import type { Failure } from "./failure.ts";
 import type { HistoryPin } from "./history.ts";
 import type { Column, JobSpec } from "./job.ts";
 import type { Lane } from "./lane.ts";
+import type { RunStart } from "./status.ts";
 
 /** Reject files are arranged like a dataset of this name and named in the manifest, but readers' links never show them. */
 export const rejectsDataset = "_rejects";
@@ -29,6 +30,8 @@ export interface ManifestDataset {
   readonly columns: readonly Column[];
   readonly rows: number;
   readonly files: readonly ManifestFile[];
+  /** Revision of the day that made its rows, where an earlier one did and this one carries them over. */
+  readonly madeIn?: number;
 }
 
 export interface ManifestSource {
@@ -44,6 +47,8 @@ export interface ManifestSource {
   readonly duplicates?: number;
   /** SHA-256 over the fingerprints of all files, those that don't count among them, in order. */
   readonly inputDigest: string;
+  /** Revision of the day whose run read it, where this one's did not. */
+  readonly readIn?: number;
 }
 
 /** A run that was promised and has no manifest yet: what starts it again when the journal is lost. */
@@ -58,6 +63,10 @@ export interface RunRequest {
   readonly lane?: Lane;
   /** It was begun before its day was ready. */
   readonly isGathering?: true;
+  /** It makes these models only. */
+  readonly select?: readonly string[];
+  /** Who or what started it; absent in requests of older versions. */
+  readonly start?: RunStart;
 }
 
 /** The folder of one arrangement of a revision's files, and what the revision's manifest says. */
@@ -110,6 +119,10 @@ export interface RunManifest {
   readonly epoch: number;
   readonly coordinator: string;
   readonly jobDigest: string;
+  /** When the run was created. Absent in manifests of older versions, like `start`. */
+  readonly createdMs?: number;
+  /** Who or what started the run. */
+  readonly start?: RunStart;
   readonly wallMs: number;
   readonly sources: readonly ManifestSource[];
   readonly datasets: readonly ManifestDataset[];

@@ -117,6 +117,8 @@ export interface JobPlan {
   /** One for each exchange, for people: no work depends on it. Absent in plans of older versions. */
   readonly traffic?: readonly ExchangeTraffic[];
   readonly datasets: readonly DatasetPlan[];
+  /** Models that read others, and which. Absent: none does, or a plan of an older version. */
+  readonly reads?: Readonly<Record<string, readonly string[]>>;
   /** Does some SQL use `now()`/`current_date`? Then the logical time is part of the map keys. */
   readonly usesLogicalTime: boolean;
   /** Datasets of which several days are read. Absent: none. */

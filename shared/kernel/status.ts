@@ -67,6 +67,8 @@ export interface DatasetStatus {
   readonly columns: readonly Column[];
   /** Where to read it, relative to the storage root. */
   readonly path: string;
+  /** Revision of the day that made its rows, where an earlier one did. */
+  readonly madeIn?: number;
 }
 
 export type RunStateName =
@@ -79,6 +81,47 @@ export type RunStateName =
   | "quarantined"
   | "failed"
   | "cancelled";
+
+/** `schedule`: its day was due; `recovery`: a day of the backlog; `news`: what the day was made from has changed. */
+export type RunOrigin = "schedule" | "recovery" | "news" | "command" | "backfill";
+
+/** What of a day has changed since it was made. */
+export type RunNews = "input" | "definition" | "upstream";
+
+/** Who or what started a run. */
+export interface RunStart {
+  /** Absent: somebody who submitted it. */
+  readonly origin?: RunOrigin;
+  /** Of origin `news`. Absent in runs of older versions. */
+  readonly news?: RunNews;
+  /** The person, as their client says, or the backfill. */
+  readonly by?: string;
+}
+
+/** The same for people and their programs, in one word. `news`: of an older version, which did not say more. */
+export type RunCause =
+  | "request"
+  | "schedule"
+  | "catch-up"
+  | "late input"
+  | "definition"
+  | "upstream"
+  | "news"
+  | "command"
+  | "backfill";
+
+export function causeOf({ origin, news }: RunStart): RunCause {
+  switch (origin) {
+    case undefined:
+      return "request";
+    case "recovery":
+      return "catch-up";
+    case "news":
+      return news === "input" ? "late input" : (news ?? "news");
+    default:
+      return origin;
+  }
+}
 
 /** A run in one of these states never changes again; but a quarantined one may be released, and is committed then. */
 export function isEnded(state: RunStateName): boolean {
@@ -107,6 +150,8 @@ export interface RunStatus {
   /** Lines (or Parquet rows) read and rejected by the winning attempts so far. */
   readonly rowsIn: number;
   readonly rejects: number;
+  /** Bytes of input that they read, as stored. Absent in runs of older versions. */
+  readonly bytesIn?: number;
   readonly exchangeRows: number;
   readonly exchangeBytes: number;
   /** Tasks committed per executor id: who did the work. */
@@ -118,6 +163,12 @@ export interface RunStatus {
   readonly warnings: readonly string[];
   /** In the order of the job, once they are judged. Absent in runs of older versions. */
   readonly checks?: readonly CheckStatus[];
+  /** Why there is this run. Absent in runs of older versions. */
+  readonly cause?: RunCause;
+  /** Models that it makes, where these are not all. Absent in runs of older versions. */
+  readonly select?: readonly string[];
+  /** The person or the backfill that started it; empty: nobody said. Absent in runs of older versions. */
+  readonly by?: string;
 }
 
 /** `excluded`: attempts kept failing there; it gets no new work for a time. */

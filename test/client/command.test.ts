@@ -77,6 +77,8 @@ describe("a wrong command line is 2, with help", () => {
     [["submit", "job", "--day", "2026-02-30"], /--day 2026-02-30 is not a date/],
     [["submit", "nowhere/job.yaml", "--day", "2026-01-15"], /nowhere\/job\.yaml does not exist/],
     [["runs", "--limit", "many"], /--limit many: a whole number/],
+    [["ack", "bi", "usage", "2026-01-15"], /--revision is missing: the one that was read/],
+    [["ack", "bi", "usage", "2026-1-15", "--revision", "1"], /--day 2026-1-15 is not a date/],
     [
       ["generate", "--root", "x", "--day", "2026-01-15", "--rows", "1", "--skew", "odd"],
       /--skew odd/,
@@ -188,12 +190,36 @@ test("lists are tables, or JSON", async () => {
     listExecutors: async () => ({ stamp, executors: [] }),
   });
   const table = await daymill("runs", at);
-  expect(table.out.split("\n")[0]).toMatch(/^RUN +LANE +STATE +CREATED/);
+  expect(table.out.split("\n")[0]).toMatch(/^RUN +LANE +STATE +STARTED BY +CREATED/);
   expect(table.out).toMatch(/ipdr-daily\.2026-01-15\.r1 +live +committed/);
   expect(JSON.parse((await daymill("runs", "--json", at)).out)).toEqual([done]);
   expect((await daymill("executors", at)).out).toContain("no executors");
   const none = await cluster({ listRuns: async () => ({ stamp, runs: [] }) });
   expect((await daymill("runs", "--job", "usage", none)).out).toContain("no runs of job usage;");
+});
+
+test("some models are named as in dbt, and a retry makes those of its run", async () => {
+  const seen: SubmitRequest[] = [];
+  const failed = { ...emptyRun, state: "failed", select: ["cell_hourly", "cell_busy_hour"] };
+  const at = await cluster({
+    submit: async (request) => {
+      seen.push(request);
+      return { stamp, runId: emptyRun.runId, created: true, warnings: [] };
+    },
+    getRun: async () => ({ stamp, run: failed }),
+    listRuns: async () => ({ stamp, runs: [failed] }),
+  });
+  const args = ["submit", "usage", "--day", "2026-01-15", "--select", "cell_hourly+", "a,+b", at];
+  expect((await daymill(...args)).code).toBe(0);
+  expect((await daymill("retry", failed.runId, at)).code).toBe(0);
+  expect(seen.map(({ select, rerun }) => [select, rerun])).toEqual([
+    [["cell_hourly+", "a,+b"], false],
+    [["cell_hourly", "cell_busy_hour"], true],
+  ]);
+  expect(seen[0]?.by).not.toBe("");
+  const { out } = await daymill("runs", at);
+  expect(out).toContain(`${failed.runId}: only cell_hourly, cell_busy_hour`);
+  expect(out).toMatch(/ failed +ann /);
 });
 
 test("retry is for runs that failed", async () => {

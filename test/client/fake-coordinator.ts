@@ -33,6 +33,10 @@ export const emptyRun: RunStatus = {
   warnings: [],
   checks: [],
   secondAttempts: 0,
+  cause: "request",
+  by: "ann",
+  bytesIn: 0,
+  select: [],
 };
 
 /** A leader of itself. */
@@ -95,6 +99,8 @@ export const refusing: CoordinatorHandlers = {
   listBackfills: refuse,
   gc: refuse,
   listLate: refuse,
+  acknowledge: refuse,
+  listDeliveries: refuse,
   readDataset: refuse,
 };
 

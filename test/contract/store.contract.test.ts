@@ -162,6 +162,37 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(await one.arrange(1, run(1), files)).toEqual(paths);
   });
 
+  test("a revision carries datasets over from an earlier one of its day, from no other place", async () => {
+    const { one, stage } = await open();
+    await one.claim(1);
+    for (const n of [1, 2]) await stage(staged(n));
+    const [hits = "", tops = ""] = await one.arrange(1, run(1), [
+      { dataset: "hits", staged: staged(1) },
+      { dataset: "tops", staged: staged(2) },
+    ]);
+    await one.commit(1, manifest(run(1), 1, { hits: [hits], tops: [tops] }));
+    await stage(staged(3));
+    const files = [
+      { dataset: "hits", staged: staged(3) },
+      { dataset: "tops", staged: tops },
+    ];
+    const paths = await one.arrange(1, run(2), files);
+    const folder = "revisions/daily/2026-01-15/r2-e1";
+    expect(paths).toEqual([`${folder}/hits/r2-00000.parquet`, `${folder}/tops/r2-00000.parquet`]);
+    expect(await one.arrange(1, run(2), files)).toEqual(paths);
+    const carry = (dataset: string, path: string, day = "2026-01-15") =>
+      code(one.arrange(1, run(3, day), [{ dataset, staged: path }]));
+    expect(await carry("tops", tops, "2026-01-16")).toBe("pathForbidden");
+    expect(await carry("hits", tops)).toBe("pathForbidden");
+    expect(await carry("tops", tops.replace("daily", "hourly"))).toBe("pathForbidden");
+    expect(await carry("tops", `${tops}/../../x.parquet`)).toBe("pathForbidden");
+    expect(await carry("tops", "control/jobs/daily.json")).toBe("pathForbidden");
+    // Nothing is lost with the revision that it came from.
+    await one.publish(1, manifest(run(2), 1, { hits: [paths[0] ?? ""], tops: [paths[1] ?? ""] }));
+    await one.dropRevision(1, run(1), 1, "all");
+    expect(await one.arrange(1, run(2), files).catch(() => paths)).toEqual(paths);
+  });
+
   test("staging folders are listed by run, and dropped one by one", async () => {
     const { one, other, stage } = await open();
     await one.claim(1);

@@ -94,6 +94,16 @@ describe("an exchange that can't be reached", () => {
     expect(Number(/_n(\d+)_/.exec(stream)?.[1])).toBeGreaterThanOrEqual(3);
   });
 
+  test("is not moved to streams that are just being dropped as nobody's", () => {
+    const { bench } = broken();
+    const left = nextGeneration(streamsOf(bench));
+    for (const stream of left) bench.memory.streams.set(stream, new Map());
+    bench.hold = (ask) => ask.kind === "dropStreams";
+    bench.pass(patienceMs, [1]);
+    expect(bench.heldAsks[0]).toMatchObject({ kind: "dropStreams", streams: left });
+    expect(streamsOf(bench)).toEqual(nextGeneration(left));
+  });
+
   test("is not given up by a leader that only waits for a full server", () => {
     const { bench } = broken();
     const before = streamsOf(bench);

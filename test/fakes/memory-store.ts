@@ -2,6 +2,8 @@
  * The Store port in memory. One object stands for the storage; every process of a test opens its own port on it.
  * Like the real one it refuses every write of an epoch that a later claim has replaced.
  */
+
+import { arrangeablePath } from "../../shared/adapters/store-paths.ts";
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import {
@@ -128,6 +130,7 @@ export function memoryStore(disk: MemoryDisk): Store {
     },
     async arrange(epoch, run, files) {
       check(epoch);
+      for (const { dataset, staged } of files) arrangeablePath(run, dataset, staged);
       for (const { dataset } of files) checkOwner(run.job, run.day, dataset);
       const counts = new Map<string, number>();
       const key = `${run.job}/${run.day}/${run.revision}/${epoch}`;

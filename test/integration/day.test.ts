@@ -99,6 +99,37 @@ describe("a day of IPDR", () => {
     expect(files.every((name) => /^r2-.*\.parquet$/.test(name))).toBe(true);
     expect(existsSync(join(it.root, "manifests", "ipdr-daily", day, "r2.json"))).toBe(true);
   });
+
+  test("a model and what reads it are made again, the others are carried over, and who has them is known", async () => {
+    const bundle = await readJobBundle(exampleJob(it.work, "plain", smallSplits));
+    const ack = { job: "", consumer: "bi", day, revision: 2, by: "loader" };
+    for (const dataset of ["app_daily", "cell_hourly"]) {
+      const had = await it.client.acknowledge({ ...ack, dataset });
+      expect(had).toMatchObject({ state: "acknowledged", kind: "first delivery" });
+    }
+
+    const options = { select: ["app_daily+"], by: "ann" };
+    const { runId } = await it.client.submit({ bundle }, day, options);
+    const run = await it.client.wait(runId);
+
+    expect(run).toMatchObject({ state: "committed", revision: 3, cause: "request", by: "ann" });
+    expect(run.select).toContain("app_daily");
+    expect(run.select).not.toContain("cell_hourly");
+    const scans = taskCounts(run, "scan");
+    expect(scans.reused).toBe(scans.tasks);
+    expect(await differences(it, exampleJob(it.work, "plain", smallSplits), day)).toEqual([]);
+    const carried = readdirSync(join(it.root, "out", "cell_hourly", `day=${day}`));
+    expect(carried.length).toBeGreaterThan(0);
+    expect(carried.every((name) => /^r3-.*\.parquet$/.test(name))).toBe(true);
+    const states = await it.client.deliveries("ipdr-daily");
+    expect(
+      states.map((one) => `${one.consumer} ${one.dataset} r${one.revision} ${one.state}`),
+    ).toEqual([
+      "bi app_daily r3 outstanding",
+      "bi cell_hourly r2 acknowledged",
+      "segmentation segments r2 outstanding",
+    ]);
+  }, 60_000);
 });
 
 test("files that were delivered twice count once, and are not read again by a second run", async () => {

@@ -46,6 +46,7 @@ after: [ { job: shops-daily, dataset: shops }, { job: shops-daily, dataset: pric
 on_change: rerun
 backlog: { days: 14, order: newest }
 work_ahead: false
+consumers: { bi: [totals], customer-care: [totals] }
 `);
     expect(job).toMatchObject({
       timezone: "Europe/Berlin",
@@ -58,6 +59,10 @@ work_ahead: false
       ],
       onChange: "rerun",
       backlogDays: 14,
+      consumers: [
+        { name: "bi", datasets: ["totals"] },
+        { name: "customer-care", datasets: ["totals"] },
+      ],
       backlogOrder: "newest",
       workAhead: false,
     });
@@ -169,6 +174,10 @@ describe("refused, with file, line, field and a way out", () => {
     ["backlog: { days: -1 }\n", /:6: backlog\.days: at least 0 is needed/],
     ["backlog: { days: 400 }\n", /:6: backlog\.days: at most 366 is allowed/],
     ["backlog: { order: random }\n", /:6: backlog\.order: one of oldest, newest is expected/],
+    ["consumers: { bi: [] }\n", /:6: consumers\.bi: a consumer takes at least one dataset/],
+    ["consumers: { Bi: [totals] }\n", /consumers\.Bi: a consumer's name is \[a-z\]/],
+    ["consumers: { bi: [total] }\n", /:6: consumers\.bi\.0: no model total; did you mean totals\?/],
+    ["consumers: { bi: [totals, totals] }\n", /:6: consumers\.bi\.1: totals stands here twice/],
     ["work_ahead: maybe\n", /:6: work_ahead: expected a boolean, found a text/],
   ])("%s", (more, message) => {
     const { code, message: told } = refusal(more);

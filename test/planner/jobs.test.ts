@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { selectedPlan } from "../../coordinator/core/selection.ts";
 import { planWithBinder } from "../../coordinator/shell/plan.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
 import { parseJob, readJobBundle } from "../../shared/adapters/job-file.ts";
@@ -67,14 +68,7 @@ describe.each(["jobs/ipdr-daily.yaml", "test/fixtures/retail/job.yaml"])("%s", (
   test("every model equals plain DuckDB", { timeout: 120_000 }, async () => {
     const job = await jobAt(path);
     const plan = await planned(job);
-    const runner = await LocalRunner.open([
-      "CREATE SCHEMA base",
-      ...job.sources.flatMap((source) => [
-        tableOf(source.name, source.columns, 3_000, false),
-        filesOf(source.name),
-      ]),
-      ...job.dimensions.map((dimension) => tableOf(dimension.name, dimension.columns, 30, true)),
-    ]);
+    const runner = await LocalRunner.open(inputsOf(job));
     const order = plan.datasets.map((dataset) => dataset.model);
     await runner.execute(plan, { splits: 2, partitions: 7 });
     for (const model of order) {
@@ -86,6 +80,21 @@ describe.each(["jobs/ipdr-daily.yaml", "test/fixtures/retail/job.yaml"])("%s", (
     runner.close();
   });
 
+  test("each model alone is what it is among the others", { timeout: 120_000 }, async () => {
+    const job = await jobAt(path);
+    const plan = await planned(job);
+    for (const { name } of job.models) {
+      const selected = selectedPlan(plan, [name]);
+      if ("code" in selected) throw new Error(selected.message);
+      expect(selected.plan.datasets.map(({ model }) => model)).toEqual([name]);
+      const runner = await LocalRunner.open(inputsOf(job));
+      const expected = await runner.reference(withInputs(job, name));
+      const actual = await runner.run(selected.plan, name, { splits: 2, partitions: 2 });
+      expect(firstDifference(actual, expected), name).toBeUndefined();
+      runner.close();
+    }
+  });
+
   test("each source is scanned once", async () => {
     const plan = await planned(await jobAt(path));
     const scanned = plan.stages.flatMap((stage) =>
@@ -94,6 +103,18 @@ describe.each(["jobs/ipdr-daily.yaml", "test/fixtures/retail/job.yaml"])("%s", (
     expect(new Set(scanned).size).toBe(scanned.length);
   });
 });
+
+/** Statements that make its input tables. */
+function inputsOf(job: JobSpec): readonly string[] {
+  return [
+    "CREATE SCHEMA base",
+    ...job.sources.flatMap((source) => [
+      tableOf(source.name, source.columns, 3_000, false),
+      filesOf(source.name),
+    ]),
+    ...job.dimensions.map((dimension) => tableOf(dimension.name, dimension.columns, 30, true)),
+  ];
+}
 
 /** The model with the models below it, inputs first. */
 function withInputs(job: JobSpec, name: string): readonly { name: string; sql: string }[] {
@@ -108,6 +129,16 @@ function withInputs(job: JobSpec, name: string): readonly { name: string; sql: s
     (entry, index) => all.findIndex((other) => other.name === entry.name) === index,
   );
 }
+
+test("a plan says which models read which, as their SQL does", async () => {
+  const { reads } = await planned(await jobAt("jobs/ipdr-daily.yaml"));
+  expect(reads).toEqual({
+    top_apps: ["app_daily"],
+    cell_busy_hour: ["cell_hourly"],
+    subscriber_segment: ["subscriber_daily"],
+    segments: ["subscriber_segment"],
+  });
+});
 
 test("the IPDR job sends each record once, by subscriber, and only small partials after that", async () => {
   const plan = await planned(await jobAt("jobs/ipdr-daily.yaml"));

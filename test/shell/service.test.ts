@@ -64,6 +64,7 @@ describe("commands", () => {
         day: "2026-01-15",
         rerun: false,
         lane: "live",
+        by: "",
       },
       { kind: "question", reply: 2, question: { kind: "run", run: run.runId } },
     ]);

@@ -13,6 +13,7 @@ import type {
   AttemptSuccess,
   Delivery,
   ExchangeRoute,
+  ReduceWork,
   Work,
 } from "../../shared/kernel/work.ts";
 
@@ -38,7 +39,7 @@ export function carryOut(
   if (work.kind === "check") {
     return { kind: "done", outputs: [], files: [], accounts: [], counters, checkValue: "0" };
   }
-  if (work.kind === "reduce") return reduce(memory, work.group, delivery);
+  if (work.kind === "reduce") return reduce(memory, work, delivery);
   const names = work.split.files.map((file) => `${file.path}@${file.mtimeNs}`);
   const outputs = delivery.outputs.map((route) => write(memory, route, delivery.attemptId, names));
   if (outputs.includes(undefined)) {
@@ -76,7 +77,11 @@ function write(
   return { exchange: route.exchange, digest, checksum, rows: names.length, bytes: 1, messages: 1 };
 }
 
-function reduce(memory: ClusterMemory, group: number, delivery: Delivery): AttemptOutcome {
+function reduce(
+  memory: ClusterMemory,
+  { group, stage }: ReduceWork,
+  delivery: Delivery,
+): AttemptOutcome {
   const rows: string[] = [];
   for (const input of delivery.inputs) {
     const stream = memory.streams.get(input.streams[group] ?? "");
@@ -89,11 +94,12 @@ function reduce(memory: ClusterMemory, group: number, delivery: Delivery): Attem
       rows.push(...found);
     }
   }
-  const path = `${delivery.stagingDir}/totals-${group}.parquet`;
-  memory.files.set(
-    path,
-    rows.map((name) => `${name}#${group}`),
-  );
-  const file = { model: "totals", path, rows: rows.length, bytes: 1, sha256: "" };
-  return { kind: "done", outputs: [], files: [file], accounts: [], counters };
+  const models = stage.outputs.flatMap((output) => (output.kind === "dataset" ? output.model : []));
+  const files = models.map((model) => {
+    const path = `${delivery.stagingDir}/${model}-${group}.parquet`;
+    const named = rows.map((name) => `${name}#${group}`);
+    memory.files.set(path, named);
+    return { model, path, rows: rows.length, bytes: 1, sha256: "" };
+  });
+  return { kind: "done", outputs: [], files, accounts: [], counters };
 }

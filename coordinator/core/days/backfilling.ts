@@ -8,6 +8,7 @@ import { limits } from "../../../shared/kernel/limits.ts";
 import type { Day } from "../../../shared/kernel/time.ts";
 import { type Durable, dayKey, liveRun, nextRun } from "../durable.ts";
 import { untoldDay } from "../job-forms.ts";
+import { wholeRevision } from "../selection.ts";
 import { decide, log, type Turn } from "../turn.ts";
 import { closeDay, highestBegun, isAhead } from "./ahead.ts";
 import { type BackfillInput, type BackfillView, stepsOf } from "./backfill.ts";
@@ -84,6 +85,7 @@ function startDay(
   const upstream = upstreamOf(turn.state.durable, spec, day);
   const byDesk = {
     origin: "backfill",
+    by: id,
     missing,
     upstream: Object.fromEntries(upstream.map(({ name, revision: of }) => [name, of])),
   } as const;
@@ -103,7 +105,7 @@ export function backfillView(turn: Turn, { spec, digest }: NamedJob, day: Day): 
   const failed = record?.failed;
   const run = liveRun(durable, spec.name, day);
   return {
-    committed: record?.committed ?? 0,
+    committed: record === undefined ? 0 : wholeRevision(record),
     // A run that only maps ahead, or did, has not begun the day: the backfill may begin it.
     highest: highestBegun(record, run),
     live: liveText(turn, spec.name, day),

@@ -112,6 +112,7 @@ function modelState(record: DayRecord, run: Run | undefined, model: string): Mod
   const stage = run?.plan.datasets.find((dataset) => dataset.model === model)?.stage;
   const found = run?.stages.find(({ id }) => id === stage);
   if (found !== undefined) return found.startedMs === 0 ? "waiting" : "running";
-  if (run !== undefined) return "waiting";
+  const isMade = run !== undefined && (run.select?.includes(model) ?? true);
+  if (isMade) return "waiting";
   return record.datasets.includes(model) ? "done" : "none";
 }

@@ -3,7 +3,7 @@ import type { CalendarStart } from "../../../shared/kernel/days.ts";
 import { classOf, type Failure } from "../../../shared/kernel/failure.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { DayOfJob } from "../../../shared/kernel/manifest.ts";
-import type { Instant } from "../../../shared/kernel/time.ts";
+import type { Day, Instant } from "../../../shared/kernel/time.ts";
 import type { ReplyId } from "../protocol.ts";
 import type { Turn } from "../turn.ts";
 import type { DayState } from "./judge.ts";
@@ -89,6 +89,13 @@ export interface SavingWaiter {
   readonly to?: ReplyId;
   /** They are shown this one. */
   readonly backfill?: string;
+  readonly delivery?: DeliveryName;
+}
+
+export interface DeliveryName {
+  readonly consumer: string;
+  readonly dataset: string;
+  readonly day: Day;
 }
 
 export function emptyDesk(): Desk {

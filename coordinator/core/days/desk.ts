@@ -6,7 +6,8 @@ import type { CalendarStart } from "../../../shared/kernel/days.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import { type DayRecord, dayKey, liveRun, nextRun, type RunOrigin } from "../durable.ts";
+import type { RunOrigin } from "../../../shared/kernel/status.ts";
+import { type DayRecord, dayKey, liveRun, nextRun } from "../durable.ts";
 import { historyDays } from "../history.ts";
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
@@ -266,7 +267,9 @@ function startDay(
   const origin = originOf(state, record, isLive);
   log(turn, "info", "a day starts by itself", { job, day, why: action.why, origin });
   const lane = isLive ? "live" : "backlog";
-  const byDesk = { origin, missing: action.missing, upstream };
+  const { missing, news } = action;
+  const isNews = origin === "news" && news !== undefined;
+  const byDesk = { origin, ...(isNews ? { news } : {}), missing, upstream };
   const ahead = liveRun(turn.state.durable, job, day);
   if (ahead !== undefined) {
     closeDay(turn, ahead, { lane, byDesk });

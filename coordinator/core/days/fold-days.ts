@@ -7,6 +7,7 @@ import type { DeskDocument } from "../../../shared/kernel/days.ts";
 import type { Failure } from "../../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { definitionOf } from "../../../shared/kernel/job-day.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
 import { type DayRecord, type DeskRecord, type Durable, dayKey, type Run } from "../durable.ts";
 import type { Fact } from "../facts.ts";
 import { pinnedUpstream, rowsOf } from "../history.ts";
@@ -24,6 +25,7 @@ const kinds = [
   "inputSeen",
   "dayMarked",
   "dayDelivered",
+  "deliveryAcknowledged",
   "backlogPaused",
   "deskFound",
   "dayWarned",
@@ -62,6 +64,11 @@ export function foldDays(durable: Durable, recordOf: RecordOf, fact: DaysFact): 
       deskOf(durable, fact.job).changes++;
       return;
     }
+    case "deliveryAcknowledged":
+      foldAcknowledged(recordOf(durable, fact.job, fact.day), fact);
+      forgetAcknowledged(durable, fact.job);
+      deskOf(durable, fact.job).changes++;
+      return;
     case "backlogPaused": {
       const desk = deskOf(durable, fact.job);
       if (fact.paused) desk.paused = { reason: fact.reason, wallMs: fact.wallMs };
@@ -126,6 +133,28 @@ function foldMarked(day: DayMemory, fact: Extract<DaysFact, { kind: "dayMarked" 
   }
 }
 
+export function deliveryKey(name: { readonly consumer: string; readonly dataset: string }): string {
+  return `${name.consumer}/${name.dataset}`;
+}
+
+function foldAcknowledged(
+  day: DayMemory,
+  fact: Extract<DaysFact, { kind: "deliveryAcknowledged" }>,
+): void {
+  const { revision, wallMs, by } = fact;
+  const key = deliveryKey(fact);
+  const known = day.acknowledged?.[key];
+  if (known !== undefined && known.revision >= revision) return;
+  const before = known && { before: { revision: known.revision, wallMs: known.wallMs } };
+  day.acknowledged = { ...day.acknowledged, [key]: { revision, wallMs, by, ...before } };
+}
+
+/** The account is written whole each time: it must not grow for ever. */
+function forgetAcknowledged(durable: Durable, job: string): void {
+  const days = daysOf(durable, job).filter(({ acknowledged }) => acknowledged !== undefined);
+  for (const old of days.slice(limits.deliveryDaysMax)) delete old.acknowledged;
+}
+
 function deskOf(durable: Durable, job: string): DeskRecord {
   const known = durable.desks.get(job);
   if (known !== undefined) return known;
@@ -155,6 +184,7 @@ function foldDeskFound(
     delete record.skipped;
     delete record.wanted;
     delete record.delivered;
+    delete record.acknowledged;
   }
   for (const [day, said] of Object.entries(document.days)) {
     Object.assign(recordOf(durable, job, day), said);
@@ -167,12 +197,13 @@ export function deskDocument(durable: Durable, job: string): DeskDocument {
   const days: Record<string, DeskDocument["days"][string]> = {};
   for (const record of durable.days.values()) {
     if (record.job !== job) continue;
-    const { held, skipped, wanted, delivered } = record;
+    const { held, skipped, wanted, delivered, acknowledged } = record;
     const said = {
       ...(held === undefined ? {} : { held }),
       ...(skipped === undefined ? {} : { skipped }),
       ...(wanted === undefined ? {} : { wanted }),
       ...(delivered === undefined ? {} : { delivered }),
+      ...(acknowledged === undefined ? {} : { acknowledged }),
     };
     if (Object.keys(said).length > 0) days[record.day] = said;
   }

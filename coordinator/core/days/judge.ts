@@ -5,6 +5,7 @@
 import { classOf } from "../../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
+import type { RunNews } from "../../../shared/kernel/status.ts";
 import { type HistoryDay, movedDay } from "../history.ts";
 import type { DayFailed, DayMemory, InputKnown } from "./day.ts";
 import { otherFiles } from "./day.ts";
@@ -31,7 +32,13 @@ export type DayAction =
       /** It is about to be run: somebody looks at its input, or an earlier day that it reads is being made. */
       readonly isSoon?: true;
     }
-  | { readonly kind: "run"; readonly why: string; readonly missing: number };
+  | {
+      readonly kind: "run";
+      readonly why: string;
+      readonly missing: number;
+      /** What has changed, where that is why. */
+      readonly news?: RunNews;
+    };
 
 export interface Judgement {
   readonly state: DayState;
@@ -128,7 +135,7 @@ function committedDay(view: DayView): Judgement {
   if (isKept(view, what === "input")) {
     return waitsForEarlier(state, `${why}; waits for ${view.earlier}`);
   }
-  return start(state, why, input?.verdict === "gaps" ? input.missingTotal : 0);
+  return start(state, why, input?.verdict === "gaps" ? input.missingTotal : 0, what);
 }
 
 /**
@@ -159,7 +166,7 @@ function isAnswered({ made, input, wanted }: DayMemory): boolean {
 }
 
 interface News {
-  readonly what: "input" | "definition" | "upstream";
+  readonly what: RunNews;
   readonly reason: string;
 }
 
@@ -237,8 +244,9 @@ function openDay(view: DayView): Judgement {
   }
 }
 
-function start(state: DayState, reason: string, missing: number): Judgement {
-  return { state, reason, action: { kind: "run", why: reason, missing } };
+function start(state: DayState, reason: string, missing: number, news?: RunNews): Judgement {
+  const action = { kind: "run", why: reason, missing, ...(news && { news }) } as const;
+  return { state, reason, action };
 }
 
 /** The last run failed, and nothing has changed since that would make the next one another. */

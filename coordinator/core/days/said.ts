@@ -12,6 +12,7 @@ import type { Answered } from "../state.ts";
 import { unknownJob } from "../submissions.ts";
 import { ask, decide, epochOf, refuse, reply, retryLater, type Turn } from "../turn.ts";
 import { backfillsOf } from "./backfill-view.ts";
+import { deliveryNamed } from "./delivery-view.ts";
 import type { SavingWaiter } from "./desk-state.ts";
 import { deskDocument } from "./fold-days.ts";
 import { jobNamed, notScheduled } from "./jobs.ts";
@@ -105,6 +106,15 @@ function save(turn: Turn, job: string): void {
   ask(turn, { kind: "saveDesk", epoch: epochOf(turn), job, desk }, { kind: "desk", job });
 }
 
+function tellSaved(turn: Turn, job: string, { to, backfill, delivery }: SavingWaiter): void {
+  if (to === undefined) return;
+  if (backfill !== undefined) {
+    reply(turn, to, { kind: "backfills", backfills: backfillsOf(turn, job, backfill) });
+  } else if (delivery !== undefined) {
+    reply(turn, to, { kind: "deliveries", deliveries: deliveryNamed(turn, job, delivery) });
+  } else reply(turn, to, { kind: "said" });
+}
+
 export function deskSaved(turn: Turn, job: string, answered: Answered): void {
   const { saving } = turn.state.desk;
   const known = saving.get(job);
@@ -114,11 +124,7 @@ export function deskSaved(turn: Turn, job: string, answered: Answered): void {
     retryLater(turn, answered);
     return;
   }
-  for (const { to, backfill } of known.waiters) {
-    if (to === undefined) continue;
-    if (backfill === undefined) reply(turn, to, { kind: "said" });
-    else reply(turn, to, { kind: "backfills", backfills: backfillsOf(turn, job, backfill) });
-  }
+  for (const waiter of known.waiters) tellSaved(turn, job, waiter);
   if (known.next.length === 0) {
     saving.delete(job);
     return;

@@ -1,6 +1,6 @@
 /** How the desk starts a day: through the same submission as everybody, with the reason why there is a run. */
 import { limits } from "../../../shared/kernel/limits.ts";
-import { dayKey, liveRun, liveRuns } from "../durable.ts";
+import { dayKey, liveRun, liveRuns, startOf } from "../durable.ts";
 import { askForPlan, untoldDay } from "../job-forms.ts";
 import type { Submission } from "../state.ts";
 import type { Turn } from "../turn.ts";
@@ -26,12 +26,12 @@ export function submitByDesk(
   askForPlan(turn, key, { ...start, plan: undefined, isRestored: false, waiters: [] });
 }
 
-/** Why there is this run, where nobody submitted it. */
-export function startedBy({ byDesk }: Submission) {
-  if (byDesk === undefined) return {};
-  const { origin, missing, upstream } = byDesk;
+/** Why there is this run, and what it was started with. */
+export function startedBy({ byDesk, start = {} }: Submission) {
+  if (byDesk === undefined) return startOf(start);
+  const { missing, upstream } = byDesk;
   return {
-    origin,
+    ...startOf(byDesk),
     ...(missing === 0 ? {} : { missing }),
     ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
   };

@@ -57,7 +57,8 @@ export interface Figures {
 
 /** The newest committed run, of `day` where there is one. `runs`: newest first. */
 export function runToCompare(runs: readonly RunStatus[], day: string): RunStatus | undefined {
-  const committed = runs.filter((run) => run.state === "committed");
+  const isWhole = ({ select = [] }: RunStatus) => select.length === 0;
+  const committed = runs.filter((run) => run.state === "committed" && isWhole(run));
   return committed.find((run) => run.day === day) ?? committed[0];
 }
 

@@ -23,6 +23,8 @@ export interface Front {
   /** Columns of base tables and models. */
   readonly known: Map<string, readonly Column[]>;
   readonly written: readonly Written[];
+  /** Models that read others, and which. */
+  readonly reads: Readonly<Record<string, readonly string[]>>;
   readonly usesLogicalTime: boolean;
   readonly history: readonly HistoryPlan[];
   /** By model: the tables of earlier days that it reads, by way of other models, too. */
@@ -101,7 +103,8 @@ export function readJob(job: JobSpec, asker: Asker): Front {
   const written = read.filter(({ model }) => job.models.some(({ name }) => name === model));
   const history = histories.plans(known);
   const readsHistory = tablesRead(parsed, history);
-  return { relations, known, written, usesLogicalTime, history, readsHistory, sourceOf };
+  const reads = readsOf(parsed, job.models);
+  return { relations, known, written, reads, usesLogicalTime, history, readsHistory, sourceOf };
 }
 
 /** Tables that hold the run's own rows as well are read like models, from SQL of ours. */
@@ -205,6 +208,16 @@ function unknownTable(
     code: "jobInvalid",
     position,
   });
+}
+
+/** Models of the job that each of them reads, directly or by way of tables that are none. */
+function readsOf(parsed: readonly Parsed[], models: readonly ModelSpec[]): Front["reads"] {
+  const named = new Set(models.map(({ name }) => name));
+  const byName = new Map(parsed.map((entry) => [entry.model.name, entry]));
+  const below = (name: string): readonly string[] =>
+    (byName.get(name)?.reads ?? []).flatMap((read) => (named.has(read) ? [read] : below(read)));
+  const reads = [...named].map((name) => [name, [...new Set(below(name))]] as const);
+  return Object.fromEntries(reads.filter(([, all]) => all.length > 0));
 }
 
 /** Models with what they read before them; a cycle is refused by its path. */

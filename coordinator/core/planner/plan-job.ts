@@ -63,7 +63,9 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   const scanned = new Set(stages.flatMap(({ source = [] }) => source));
   readChecks(job, datasets, scanned, asker);
   const traffic = trafficOf(job, placement, stages);
-  return withHistory({ ...new PlanText(job, asker).plan(stages, front), traffic }, front);
+  const { reads } = front;
+  const known = Object.keys(reads).length === 0 ? {} : { reads };
+  return withHistory({ ...new PlanText(job, asker).plan(stages, front), traffic, ...known }, front);
 }
 
 /** Says what of earlier days is read, and which datasets depend on it. */

@@ -1,0 +1,159 @@
+/** The history of runs: who or what started each, and what it read; told of runs that have ended, and on storage. */
+import { describe, expect, test } from "vitest";
+import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
+import type { JobSpec } from "../../shared/kernel/job.ts";
+import type { RunStatus } from "../../shared/kernel/status.ts";
+import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { Bench } from "./bench.ts";
+
+const hourMs = 3_600_000;
+const midnight = Date.parse("2026-01-18T00:00:00Z");
+
+const daily = (changes: Partial<JobSpec> = {}) =>
+  sampleJob({ schedule: "0 1 * * *", backlogDays: 2, ...changes });
+
+/** A leader at 00:59 of 18 January with one executor and a daily job. */
+function atNight(bench = new Bench()): Bench {
+  bench.wallFrom = midnight + hourMs - 60_000;
+  bench.lead();
+  bench.attach(1, { slots: 8 });
+  bench.register(daily());
+  return bench;
+}
+
+function live(bench: Bench, ms: number): void {
+  const until = bench.at + ms;
+  while (bench.at < until) {
+    bench.pass(Math.min(1_000, until - bench.at), [1]);
+    bench.work();
+  }
+}
+
+function runs(bench: Bench): readonly RunStatus[] {
+  const reply = bench.ask({ kind: "runs", job: "", limit: 100 });
+  if (reply?.kind !== "runs") throw new Error(JSON.stringify(reply));
+  return reply.runs;
+}
+
+/** `day rN: cause by`, oldest first. */
+function causes(bench: Bench): string[] {
+  const all = runs(bench).map(({ day, revision, cause, by }) =>
+    `${day} r${revision}: ${cause} ${by}`.trim(),
+  );
+  return all.sort();
+}
+
+function submit(bench: Bench, day: string, by: string, rerun = false): void {
+  const reply = 1_000 + bench.state.nextAsk;
+  const request = { reply, requestId: `for ${reply}`, job: "usage", day, rerun, by };
+  bench.post({ kind: "submit", ...request });
+}
+
+/** NATS lost its state; what is on storage is there. */
+function loseJournal({ memory }: Bench): void {
+  memory.journal = [];
+  memory.journalLast = 0;
+}
+
+describe("each run says who or what started it", () => {
+  test("the schedule, catching up, a person, a late file, another form, a command, a backfill", () => {
+    const bench = atNight();
+    live(bench, 100_000);
+    submit(bench, "2026-01-16", "ann", true);
+    live(bench, 10_000);
+    bench.say({
+      kind: "markDay",
+      job: "usage",
+      day: "2026-01-17",
+      mark: "wanted",
+      reason: "a look",
+    });
+    live(bench, 10_000);
+    for (const day of ["14", "16", "17", "18"]) {
+      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, sampleFiles(4));
+    }
+    bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(5));
+    bench.memory.inputs = sampleFiles(5);
+    live(bench, 150_000);
+    const wish = {
+      job: "usage",
+      from: "2026-01-10",
+      to: "2026-01-10",
+      redo: "missing",
+      order: "oldest",
+      concurrency: 1,
+      by: "ben",
+      reason: "",
+    } as const;
+    bench.say({
+      kind: "backfill",
+      action: { kind: "start", requestId: "b", dryRun: false, wish },
+    });
+    live(bench, 20_000);
+    expect(causes(bench).filter((line) => !line.startsWith("2026-01-18"))).toEqual([
+      "2026-01-10 r1: backfill usage.b1",
+      "2026-01-14 r1: catch-up",
+      "2026-01-15 r1: catch-up",
+      "2026-01-15 r2: late input",
+      "2026-01-16 r1: schedule",
+      "2026-01-16 r2: request ann",
+      "2026-01-17 r1: schedule",
+      "2026-01-17 r2: command",
+    ]);
+    const models = [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }];
+    bench.register(daily({ models, onChange: "rerun" }));
+    live(bench, 20_000);
+    expect(causes(bench)).toContain("2026-01-16 r3: definition");
+  });
+
+  test("with what it read, how long it took and its revision, also in its manifest", () => {
+    const bench = new Bench().lead();
+    bench.attach(1);
+    bench.submit();
+    submit(bench, "2026-01-16", "ann");
+    bench.pass(2_000, [1]);
+    bench.work();
+    const run = runs(bench).find(({ day }) => day === "2026-01-16");
+    expect(run).toMatchObject({ state: "committed", revision: 1, cause: "request", by: "ann" });
+    const scan = run?.stages[0];
+    expect([run?.rowsIn, run?.bytesIn]).toEqual([40, scan?.bytesIn]);
+    expect(run?.bytesIn).toBeGreaterThan(0);
+    expect(run && run.endedMs - run.createdMs).toBe(2_000);
+    expect(bench.memory.manifests.get("usage.2026-01-16.r1")).toMatchObject({
+      start: { by: "ann" },
+      createdMs: run?.createdMs,
+    });
+  });
+
+  test("whoever wants a day that only gathers files has started its run", () => {
+    const bench = new Bench();
+    bench.wallFrom = midnight - 2 * hourMs;
+    bench.lead();
+    bench.attach(1, { slots: 8 });
+    bench.register(daily({ backlogDays: 0 }));
+    live(bench, 120_000);
+    expect(causes(bench)).toContain("2026-01-17 r1: schedule");
+    submit(bench, "2026-01-17", "ann");
+    live(bench, 10_000);
+    expect(causes(bench)).toContain("2026-01-17 r1: request ann");
+    expect(runs(bench).find(({ day }) => day === "2026-01-17")?.state).toBe("committed");
+  });
+
+  test("the next leader and a snapshot know it, and a run that comes back when the journal is lost", () => {
+    const bench = atNight();
+    live(bench, 30_000);
+    submit(bench, "2026-01-16", "ann", true);
+    const known = causes(bench);
+    expect(known).toContain("2026-01-16 r2: request ann");
+    const kept = decodeSnapshot(encodeSnapshot(bench.state.durable));
+    expect(kept.runs.get("usage.2026-01-16.r2")?.by).toBe("ann");
+    expect(bench.memory.requests.get("usage.2026-01-16.r2")?.start).toEqual({ by: "ann" });
+    loseJournal(bench);
+    const next = new Bench(bench.memory, "c2");
+    next.wallFrom = bench.wallFrom + bench.at;
+    next.lead();
+    next.attach(1, { slots: 8 });
+    live(next, 10_000);
+    expect(causes(next)).toContain("2026-01-16 r2: request ann");
+  });
+});
