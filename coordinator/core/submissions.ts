@@ -21,9 +21,9 @@ import type { Answered, CoordinatorState, Submission } from "./state.ts";
 import {
   closedDay,
   datasetsOf,
+  joinProblem,
   malformed,
   otherModels,
-  plannedAlready,
   takenDataset,
   wrongModels,
 } from "./submit-checks.ts";
@@ -89,8 +89,9 @@ export function submit(turn: Turn, message: Submit): void {
   const same = submissions.get(key);
   if (same !== undefined) {
     const isRetry = same.waiters.some(({ requestId }) => requestId === message.requestId);
-    if (!isRetry && (select !== undefined || same.select !== undefined)) {
-      refuse(turn, message.reply, plannedAlready(job, message.day));
+    const wrong = isRetry ? undefined : joinProblem(same, job, jobDigest(job), select);
+    if (wrong !== undefined) {
+      refuse(turn, message.reply, wrong);
       return;
     }
     same.waiters.push(waiter);

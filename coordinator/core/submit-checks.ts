@@ -21,11 +21,12 @@ export function malformed({ day, requestId, job, by = "" }: Submit): Failure | u
   if (!isDay(day)) {
     return failure("badRequest", `day ${JSON.stringify(day)} is not a date; write YYYY-MM-DD`);
   }
-  if (requestId === "" || requestId.length > 200) {
-    return failure("badRequest", "a submit needs a request id of 1 to 200 characters");
+  const { requestIdCharactersMax: idMost, byCharactersMax: byMost } = limits;
+  if (requestId === "" || requestId.length > idMost) {
+    return failure("badRequest", `a submit needs a request id of 1 to ${idMost} characters`);
   }
-  if (by.length > 200) {
-    return failure("badRequest", "whoever submits is named in at most 200 characters");
+  if (by.length > byMost) {
+    return failure("badRequest", `whoever submits is named in at most ${byMost} characters`);
   }
   return undefined;
 }
@@ -80,10 +81,22 @@ export function otherModels(live: Run, select: Submit["select"]): Failure | unde
   return failure("conflict", text, about);
 }
 
-/** Not all that is asked for of a day at the same time can be one run. */
-export function plannedAlready({ name }: JobSpec, day: string): Failure {
-  const text = `a run of job ${name} for ${day} is just being planned: submit other models of the day when it has ended`;
-  return failure("conflict", text, { job: name, day });
+/** Why a submit can't be content with the run that is just being planned for its day. */
+export function joinProblem(
+  same: Submission,
+  { name }: JobSpec,
+  digest: string,
+  select: Submit["select"],
+): Failure | undefined {
+  const { day } = same;
+  if (select !== undefined || same.select !== undefined) {
+    const text = `a run of job ${name} for ${day} is just being planned: submit other models of the day when it has ended`;
+    return failure("conflict", text, { job: name, day });
+  }
+  // A day that is mapped ahead is nobody's wish yet: the run would have the form of the job that nobody wants any more.
+  if (same.lane !== "ahead" || same.digest === digest) return undefined;
+  const text = `work ahead for ${day} is just being planned from another form of job ${name}; submit again in a moment`;
+  return failure("unavailable", text, { job: name, day });
 }
 
 /** What its run will make. */

@@ -48,9 +48,10 @@ export const dayLimits = {
   deliveryDaysMax: 100,
   /** Revisions of a day that are remembered as shown, for acknowledgements that come late. */
   shownRevisionsMax: 8,
-  /** Length of what somebody says about a day, and of what a caller names a request by. */
+  /** Length of what somebody says about a day, of what a caller names a request by, and of the caller's own name. */
   reasonCharactersMax: 500,
   requestIdCharactersMax: 200,
+  byCharactersMax: 200,
   // --- late files
   /** How often days before the window are looked at for files that came late, so many of them at a time … */
   lateLookEveryMs: 30_000,

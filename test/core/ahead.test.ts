@@ -150,6 +150,21 @@ describe("a day that is not ready", () => {
     expect(manifest(bench, 2)?.jobDigest).not.toBe(manifest(bench, 1)?.jobDigest);
   });
 
+  test("is not made by a form of the job that work ahead for it is just being planned from", () => {
+    const bench = beforeStart(sampleFiles(2));
+    bench.hold = (ask) => ask.kind === "planJob";
+    live(bench, minuteMs);
+    expect(bench.heldAsks.map(({ kind }) => kind)).toEqual(["planJob"]);
+    const submit = () => bench.replyTo(bench.submit(otherSql, { day, requestId: "mine" }));
+    const message = `work ahead for ${day} is just being planned from another form of job usage; submit again in a moment`;
+    expect(submit()).toMatchObject({ failure: { code: "unavailable", message } });
+    bench.hold = () => false;
+    bench.release();
+    submit();
+    live(bench, 1_000);
+    expect(submit()).toEqual({ kind: "submitted", run: `usage.${day}.r2`, created: true });
+  });
+
   test("is made by the newest form also when that comes just before its start", () => {
     // Its files are known to be all there: the desk begins it at its start without another look.
     const ready = { ipdr: { by: "count", value: "2" } } as const;

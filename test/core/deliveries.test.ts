@@ -218,7 +218,7 @@ describe("an acknowledgement is refused", () => {
     );
     again(bench);
     expect(refusal(bench, { revision: 3 })).toContain("is 2, and before it they saw 1");
-    expect(refusal(bench, { by: "x".repeat(501) })).toContain("at most 500 characters");
+    expect(refusal(bench, { by: "x".repeat(201) })).toContain("at most 200 characters");
     expect(bench.ask({ kind: "deliveries", job: "usages", days: 0 })).toMatchObject({
       failure: { code: "unknownJob" },
     });

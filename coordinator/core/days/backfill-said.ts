@@ -24,7 +24,7 @@ import { counted } from "./backfill-view.ts";
 import { backfillView } from "./backfilling.ts";
 import { hasEnded } from "./fold-backfills.ts";
 import { jobNamed, type NamedJob } from "./jobs.ts";
-import { keepAccount, wrongReason } from "./said.ts";
+import { keepAccount, wrongBy, wrongReason } from "./said.ts";
 
 const dayMs = 86_400_000;
 /** Of an occurrence at midnight the data date is the day that has just ended. */
@@ -45,7 +45,7 @@ export function backfillAsked(
     return;
   }
   const wrong =
-    wrongWish(wish) ?? wrongReason(wish.reason) ?? wrongReason(wish.by) ?? wrongRequest(action);
+    wrongWish(wish) ?? wrongReason(wish.reason) ?? wrongBy(wish.by) ?? wrongRequest(action);
   if (wrong !== undefined) {
     refuse(turn, to, wrong);
     return;

@@ -15,14 +15,14 @@ import { decide, publish, refuse, type Turn } from "../turn.ts";
 import { deliveryDays, jobsNamed, shownRevisions } from "./delivery-view.ts";
 import { deliveryKey, recordOf } from "./fold-days.ts";
 import { jobNamed } from "./jobs.ts";
-import { keepAccount, wrongReason } from "./said.ts";
+import { keepAccount, wrongBy } from "./said.ts";
 
 /** Said twice it is the same: the first time counts, and what is replied is what is in force. */
 export function acknowledge(
   turn: Turn,
   { reply: to, wish }: Extract<DaysMessage, { kind: "acknowledge" }>,
 ): void {
-  const found = wrongReason(wish.by) ?? delivered(turn.state.durable, wish);
+  const found = wrongBy(wish.by) ?? delivered(turn.state.durable, wish);
   if ("code" in found) {
     refuse(turn, to, found);
     return;

@@ -67,12 +67,17 @@ function wrongDay(turn: Turn, job: string, day: string): Failure | undefined {
 }
 
 export function wrongReason(reason: string): Failure | undefined {
-  const most = limits.reasonCharactersMax;
-  if (reason.length <= most) return undefined;
-  return failure(
-    "badRequest",
-    `a reason has at most ${most} characters, this one ${reason.length}`,
-  );
+  return tooLong("a reason", reason, limits.reasonCharactersMax);
+}
+
+/** Whoever says it. */
+export function wrongBy(by: string): Failure | undefined {
+  return tooLong("the name of who says it", by, limits.byCharactersMax);
+}
+
+function tooLong(what: string, { length }: string, most: number): Failure | undefined {
+  if (length <= most) return undefined;
+  return failure("badRequest", `${what} has at most ${most} characters, this one ${length}`);
 }
 
 function unknownSource(job: string, source: string, known: readonly string[]): Failure | undefined {
