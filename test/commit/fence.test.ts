@@ -160,7 +160,7 @@ describe("commit", () => {
     await store.claim(1);
     const error = await store.arrange(1, run(1), files).catch((caught: unknown) => caught);
     expect(error).toMatchObject({ failure: { code: "storageFailed" } });
-    expect(String(error)).toContain("submit the day again");
+    expect(String(error)).toContain("submit the whole day again");
     expect(await storage.tree("")).not.toContain("revisions/daily/2026-01-15/r1-e1/");
   });
 
