@@ -2,7 +2,7 @@
  * All I/O that Daymill's roles do, in our words, on one page. Each port has a real adapter and a memory one;
  * one contract suite runs on both. Errors are `DaymillError`s with codes of shared/kernel/failure.ts.
  */
-import type { Notice } from "./kernel/alert.ts";
+import type { AlertDocument, Notice } from "./kernel/alert.ts";
 import type { SourceLook, SourceToSee, StoredDesk } from "./kernel/days.ts";
 import type { DimensionSpec, JobSpec, SourceSpec } from "./kernel/job.ts";
 import type {
@@ -13,6 +13,7 @@ import type {
   RunRequest,
 } from "./kernel/manifest.ts";
 import type { SqlAnswer, SqlQuestion } from "./kernel/sql-question.ts";
+import type { StorageRoom } from "./kernel/status.ts";
 import type { Instant } from "./kernel/time.ts";
 import type { FileFingerprint } from "./kernel/work.ts";
 
@@ -114,6 +115,11 @@ export interface Store {
   /** By job, replacing what was there; on storage before anybody is told that it is in force. */
   saveDesk(epoch: number, desk: StoredDesk): Promise<void>;
   readDesks(): Promise<readonly StoredDesk[]>;
+  /** Replacing what was there; on storage before anybody is told that what they said is in force. */
+  saveAlerts(epoch: number, document: AlertDocument): Promise<void>;
+  readAlerts(): Promise<AlertDocument | undefined>;
+  /** Of what the storage lies on. */
+  room(): Promise<StorageRoom>;
   /** The run has its manifest. None there is fine. */
   dropRequest(epoch: number, run: string): Promise<void>;
   saveSnapshot(epoch: number, snapshot: Snapshot): Promise<void>;

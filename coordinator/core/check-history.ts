@@ -4,7 +4,7 @@
  */
 import type { UsualBound } from "../../shared/kernel/check.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { ManifestDataset, ManifestSource } from "../../shared/kernel/manifest.ts";
+import type { ManifestDataset, ManifestSource, RunSpeed } from "../../shared/kernel/manifest.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { Durable } from "./durable.ts";
 
@@ -13,21 +13,38 @@ export interface DayFigures {
   /** Rows by dataset. */
   readonly rows: Readonly<Record<string, number>>;
   /** By source: rows that were kept, bytes of the files as stored. */
-  readonly sources: Readonly<Record<string, { readonly rows: number; readonly bytes?: number }>>;
+  readonly sources: Readonly<Record<string, SourceFigures>>;
+  /** How long it took; absent where nobody measured it. */
+  readonly speed?: RunSpeed;
+}
+
+export interface SourceFigures {
+  readonly rows: number;
+  readonly bytes?: number;
+  readonly lines?: number;
+  readonly rejects?: number;
 }
 
 export function figuresOf(
   datasets: readonly Pick<ManifestDataset, "dataset" | "rows">[],
-  sources: readonly Pick<ManifestSource, "source" | "rows" | "bytes">[],
+  sources: readonly (Pick<ManifestSource, "source" | "rows" | "bytes"> &
+    Partial<Pick<ManifestSource, "lines" | "rejects">>)[],
+  speed?: RunSpeed,
 ): DayFigures {
   return {
     rows: Object.fromEntries(datasets.map(({ dataset, rows }) => [dataset, rows])),
     sources: Object.fromEntries(
-      sources.map(({ source, rows, bytes }) => [
+      sources.map(({ source, rows, bytes, lines, rejects }) => [
         source,
-        { rows, ...(bytes === undefined ? {} : { bytes }) },
+        {
+          rows,
+          ...(bytes === undefined ? {} : { bytes }),
+          ...(lines === undefined ? {} : { lines }),
+          ...(rejects === undefined ? {} : { rejects }),
+        },
       ]),
     ),
+    ...(speed === undefined ? {} : { speed }),
   };
 }
 

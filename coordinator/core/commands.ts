@@ -4,6 +4,8 @@
  */
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { type Failure, failure } from "../../shared/kernel/failure.ts";
+import { alertAsked } from "./alerts/said.ts";
+import { alertsStatus } from "./alerts/view.ts";
 import { backfillAsked } from "./days/backfill-said.ts";
 import { backfillsOf } from "./days/backfill-view.ts";
 import { backlogOf } from "./days/backlog-view.ts";
@@ -63,6 +65,9 @@ export function clientAsked(turn: Turn, message: ClientMessage): void {
       return;
     case "acknowledge":
       acknowledge(turn, message);
+      return;
+    case "alert":
+      alertAsked(turn, message);
       return;
     case "question": {
       const answer = answerTo(turn, message.question);
@@ -158,6 +163,8 @@ function answerTo(turn: Turn, question: Question): Reply | Failure {
       return lateOf(durable, question.job);
     case "deliveries":
       return deliveriesOf(turn, question.job, question.days);
+    case "alerts":
+      return { kind: "alerts", alerts: alertsStatus(turn, question) };
     case "dataset":
       return findDataset(state, question);
     default:

@@ -22,6 +22,7 @@ import { lookForLeftovers } from "./leftovers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
 import { carriedDataset, carriedDatasets, carriedSources, jobOfRun } from "./selection.ts";
+import { speedOf } from "./run-speed.ts";
 import { lookWithin } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
@@ -130,6 +131,7 @@ export function runArranged(turn: Turn, run: Run, paths: readonly string[]): voi
     lateFiles: finalPaths(run, "late", finals),
     checks: results,
     ...(run.history === undefined ? {} : { history: run.history }),
+    speed: speedOf(run, turn.wall),
   };
   commitManifest(turn, run, manifest);
 }
@@ -262,7 +264,7 @@ export function runPublished(turn: Turn, run: Run, manifest: RunManifest): void 
     manifest: manifestPath(run),
     datasets: datasetStatuses(manifest),
     moved: movedFiles(run, manifest),
-    figures: figuresOf(manifest.datasets, manifest.sources),
+    figures: figuresOf(manifest.datasets, manifest.sources, manifest.speed),
     wallMs: turn.wall,
   });
   tellCommitted(turn, manifest);

@@ -23,6 +23,7 @@ import type {
   Split,
   StagedFile,
 } from "../../shared/kernel/work.ts";
+import type { AlertBook } from "./alerts/book.ts";
 import type { DayFigures } from "./check-history.ts";
 import type { DayMemory, InputDigests } from "./days/day.ts";
 import type { PlannedExchange } from "./facts.ts";
@@ -49,6 +50,8 @@ export interface Durable {
   readonly kept: Map<string, Kept>;
   /** What people said about a job's days, by job: how often, and whether its backlog is paused. */
   readonly desks: Map<string, DeskRecord>;
+  /** Absent: nobody was ever to be told of anything. */
+  alerts?: AlertBook;
 }
 
 export interface DeskRecord {

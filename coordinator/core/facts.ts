@@ -16,6 +16,7 @@ import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { DatasetStatus, RunNews, RunOrigin } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { AttemptSuccess, FileFingerprint, Split } from "../../shared/kernel/work.ts";
+import type { AlertsFact } from "./alerts/book.ts";
 import type { DayFigures } from "./check-history.ts";
 import type { DayPlan, InputDigests, InputKnown } from "./days/day.ts";
 import type { DroppedFile, TaskResult } from "./durable.ts";
@@ -373,7 +374,10 @@ export type Fact =
       readonly job: string;
       readonly day: Day;
       readonly what: string;
+      /** It was due before the job was known: nobody is called. Old journals do not tell. */
+      readonly isPassedOver?: true;
       readonly wallMs: number;
     }
+  | AlertsFact
   /** How old days were cut is not needed any more: nothing of them is kept. */
   | { readonly kind: "splitsDropped"; readonly job: string; readonly days: readonly Day[] };

@@ -5,6 +5,7 @@
  */
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { type AlertsFact, foldAlerts, isAlertsFact } from "./alerts/book.ts";
 import { rememberFigures } from "./check-history.ts";
 import { type DaysFact, foldDays, isDaysFact } from "./days/fold-days.ts";
 import { type DayRecord, type Durable, dayKey, type Run } from "./durable.ts";
@@ -39,6 +40,10 @@ import { missingDays } from "./history.ts";
 import { isComplete } from "./stage-graph.ts";
 
 export function fold(durable: Durable, fact: Fact): void {
+  if (isAlertsFact(fact)) {
+    foldAlerts(durable, fact);
+    return;
+  }
   if (isDaysFact(fact)) {
     foldDays(durable, dayRecord, fact);
     return;
@@ -93,7 +98,7 @@ export function fold(durable: Durable, fact: Fact): void {
 }
 
 type RunFact = Exclude<
-  Exclude<Fact, DaysFact>,
+  Exclude<Fact, DaysFact | AlertsFact>,
   {
     kind:
       | "led"

@@ -6,6 +6,7 @@
  */
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Instant } from "../../shared/kernel/time.ts";
+import { emptyAlerts } from "./alerts/alert-state.ts";
 import { callersOf } from "./callers.ts";
 import { emptyDesk } from "./days/desk-state.ts";
 import { emptyDurable } from "./durable.ts";
@@ -94,6 +95,7 @@ function beginCandidacy(turn: Turn): void {
     requests: [],
     manifests: [],
     desks: [],
+    alerts: undefined,
     snapshot: undefined,
     from: 1,
     reader: { pieces: [] },
@@ -179,6 +181,7 @@ function stored(turn: Turn, role: Candidate, answer: Extract<Answer, { kind: "st
   role.requests = answer.requests;
   role.manifests = answer.manifests;
   role.desks = answer.desks ?? [];
+  role.alerts = answer.alerts;
   role.snapshot = answer.snapshot;
   startFold(turn, role, (answer.snapshot?.sequence ?? 0) + 1);
 }
@@ -367,6 +370,7 @@ function toStandby(turn: Turn): void {
   state.oldFiles = noOldFiles();
   state.leftovers = noLeftovers();
   state.desk = emptyDesk();
+  state.alerts = emptyAlerts();
   for (const to of waiting) refuseNotLeader(turn, to);
   tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
 }

@@ -4,6 +4,7 @@
  * `answered { id, answer }` (an error becomes the answer `failed`); a `Tell` is never answered.
  * The shell carries effects out in the order given, and decides nothing.
  */
+import type { AlertDocument } from "../../shared/kernel/alert.ts";
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { HistoryPin } from "../../shared/kernel/history.ts";
@@ -16,10 +17,11 @@ import type {
   RunRequest,
 } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
-import type { Stamp } from "../../shared/kernel/status.ts";
+import type { Stamp, StorageRoom } from "../../shared/kernel/status.ts";
 import type { Day } from "../../shared/kernel/time.ts";
 import type { UpkeepAction } from "../../shared/kernel/upkeep.ts";
 import type { AttemptOutcome, AttemptProgress, FileFingerprint } from "../../shared/kernel/work.ts";
+import type { AlertMessage, AlertsAsk, ChannelMessage } from "./protocol-alerts.ts";
 import type { DaysAnswer, DaysAsk, DaysMessage } from "./protocol-days.ts";
 import type { StorageAsk } from "./protocol-storage.ts";
 import type { ExecutorCommand, Question, Reply } from "./replies.ts";
@@ -51,12 +53,14 @@ export type Message =
   | { readonly kind: "answered"; readonly id: AskId; readonly answer: Answer }
   /** The process wants to end: stop leading, refuse everything from now on. */
   | { readonly kind: "stop" }
+  | ChannelMessage
   | ClientMessage
   | ExecutorMessage;
 
 /** From callers; each is answered by one Tell `reply` with the same `reply`. */
 export type ClientMessage =
   | DaysMessage
+  | AlertMessage
   | {
       readonly kind: "submit";
       readonly reply: ReplyId;
@@ -128,6 +132,7 @@ export type Effect = Ask | Tell;
 export type Ask =
   | StorageAsk
   | DaysAsk
+  | AlertsAsk
   /** Registry.highestEpoch + Store.highestEpoch → `fences`. */
   | { readonly kind: "readFences"; readonly id: AskId }
   /** Registry.takeEpoch → `taken`. */
@@ -217,6 +222,7 @@ export type Answer =
       readonly manifests: readonly RunManifest[];
       readonly snapshot?: { readonly sequence: number; readonly texts: readonly string[] };
       readonly desks?: readonly StoredDesk[];
+      readonly alerts?: AlertDocument;
     }
   /** Records in order from the asked one on; `last` is the journal's last sequence (0 = empty, or lost). */
   | {
@@ -260,11 +266,12 @@ export type Answer =
         readonly attempts: readonly string[];
       }[];
     }
-  /** `bytes`: of each, where that was asked for. */
+  /** `bytes`: of each, where that was asked for; `room`: of the storage, where it can be told. */
   | {
       readonly kind: "staging";
       readonly runs: readonly string[];
       readonly bytes?: readonly number[];
+      readonly room?: StorageRoom;
     }
   | {
       readonly kind: "revisions";
@@ -362,4 +369,7 @@ export type EventKind =
   | "delivery.acknowledged"
   | "deadline.missed"
   | "deadline.projected"
+  | "alert.opened"
+  | "alert.ended"
+  | "channel.changed"
   | "dataset.committed";

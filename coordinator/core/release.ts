@@ -111,7 +111,7 @@ export function releasedFact(turn: Turn, manifest: RunManifest): Fact {
     day,
     revision,
     datasets: datasetStatuses(manifest),
-    figures: figuresOf(manifest.datasets, manifest.sources),
+    figures: figuresOf(manifest.datasets, manifest.sources, manifest.speed),
     wallMs: turn.wall,
   };
 }

@@ -3,6 +3,7 @@
  * gives them out together with everything else.
  */
 
+import type { AlertsStatus, Silence } from "../../shared/kernel/alert.ts";
 import type { BackfillStatus } from "../../shared/kernel/backfill.ts";
 import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { DeliveryStatus } from "../../shared/kernel/delivery.ts";
@@ -31,6 +32,8 @@ export type Question =
   | { readonly kind: "late"; readonly job: string }
   /** Newest day first; `job` empty = of all jobs, `days` 0 = those of the window. */
   | { readonly kind: "deliveries"; readonly job: string; readonly days: number }
+  /** Open alerts, or those that have ended; `job` empty = all. */
+  | { readonly kind: "alerts"; readonly which: "open" | "history"; readonly job: string }
   /** Where the committed (or the named) revision of a dataset's day is; `revision` 0 = the committed one. */
   | {
       readonly kind: "dataset";
@@ -66,6 +69,9 @@ export type Reply =
   | { readonly kind: "late"; readonly late: LateStatus }
   | { readonly kind: "gc"; readonly report: GcReport }
   | { readonly kind: "deliveries"; readonly deliveries: readonly DeliveryStatus[] }
+  | { readonly kind: "alerts"; readonly alerts: AlertsStatus }
+  /** In force and on storage. */
+  | { readonly kind: "silenced"; readonly silence: Silence }
   /** `leader` is `host:port`, empty when nobody leads as far as we know. */
   | { readonly kind: "status"; readonly role: RoleName; readonly leader: string }
   | { readonly kind: "run"; readonly run: RunStatus }

@@ -6,6 +6,7 @@
  */
 import { assert, must } from "../../shared/kernel/assert.ts";
 import type { Split } from "../../shared/kernel/work.ts";
+import { bookOf, type StoredBook, storedBook } from "./alerts/book.ts";
 import {
   type DayRecord,
   type Durable,
@@ -74,7 +75,8 @@ type Marked<Value> = Value extends KeptOutputs
 
 type MarkedDay = Omit<DayRecord, "splits"> & { readonly splits: MarkedMap<Section> };
 type AttemptsSections = Omit<PackedAttempts, "texts"> & { readonly $sections: readonly number[] };
-type Plain = Omit<Marked<Durable>, "days" | "attempts"> & {
+type Plain = Omit<Marked<Durable>, "days" | "attempts" | "alerts"> & {
+  readonly alerts?: StoredBook;
   readonly days: MarkedMap<MarkedDay>;
   readonly attempts: AttemptsSections;
 };
@@ -94,6 +96,7 @@ export function encodeSnapshot(durable: Durable): readonly string[] {
     running: { $set: [...durable.running] },
     kept: marked(durable.kept, (kept) => encodeKept(kept, sections)),
     desks: marked(durable.desks, same),
+    ...(durable.alerts === undefined ? {} : { alerts: storedBook(durable.alerts) }),
   };
   return [JSON.stringify({ version: snapshotVersion, durable: plain }), ...sections.texts];
 }
@@ -201,8 +204,9 @@ export function decodeSnapshot(texts: readonly string[]): Durable {
   const kept = version === 1 ? new Map() : unmarked(plain.kept, (one) => decodeKept(one, cut));
   const runs = unmarked(plain.runs, (run) => decodeRun(run, kept, cut));
   const attempts = decodeAttempts(plain.attempts, cut);
+  const { alerts, ...rest } = plain;
   return {
-    ...plain,
+    ...rest,
     jobs: unmarked(plain.jobs, same) as Durable["jobs"],
     names: unmarked(plain.names, same),
     days: unmarked(plain.days, (day) => decodeDay(day, runs, cut)),
@@ -213,6 +217,7 @@ export function decodeSnapshot(texts: readonly string[]): Durable {
     kept: version === 1 ? unmarked(plain.kept, (one) => earlierKept(one, runs)) : kept,
     // Absent in snapshots of earlier versions.
     desks: plain.desks === undefined ? new Map() : unmarked(plain.desks, same),
+    ...(alerts === undefined ? {} : { alerts: bookOf(alerts) }),
   };
 }
 

@@ -6,7 +6,7 @@
 import { isMoreUrgent } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { windowFrom } from "./days/window.ts";
-import { laneOf, liveRuns, nextRun, type Run, streamsOf } from "./durable.ts";
+import { type Durable, laneOf, liveRun, liveRuns, nextRun, type Run, streamsOf } from "./durable.ts";
 import { type ExchangeContext, type ExchangeVerdict, judgeExchange } from "./exchange-retention.ts";
 import type { Answer } from "./protocol.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
@@ -52,8 +52,10 @@ function goesBefore(other: Run, run: Run): boolean {
 
 export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): void {
   if (answer.kind === "usage") weighed(turn, answer.streams);
-  else if (answer.kind === "staging") sweepStaging(turn, answer.runs);
-  else if (answer.kind === "failed") {
+  else if (answer.kind === "staging") {
+    if (answer.room !== undefined) turn.state.space.room = answer.room;
+    sweepStaging(turn, answer.runs);
+  } else if (answer.kind === "failed") {
     const { code, message } = answer.failure;
     log(turn, "warn", `${question.kind} failed, it is asked again: ${message}`, { code });
   }
@@ -89,6 +91,7 @@ function weighed(turn: Turn, usage: Usage): void {
   const { space } = turn.state;
   const { verdicts, left } = judgeExchange(turn.state.durable, usage, exchangeContext(turn));
   dropJudged(turn, verdicts);
+  space.neededBytes = neededBytes(turn.state.durable, usage);
   const isOver = space.isFull || left > limits.exchangeBytesBudget;
   if (isOver && !space.isOver) {
     log(turn, "warn", "the exchange is short of room: scans of backlog and older days wait", {
@@ -97,6 +100,14 @@ function weighed(turn: Turn, usage: Usage): void {
   }
   space.isOver = isOver;
   space.isFull = false;
+}
+
+/** What live runs, and kept outputs of their days, hold: it can't be evicted. */
+function neededBytes(durable: Durable, usage: Usage): number {
+  const live = liveRuns(durable).map((run) => ({ exchanges: run.exchanges.values() }));
+  const kept = [...durable.kept.values()].filter(({ job, day }) => liveRun(durable, job, day));
+  const needed = new Set([...kept, ...live].flatMap(streamsOf));
+  return usage.reduce((sum, { stream, bytes }) => sum + (needed.has(stream) ? bytes : 0), 0);
 }
 
 /** What the leader knows that its judgement of the exchange rests on; a report and its looks judge by the same. */

@@ -3,6 +3,7 @@
  * It is owned by one actor and changed in place inside `step`; between steps it may be read, never kept or changed.
  * What must hold after every step is in invariants.ts.
  */
+import type { AlertConfig, AlertDocument } from "../../shared/kernel/alert.ts";
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
@@ -15,7 +16,9 @@ import type {
 } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { RunOrigin, RunStart } from "../../shared/kernel/status.ts";
+import type { StorageRoom } from "../../shared/kernel/status.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
+import { type AlertDesk, type AlertPurpose, emptyAlerts } from "./alerts/alert-state.ts";
 import type { BackfillStart } from "./days/backfill.ts";
 import { type Desk, emptyDesk } from "./days/desk-state.ts";
 import { type Durable, emptyDurable } from "./durable.ts";
@@ -36,6 +39,8 @@ export interface CoordinatorConfig {
   readonly cluster: string;
   /** DuckDB version of our own binder; executors must have the same. */
   readonly duckdb: string;
+  /** Absent: nothing is looked for and nobody is told. */
+  readonly alerts?: AlertConfig;
 }
 
 export interface CoordinatorState {
@@ -92,6 +97,7 @@ export interface CoordinatorState {
   readonly reports: Map<ReplyId, GcGathering>;
   leftovers: Leftovers;
   desk: Desk;
+  alerts: AlertDesk;
   nextAsk: AskId;
   /** Numbers the attempts of this leadership. */
   nextAttempt: number;
@@ -122,6 +128,7 @@ export interface Candidate {
   requests: readonly RunRequest[];
   manifests: readonly RunManifest[];
   desks: readonly StoredDesk[];
+  alerts: AlertDocument | undefined;
   snapshot: { readonly sequence: number; readonly texts: readonly string[] } | undefined;
   /** Next record to fold. */
   from: number;
@@ -260,6 +267,10 @@ export interface Space {
   isOver: boolean;
   /** A task found no room since the last look. */
   isFull: boolean;
+  /** Of the exchange, what can't be evicted: live runs stand on it. Absent before the first look. */
+  neededBytes?: number;
+  /** Of the storage. Absent before the first look. */
+  room?: StorageRoom;
 }
 
 /** Where the search for old files on storage is. */
@@ -309,6 +320,7 @@ export type Purpose =
   | { readonly kind: "desk"; readonly job: string }
   /** Which days are over, before a backfill starts. */
   | { readonly kind: "backfill"; readonly reply: ReplyId; readonly start: BackfillStart }
+  | { readonly kind: "alerts"; readonly of: AlertPurpose }
   /** Housekeeping: nothing waits for it. */
   | { readonly kind: "background" };
 
@@ -360,6 +372,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     reports: new Map(),
     leftovers: noLeftovers(),
     desk: emptyDesk(),
+    alerts: emptyAlerts(),
     nextAsk: 1,
     nextAttempt: 1,
     proceeding: false,

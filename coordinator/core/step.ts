@@ -6,6 +6,8 @@
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { classOf } from "../../shared/kernel/failure.ts";
 import type { Step } from "../../shared/kernel/step.ts";
+import { alertsAnswered, alertsTick } from "./alerts/alerts.ts";
+import { channelChanged } from "./alerts/outbox.ts";
 import { answeredForRun, backgroundAnswered, publishAnswered } from "./answers.ts";
 import { clientAsked } from "./commands.ts";
 import { startAnswered } from "./days/backfill-said.ts";
@@ -81,8 +83,12 @@ function receive(turn: Turn, message: Message): void {
     case "backfill":
     case "upkeep":
     case "acknowledge":
+    case "alert":
     case "question":
       clientAsked(turn, message);
+      return;
+    case "channelChanged":
+      if (state.role.kind === "leader") channelChanged(turn, message);
       return;
     case "attached":
       executorAttached(turn, message);
@@ -110,6 +116,7 @@ function tick(turn: Turn): void {
   deskTick(turn);
   lateTick(turn);
   backfillTick(turn);
+  alertsTick(turn);
   if (turn.state.unrestored.length > 0) restoreRuns(turn, turn.state.unrestored);
   for (const [key, until] of turn.state.delays) {
     if (until <= turn.at) turn.state.delays.delete(key);
@@ -154,7 +161,11 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
     stepDown(turn, "a newer leader has taken storage");
     return;
   }
-  const { purpose } = question;
+  goOnWith(turn, all);
+}
+
+function goOnWith(turn: Turn, all: Answered): void {
+  const { purpose, answer } = all;
   switch (purpose.kind) {
     case "firstLook":
       firstLookAnswered(turn, answer);
@@ -206,6 +217,9 @@ function answered(turn: Turn, id: number, answer: Answered["answer"]): void {
     case "desk":
     case "backfill":
       daysAnswered(turn, purpose, all);
+      return;
+    case "alerts":
+      alertsAnswered(turn, purpose.of, all);
       return;
     case "background":
       backgroundAnswered(turn, all);

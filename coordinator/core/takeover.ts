@@ -5,6 +5,7 @@
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunManifest, RunRequest } from "../../shared/kernel/manifest.ts";
+import { beginAlerts } from "./alerts/alerts.ts";
 import { figuresOf } from "./check-history.ts";
 import { adoptManifest } from "./commit.ts";
 import { type DayRecord, dayKey, liveRuns, type Run } from "./durable.ts";
@@ -26,6 +27,7 @@ export function takeOver(turn: Turn, candidate: Candidate): void {
   learnJobs(turn, candidate);
   learnRevisions(turn, candidate.manifests);
   learnDesks(turn, candidate);
+  beginAlerts(turn, candidate.alerts);
   ask(turn, { kind: "rebuildViews", epoch }, { kind: "background" });
   for (const [attemptId, attempt] of state.durable.attempts) {
     if (attempt.state !== "running") continue;
@@ -97,7 +99,7 @@ function learnRevisions(turn: Turn, manifests: readonly RunManifest[]): void {
       continue;
     }
     const datasets = manifest.datasets.map((dataset) => dataset.dataset);
-    const figures = figuresOf(manifest.datasets, manifest.sources);
+    const figures = figuresOf(manifest.datasets, manifest.sources, manifest.speed);
     const found = { kind: "revisionFound", job, day, revision, state, datasets } as const;
     const shown = shownRevision(revision, manifest.wallMs, manifest.datasets);
     decide(turn, state === "committed" ? { ...found, figures, shown } : found);

@@ -3,10 +3,11 @@
  * its receiver. Asks are started in the order given and never wait for each other. Nothing is decided, nothing kept.
  */
 import type { CalendarQuestion, CalendarStart, SourceToSee } from "../../shared/kernel/days.ts";
-import { fromUnknown } from "../../shared/kernel/failure.ts";
+import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec, ReadyRule, SourceSpec } from "../../shared/kernel/job.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type {
+  AlertSender,
   Events,
   ExchangeAdmin,
   Inputs,
@@ -40,6 +41,8 @@ export interface CoordinatorPorts {
   readonly store: Store;
   readonly inputs: Inputs;
   readonly exchange: ExchangeAdmin;
+  /** Absent: no alerts are configured. */
+  readonly alerts?: AlertSender;
   readonly planJob: (job: JobSpec) => Promise<JobPlan>;
   /** Errors: `jobInvalid`. */
   readonly planCalendar: (question: CalendarQuestion) => readonly CalendarStart[];
@@ -67,6 +70,7 @@ export function createInterpreter(options: {
     ...leadershipCarriers(ports, config),
     ...storageCarriers(ports),
     ...workCarriers(ports),
+    ...alertCarriers(ports),
   } satisfies Carriers;
   return (effect) => {
     if (!("id" in effect)) {
@@ -133,12 +137,13 @@ function leadershipCarriers(ports: CoordinatorPorts, config: CoordinatorConfig) 
 function storageCarriers({ store }: CoordinatorPorts) {
   return {
     readStorage: async () => {
-      const [jobs, requests, manifests, snapshot, desks] = await Promise.all([
+      const [jobs, requests, manifests, snapshot, desks, alerts] = await Promise.all([
         store.readJobs(),
         store.readRequests(),
         store.readManifests(),
         store.readSnapshot(),
         store.readDesks(),
+        store.readAlerts(),
       ]);
       const found = {
         jobs,
@@ -146,6 +151,7 @@ function storageCarriers({ store }: CoordinatorPorts) {
         manifests,
         desks,
         ...(snapshot === undefined ? {} : { snapshot }),
+        ...(alerts === undefined ? {} : { alerts }),
       };
       return { kind: "stored", ...found };
     },
@@ -173,6 +179,10 @@ function storageCarriers({ store }: CoordinatorPorts) {
       const manifest = await store.readManifest(run.job, run.day, run.revision);
       return { kind: "revision", ...(manifest === undefined ? {} : { manifest }) };
     },
+    saveAlerts: async ({ epoch, document }) => {
+      await store.saveAlerts(epoch, document);
+      return ok;
+    },
     arrange: async ({ epoch, run, files }) => {
       return { kind: "arranged", paths: await store.arrange(epoch, run, files) };
     },
@@ -196,10 +206,13 @@ function storageCarriers({ store }: CoordinatorPorts) {
     },
     listStaging: async ({ isMeasured }) => {
       const runs = await store.listStaging();
-      if (isMeasured === undefined) return { kind: "staging", runs };
+      // How much room there is may be what nobody can tell; what is staged is told all the same.
+      const room = await store.room().catch(() => undefined);
+      const found = { kind: "staging", runs, ...(room === undefined ? {} : { room }) } as const;
+      if (isMeasured === undefined) return found;
       const bytes: number[] = [];
       for (const run of runs) bytes.push(await store.stagingBytes(run));
-      return { kind: "staging", runs, bytes };
+      return { ...found, bytes };
     },
     dropStaging: async ({ epoch, run }) => {
       await store.dropStaging(epoch, run);
@@ -275,6 +288,23 @@ function workCarriers({ inputs, exchange, store, planJob, planCalendar }: Coordi
     },
     purgeStreams: async ({ streams, attempts }) => {
       for (const attemptId of attempts) await exchange.purge(streams, attemptId);
+      return ok;
+    },
+  } satisfies Partial<Carriers>;
+}
+
+function alertCarriers({ alerts }: CoordinatorPorts) {
+  const sender = () => {
+    if (alerts !== undefined) return alerts;
+    throw fail("badRequest", "this coordinator has no alert channels: start it with --alerts FILE");
+  };
+  return {
+    sendNotice: async ({ notice }) => {
+      await sender().send(notice);
+      return ok;
+    },
+    sendHeartbeat: async () => {
+      await sender().heartbeat();
       return ok;
     },
   } satisfies Partial<Carriers>;

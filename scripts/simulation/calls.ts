@@ -49,6 +49,9 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   planCalendar: "local",
   lookAtDay: storage,
   saveDesk: storage,
+  saveAlerts: storage,
+  sendNotice: "local",
+  sendHeartbeat: "local",
 };
 
 /** Asks that only read storage: the ways to fail of writes are not theirs. */

@@ -3,12 +3,14 @@
  * the real adapters do, fences included, so that the production core runs on it deterministically.
  */
 import type { Answer, Ask, ListedSource } from "../../coordinator/core/protocol.ts";
+import type { AlertDocument, Notice } from "../../shared/kernel/alert.ts";
 import type { CalendarStart, SourceLook, StoredDesk } from "../../shared/kernel/days.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import type { HistoryPin } from "../../shared/kernel/history.ts";
 import { formatRunId, type JobSpec } from "../../shared/kernel/job.ts";
 import { asReleased, type RunManifest, type RunRequest } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
+import type { StorageRoom } from "../../shared/kernel/status.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 
 export interface Hint {
@@ -45,6 +47,13 @@ export class ClusterMemory {
   /** `source|day` → what a look finds there, where it is not `inputs`. */
   readonly lookedAt = new Map<string, readonly FileFingerprint[]>();
   readonly desks = new Map<string, StoredDesk>();
+  alerts: AlertDocument | undefined;
+  /** Messages that receivers took, and signs of life; `take` may say that they did not. */
+  readonly taken: Notice[] = [];
+  heartbeats = 0;
+  take: (notice: Notice) => Answer = () => ({ kind: "ok" });
+  /** Of what the storage lies on, where somebody says so. */
+  room: StorageRoom | undefined;
   /** A day is to be done so long after its start, where its job has a deadline. */
   finishAfterMs = 0;
   /** What planning any job gives; whoever makes the memory sets it. */
@@ -78,6 +87,14 @@ export class ClusterMemory {
           kind: "looked",
           sources: ask.sources.map(({ source }) => this.look(source.name, ask.day)),
         };
+      case "sendNotice": {
+        const answer = this.take(ask.notice);
+        if (answer.kind === "ok") this.taken.push(ask.notice);
+        return answer;
+      }
+      case "sendHeartbeat":
+        this.heartbeats++;
+        return { kind: "ok" };
       case "planJob":
         return { kind: "planned", plan: this.plan };
       case "listInputs":
@@ -111,7 +128,11 @@ export class ClusterMemory {
       case "listWriters":
         return { kind: "writers", streams: ask.streams.flatMap((stream) => this.#writers(stream)) };
       case "listStaging":
-        return { kind: "staging", runs: this.stagedRuns() };
+        return {
+          kind: "staging",
+          runs: this.stagedRuns(),
+          ...(this.room === undefined ? {} : { room: this.room }),
+        };
       case "listRevisions":
         return { kind: "revisions", days: [] };
       case "purgeStreams":
@@ -217,6 +238,7 @@ export class ClusterMemory {
           requests: [...this.requests.values()],
           manifests: [...this.manifests.values()],
           desks: [...this.desks.values()],
+          ...(this.alerts === undefined ? {} : { alerts: this.alerts }),
           ...(this.snapshot === undefined ? {} : { snapshot: this.snapshot }),
         };
       case "saveSnapshot":
@@ -227,6 +249,9 @@ export class ClusterMemory {
         return { kind: "ok" };
       case "saveDesk":
         this.desks.set(ask.job, { job: ask.job, desk: ask.desk });
+        return { kind: "ok" };
+      case "saveAlerts":
+        this.alerts = ask.document;
         return { kind: "ok" };
       case "saveRequest":
         this.requests.set(ask.request.run, ask.request);

@@ -41,6 +41,9 @@ export const askKinds = Object.keys({
   planCalendar: 0,
   lookAtDay: 0,
   saveDesk: 0,
+  saveAlerts: 0,
+  sendNotice: 0,
+  sendHeartbeat: 0,
 } satisfies Record<Ask["kind"], 0>) as readonly Ask["kind"][];
 
 /** Asks of leaders whose jobs have a schedule. */
@@ -61,6 +64,8 @@ const coordinatorKinds = Object.keys({
   backfill: 0,
   upkeep: 0,
   acknowledge: 0,
+  alert: 0,
+  channelChanged: 0,
   question: 0,
   attached: 0,
   heartbeat: 0,

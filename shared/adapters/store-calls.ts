@@ -14,10 +14,12 @@ import {
   rename,
   rm,
   stat,
+  statfs,
   symlink,
   unlink,
 } from "node:fs/promises";
 import { join, relative } from "node:path";
+import type { StorageRoom } from "../kernel/status.ts";
 import { makeDirs } from "./make-dirs.ts";
 
 /** A new file that is being written. */
@@ -34,6 +36,8 @@ export interface StoreCalls {
   inode(path: string): Promise<bigint>;
   /** Bytes of a file. */
   size(path: string): Promise<number>;
+  /** Of the file system that the path is on; what only the system's own user may use counts as used. */
+  room(path: string): Promise<StorageRoom>;
   list(path: string): Promise<readonly string[]>;
   /** Files in the folder and below it, by their paths from there. */
   listFiles(path: string): Promise<readonly string[]>;
@@ -61,6 +65,10 @@ export interface StoreCalls {
 export const systemCalls: StoreCalls = {
   inode: async (path) => (await stat(path, { bigint: true })).ino,
   size: async (path) => (await stat(path)).size,
+  room: async (path) => {
+    const { blocks, bavail, bsize } = await statfs(path);
+    return { usedBytes: (blocks - bavail) * bsize, totalBytes: blocks * bsize };
+  },
   list: (path) => readdir(path),
   listFiles: async (path) => {
     const entries = await readdir(path, { recursive: true, withFileTypes: true });

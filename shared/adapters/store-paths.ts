@@ -15,6 +15,7 @@ export const places = {
   jobs: "control/jobs",
   requests: "control/requests",
   desks: "control/desks",
+  alerts: "control/alerts.json",
   snapshots: "control/snapshots",
   manifests: "manifests",
   revisions: "revisions",

@@ -3,6 +3,7 @@
  * error that names the file: a day must never vanish because its manifest could not be read.
  */
 import { join } from "node:path";
+import type { AlertDocument } from "../kernel/alert.ts";
 import type { StoredDesk } from "../kernel/days.ts";
 import { fail } from "../kernel/failure.ts";
 import { parseRunId } from "../kernel/job.ts";
@@ -70,6 +71,11 @@ export async function readRunRequests(disk: Disk): Promise<readonly RunRequest[]
 
 export async function readStoredDesks(disk: Disk): Promise<readonly StoredDesk[]> {
   return readFolder<StoredDesk>(disk, join(disk.root, places.desks));
+}
+
+/** undefined: nobody was ever to be told of anything. */
+export async function readStoredAlerts(disk: Disk): Promise<AlertDocument | undefined> {
+  return readJson<AlertDocument>(disk, join(disk.root, places.alerts));
 }
 
 async function readFolder<T>(disk: Disk, folder: string): Promise<readonly T[]> {

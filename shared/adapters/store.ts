@@ -5,6 +5,7 @@
 
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
+import type { AlertDocument } from "../kernel/alert.ts";
 import { must } from "../kernel/assert.ts";
 import type { StoredDesk } from "../kernel/days.ts";
 import { fail } from "../kernel/failure.ts";
@@ -17,6 +18,7 @@ import {
   type RunRequest,
   rejectsDataset,
 } from "../kernel/manifest.ts";
+import type { StorageRoom } from "../kernel/status.ts";
 import type { RevisionList, Snapshot, Store, StoredJob } from "../ports.ts";
 import { type StoreCalls, systemCalls } from "./store-calls.ts";
 import { Disk, errnoOf, Fence, storageFailure } from "./store-files.ts";
@@ -27,6 +29,7 @@ import {
   readRunRequests,
   readStagedFiles,
   readStagedRuns,
+  readStoredAlerts,
   readStoredDesks,
   readStoredJobs,
 } from "./store-read.ts";
@@ -133,6 +136,22 @@ class FileStore implements Store {
 
   readDesks(): Promise<readonly StoredDesk[]> {
     return readStoredDesks(this.#disk);
+  }
+
+  async saveAlerts(epoch: number, document: AlertDocument): Promise<void> {
+    const text = JSON.stringify(document);
+    await this.#fence(epoch).writeFile(this.#path(places.alerts), text, "replace");
+  }
+
+  readAlerts(): Promise<AlertDocument | undefined> {
+    return readStoredAlerts(this.#disk);
+  }
+
+  async room(): Promise<StorageRoom> {
+    const { root, calls } = this.#disk;
+    return calls.room(root).catch((error: unknown) => {
+      throw storageFailure(error, "look at the room of", root);
+    });
   }
 
   async dropRequest(epoch: number, run: string): Promise<void> {

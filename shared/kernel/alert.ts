@@ -103,6 +103,78 @@ export interface Silence {
   readonly reason: string;
 }
 
+// --- what is kept, and what people are shown -------------------------------------------------------
+
+/** An open alert together with the group that its messages belong to. */
+export interface OpenAlert extends Alert {
+  readonly group: string;
+}
+
+/** What a channel was told of a group last: it is told of differences only. */
+export interface Told {
+  readonly channel: string;
+  readonly group: string;
+  /** When that was decided, epoch milliseconds. */
+  readonly lastMs: number;
+  /** Alerts that it knows as open, by key, each as it was told. */
+  readonly alerts: Readonly<Record<string, Severity>>;
+}
+
+/** Open alerts, waiting messages and silences as they lie on storage: the journal alone may be lost. */
+export interface AlertDocument {
+  /** Grows with each thing that is remembered: of two accounts the one with more is the newer. */
+  readonly changes: number;
+  readonly open: readonly OpenAlert[];
+  /** Those that some channel still believes open. */
+  readonly ended: readonly Alert[];
+  /** In the order in which they were decided. */
+  readonly waiting: readonly Notice[];
+  readonly told: readonly Told[];
+  readonly silences: readonly Silence[];
+}
+
+/** Said about alerts. */
+export type AlertAction =
+  | { readonly kind: "silence"; readonly silence: SilenceWish }
+  | { readonly kind: "unsilence"; readonly id: string }
+  /** Sends a message that says so; nothing is remembered of it. */
+  | { readonly kind: "test"; readonly channel: string };
+
+/** A silence that matches the same as one that is in force takes its place. */
+export interface SilenceWish extends Omit<Silence, "id" | "untilMs"> {
+  readonly forMs: number;
+}
+
+/** As people are shown it. */
+export interface AlertStatus extends Alert {
+  readonly group: string;
+  /** `silenced`, `inhibited` (another alert says why) and `quiet` (it is night) are open and not sent. */
+  readonly state: "open" | "silenced" | "inhibited" | "quiet" | "ended";
+  /** Channels that have been told of it; of an ended one empty. */
+  readonly told: readonly string[];
+}
+
+export interface ChannelStatus {
+  readonly channel: string;
+  readonly kind: ChannelKind;
+  /** `working`, `resting`, `probing`, or `unknown` while nothing was sent. */
+  readonly state: string;
+  /** Tries that failed since the last one that did not, and how the last one did. */
+  readonly failures: number;
+  readonly reason: string;
+  /** Messages that wait for it. */
+  readonly waiting: number;
+}
+
+export interface AlertsStatus {
+  /** false: there is no configuration, nothing is looked for and nobody is told. */
+  readonly isConfigured: boolean;
+  /** Worst first, then the oldest; ended ones newest first. */
+  readonly alerts: readonly AlertStatus[];
+  readonly silences: readonly Silence[];
+  readonly channels: readonly ChannelStatus[];
+}
+
 // --- configuration, without secrets ------------------------------------------------------------
 
 export const channelKinds = [

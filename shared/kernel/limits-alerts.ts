@@ -14,6 +14,22 @@ export const alertLimits = {
   silencesMax: 200,
   /** How often the leader looks at what its rules find. */
   alertsEveryMs: 5_000,
+  /** What is not found any more has ended after this long: what comes and goes is one alert. */
+  alertHoldMs: 60_000,
+  /** A new leader says nothing of executors before this: they dial in first. */
+  alertSettleMs: 15_000,
+  /** A change of leader is told for this long. */
+  leaderChangedShownMs: 600_000,
+  /** What is odd about a committed day is told for this long after its commit. */
+  committedShownMs: 86_400_000,
+  /** A failed day that is in no window is told for this long. */
+  oldFailureShownMs: 604_800_000,
+  /** Failing tries in a row after which a channel is said to fail. */
+  channelFailuresMin: 3,
+  /** The last runs that make a trend. */
+  trendRuns: 3,
+  /** Longest silence. */
+  silenceMsMax: 30 * 86_400_000,
   /** One try to send, answer included. */
   sendMs: 20_000,
   /** Bytes of a receiver's answer that are read. */

@@ -134,8 +134,21 @@ export interface RunManifest {
   readonly failure?: Failure;
   /** Days of datasets that it has read, as they were pinned when it was created. Absent: none. */
   readonly history?: readonly HistoryPin[];
+  /** Absent in manifests of older versions. */
+  readonly speed?: RunSpeed;
   /** It was quarantined and somebody released it. */
   readonly released?: Release;
+}
+
+/** How a run went: what later ones are compared with. */
+export interface RunSpeed {
+  /** From its begin, of one that mapped ahead from when its day was ready, to its commit. */
+  readonly durationMs: number;
+  /** Lines, or rows of Parquet files, of all that it stands on. */
+  readonly rows: number;
+  /** `ahead`: much was mapped before its day was ready; `other`: a backfill, the backlog, kept outputs: no measure. */
+  readonly kind: "live" | "ahead" | "other";
+  readonly endedMs: number;
 }
 
 /** Manifests of older versions have the first four members only. */

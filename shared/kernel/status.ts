@@ -71,6 +71,12 @@ export interface DatasetStatus {
   readonly madeIn?: number;
 }
 
+/** Of the disk, or whatever the storage root is on. */
+export interface StorageRoom {
+  readonly usedBytes: number;
+  readonly totalBytes: number;
+}
+
 export type RunStateName =
   | "planning"
   | "running"

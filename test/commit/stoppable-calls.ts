@@ -53,6 +53,7 @@ export function numberedCalls(around: Around): NumberedCalls {
   const calls: StoreCalls = {
     inode: (path) => through("inode", path, () => on.inode(path)),
     size: (path) => through("size", path, () => on.size(path)),
+    room: (path) => through("room", path, () => on.room(path)),
     list: (path) => through("list", path, () => on.list(path)),
     listFiles: (path) => through("listFiles", path, () => on.listFiles(path)),
     read: (path) => through("read", path, () => on.read(path)),

@@ -4,6 +4,7 @@
  */
 
 import { arrangeablePath } from "../../shared/adapters/store-paths.ts";
+import type { AlertDocument } from "../../shared/kernel/alert.ts";
 import type { StoredDesk } from "../../shared/kernel/days.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import {
@@ -21,6 +22,7 @@ export interface MemoryDisk {
   readonly jobs: Map<string, StoredJob>;
   readonly requests: Map<string, RunRequest>;
   readonly desks: Map<string, StoredDesk>;
+  alerts: AlertDocument | undefined;
   readonly snapshots: { readonly epoch: number; readonly snapshot: Snapshot }[];
   readonly manifests: Map<string, RunManifest>;
   /** Which revision a day shows. */
@@ -44,6 +46,7 @@ export function memoryDisk(): MemoryDisk {
     jobs: new Map(),
     requests: new Map(),
     desks: new Map(),
+    alerts: undefined,
     snapshots: [],
     manifests: new Map(),
     views: new Map(),
@@ -104,6 +107,16 @@ export function memoryStore(disk: MemoryDisk): Store {
     },
     async readDesks() {
       return [...disk.desks.values()].sort((a, b) => (a.job < b.job ? -1 : 1));
+    },
+    async saveAlerts(epoch, document) {
+      check(epoch);
+      disk.alerts = document;
+    },
+    async readAlerts() {
+      return disk.alerts;
+    },
+    async room() {
+      return { usedBytes: 1_000, totalBytes: 4_000 };
     },
     async dropRequest(epoch, run) {
       check(epoch);

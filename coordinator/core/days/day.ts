@@ -91,6 +91,8 @@ export interface DayMemory extends Mutable<SaidOfDay> {
   gathered?: { readonly jobDigest: string; readonly from?: number; readonly to?: number };
   /** Deadlines that were warned of: `missed`, `projected`, or `missed <model>`. */
   warned?: readonly string[];
+  /** Those of them that were due before the job was known: shown, and nobody is called. */
+  passedOver?: readonly string[];
 }
 
 /**

@@ -43,23 +43,43 @@ export function watchDeadlines(
   judgement: Judgement,
   usualMs: number,
 ): void {
+  for (const { what, finishByMs, ...more } of latenessOf(turn, record, judgement, usualMs)) {
+    warn(turn, record, what, judgement, finishByMs, more);
+  }
+}
+
+export interface Lateness {
+  /** `missed`, `projected`, or `missed <model>`. */
+  readonly what: string;
+  readonly finishByMs: number;
+  /** When it will be done, where it is not too late yet. */
+  readonly projectedMs?: number;
+  /** The model that is late; absent: the day. */
+  readonly model?: string;
+}
+
+/** What of a day is late now, and what will be. */
+export function latenessOf(
+  turn: Turn,
+  record: DayRecord,
+  { state }: Judgement,
+  usualMs: number,
+): readonly Lateness[] {
   const { plan, committed } = record;
-  if (plan === undefined || judgement.state === "skipped") return;
+  if (plan === undefined || state === "skipped") return [];
   const { finishByMs, finishByModelMs = {}, startMs } = plan;
-  for (const [model, byMs] of Object.entries(finishByModelMs)) {
-    if (turn.wall < byMs || record.datasets.includes(model)) continue;
-    warn(turn, record, `missed ${model}`, judgement, byMs, { model });
-  }
-  if (finishByMs === undefined || committed > 0) return;
-  if (turn.wall >= finishByMs) {
-    warn(turn, record, "missed", judgement, finishByMs, {});
-    return;
-  }
+  const models = Object.entries(finishByModelMs).flatMap(([model, byMs]) =>
+    turn.wall < byMs || record.datasets.includes(model)
+      ? []
+      : [{ what: `missed ${model}`, finishByMs: byMs, model }],
+  );
+  if (finishByMs === undefined || committed > 0) return models;
+  if (turn.wall >= finishByMs) return [...models, { what: "missed", finishByMs }];
   const run = liveRun(turn.state.durable, record.job, record.day);
   const progress = run && progressOf(run);
   const projected = projectedMs({ nowMs: turn.wall, startMs, usualMs }, progress);
-  if (projected === undefined || projected <= finishByMs) return;
-  warn(turn, record, "projected", judgement, finishByMs, { projectedMs: projected });
+  if (projected === undefined || projected <= finishByMs) return models;
+  return [...models, { what: "projected", finishByMs, projectedMs: projected }];
 }
 
 function warn(

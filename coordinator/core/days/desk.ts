@@ -123,7 +123,8 @@ function passOver(turn: Turn, job: string, start: CalendarStart): void {
     ...(isPast(finishByMs) ? ["missed"] : []),
     ...models.map(([name]) => `missed ${name}`),
   ];
-  for (const what of missed) decide(turn, { kind: "dayWarned", job, day, what, wallMs: turn.wall });
+  const about = { kind: "dayWarned", job, day, isPassedOver: true, wallMs: turn.wall } as const;
+  for (const what of missed) decide(turn, { ...about, what });
 }
 
 function planOf({ opensMs, startMs, finishByMs, finishByModelMs }: CalendarStart): DayPlan {

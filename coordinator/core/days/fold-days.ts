@@ -83,6 +83,7 @@ export function foldDays(durable: Durable, recordOf: RecordOf, fact: DaysFact): 
       const record = recordOf(durable, fact.job, fact.day);
       if (!record.warned?.includes(fact.what))
         record.warned = [...(record.warned ?? []), fact.what];
+      if (fact.isPassedOver) record.passedOver = [...(record.passedOver ?? []), fact.what];
       return;
     }
     case "backfillStarted":

@@ -1,0 +1,180 @@
+/**
+ * Which messages go out: for each channel and group, what it does not know yet. New alerts wait a moment for others of
+ * their group; changes of a group come one interval apart; what stays open is repeated; what has ended is said. While a
+ * message of a group waits for its channel there is no other one: the next one tells what is true then.
+ */
+import {
+  type Alert,
+  type AlertConfig,
+  type Notice,
+  type OpenAlert,
+  type Severity,
+  severities,
+  severityOf,
+  type Told,
+} from "../../../shared/kernel/alert.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
+import { decide, epochOf, log, type Turn } from "../turn.ts";
+import { type AlertBook, toldKey } from "./book.ts";
+import { asTold } from "./life.ts";
+import { isQuiet } from "./quiet.ts";
+import { channelsFor, mutingOf } from "./routing.ts";
+import { isWorse } from "./rules.ts";
+
+/** One channel and one group, and the open alerts that it is to know of. */
+interface Circle {
+  readonly channel: string;
+  readonly group: string;
+  /** Nobody has silenced or inhibited them. */
+  readonly heard: OpenAlert[];
+}
+
+export function decideNotices(turn: Turn, book: AlertBook, config: AlertConfig): void {
+  const waiting = new Set([...book.waiting.values()].map(toldKey));
+  for (const circle of circlesOf(turn, book, config)) {
+    if (waiting.has(toldKey(circle))) continue;
+    const notice = noticeFor(turn, book, config, circle);
+    if (notice !== undefined) queue(turn, book, circle, notice);
+  }
+}
+
+function circlesOf(turn: Turn, book: AlertBook, config: AlertConfig): Iterable<Circle> {
+  const circles = new Map<string, Circle>();
+  const circle = (about: Pick<Told, "channel" | "group">): Circle => {
+    const known = circles.get(toldKey(about));
+    if (known !== undefined) return known;
+    const made = { channel: about.channel, group: about.group, heard: [] };
+    circles.set(toldKey(about), made);
+    return made;
+  };
+  const { inhibited } = turn.state.alerts;
+  const now = {
+    silences: book.silences,
+    inhibited,
+    isQuiet: isQuiet(turn),
+    nowMs: turn.wall,
+  };
+  for (const alert of book.open.values()) {
+    if (mutingOf(alert, now) !== undefined) continue;
+    for (const channel of channelsFor(config, alert)) {
+      circle({ channel, group: alert.group }).heard.push(alert);
+    }
+  }
+  const names = new Set(config.channels.map(({ name }) => name));
+  for (const told of book.told.values()) if (names.has(told.channel)) circle(told);
+  return circles.values();
+}
+
+interface Wanted {
+  readonly kind: Notice["kind"];
+  readonly alerts: readonly Alert[];
+  readonly told: Readonly<Record<string, Severity>>;
+}
+
+function noticeFor(
+  turn: Turn,
+  book: AlertBook,
+  config: AlertConfig,
+  circle: Circle,
+): Wanted | undefined {
+  const told = book.told.get(toldKey(circle));
+  const known = told?.alerts ?? {};
+  const { gone } = turn.state.alerts;
+  const isNews = ({ key, severity }: OpenAlert) => {
+    const as = known[key];
+    // One that has gone again is not worth a message, unless it comes back.
+    return as === undefined ? !gone.has(key) : isWorse(severity, as);
+  };
+  const news = circle.heard.filter(isNews);
+  const ended = endedOf(turn, book, known);
+  const others = circle.heard.filter((one) => known[one.key] !== undefined && !news.includes(one));
+  const isDue = isChangeDue(turn, config, told, news);
+  if (news.length > 0 && isDue) return wanted(turn, "opened", known, { news, ended, others });
+  if (ended.length > 0 && isDue) {
+    const left = Object.keys(known).length - ended.length;
+    return wanted(turn, left > 0 ? "repeated" : "resolved", known, { news: [], ended, others });
+  }
+  const everyMs = others.length === 0 ? 0 : config.repeatMs[severityOf(others)];
+  if (told === undefined || everyMs === 0 || turn.wall - told.lastMs < everyMs) return undefined;
+  return wanted(turn, "repeated", known, { news: [], ended: [], others });
+}
+
+/** What the channel believes to be open and is not. In quiet hours it is told later that a warning is over. */
+function endedOf(
+  turn: Turn,
+  book: AlertBook,
+  known: Readonly<Record<string, Severity>>,
+): readonly Alert[] {
+  const isNight = isQuiet(turn);
+  return Object.entries(known).flatMap(([key, severity]) => {
+    if (book.open.has(key) || (isNight && severity !== "critical")) return [];
+    const alert = book.ended.findLast((one) => one.key === key);
+    return alert === undefined ? [] : [{ ...alert, severity }];
+  });
+}
+
+/** A group that the channel knows nothing open of waits for company, any other one for its turn. */
+function isChangeDue(
+  { wall }: Turn,
+  { groupWaitMs, groupIntervalMs }: AlertConfig,
+  told: Told | undefined,
+  news: readonly OpenAlert[],
+): boolean {
+  const sinceMs = told === undefined ? Infinity : wall - told.lastMs;
+  const isKnown = Object.keys(told?.alerts ?? {}).length > 0;
+  if (isKnown || sinceMs < groupIntervalMs) return sinceMs >= groupIntervalMs;
+  return wall - Math.min(...news.map((alert) => alert.sinceMs)) >= groupWaitMs;
+}
+
+function wanted(
+  turn: Turn,
+  kind: Notice["kind"],
+  known: Readonly<Record<string, Severity>>,
+  of: {
+    readonly news: readonly OpenAlert[];
+    readonly ended: readonly Alert[];
+    readonly others: readonly OpenAlert[];
+  },
+): Wanted {
+  const told = { ...known };
+  for (const { key } of of.ended) delete told[key];
+  for (const { key, severity } of [...of.news, ...of.others]) told[key] = severity;
+  const open = (alerts: readonly OpenAlert[]) => worstFirst(alerts.map((one) => asTold(turn, one)));
+  return { kind, told, alerts: [...open(of.news), ...worstFirst(of.ended), ...open(of.others)] };
+}
+
+function worstFirst(alerts: readonly Alert[]): readonly Alert[] {
+  const rank = ({ severity }: Alert) => severities.indexOf(severity);
+  return [...alerts].sort((a, b) => rank(b) - rank(a) || a.sinceMs - b.sinceMs);
+}
+
+function queue(
+  turn: Turn,
+  book: AlertBook,
+  { channel, group }: Circle,
+  { kind, alerts, told }: Wanted,
+): void {
+  if (book.waiting.size >= limits.noticesWaitingMax) dropOldest(turn, book);
+  const shown = alerts.slice(0, limits.alertsPerNoticeMax);
+  const number = ++turn.state.alerts.notices;
+  const notice: Notice = {
+    // An epoch is one leadership's: no other one ever gives this id.
+    id: `${turn.state.config.cluster}-e${epochOf(turn)}-n${number}`,
+    channel,
+    group,
+    kind,
+    alerts: shown,
+    omitted: alerts.length - shown.length,
+    decidedMs: turn.wall,
+  };
+  decide(turn, { kind: "noticeQueued", notice, told });
+}
+
+/** As long as what it told is open, it is told anew. */
+function dropOldest(turn: Turn, book: AlertBook): void {
+  const [oldest] = book.waiting.values();
+  if (oldest === undefined) return;
+  const { id, channel } = oldest;
+  log(turn, "error", "too many messages wait: the oldest is given up", { notice: id, channel });
+  decide(turn, { kind: "noticeDone", id, outcome: "givenUp", wallMs: turn.wall });
+}
