@@ -18,6 +18,7 @@ import type { DaysMessage } from "../../coordinator/core/protocol-days.ts";
 import { initialState } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
+import type { AlertAction, AlertConfig } from "../../shared/kernel/alert.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -57,13 +58,14 @@ export class Bench {
   #replies = 1;
   readonly #replied = new Map<number, Reply>();
 
-  constructor(memory = new ClusterMemory(), name = "c1") {
+  constructor(memory = new ClusterMemory(), name = "c1", alerts?: AlertConfig) {
     this.memory = memory;
     this.name = name;
     if (memory.inputs.length === 0) memory.inputs = sampleFiles(4);
     if (memory.plan.stages.length === 0) memory.plan = samplePlan();
     const address = `${name}:1`;
-    this.state = initialState({ coordinator: name, address, cluster: "test", duckdb: "v1" });
+    const config = { coordinator: name, address, cluster: "test", duckdb: "v1" };
+    this.state = initialState({ ...config, ...(alerts === undefined ? {} : { alerts }) });
   }
 
   /** Takes one message in, and everything that follows from it at once. */
@@ -182,6 +184,13 @@ export class Bench {
   tidy(action: UpkeepAction): Reply | undefined {
     const reply = this.#replies++;
     this.post({ kind: "upkeep", reply, action });
+    return this.#replied.get(reply);
+  }
+
+  /** What somebody says about alerts. */
+  alert(action: AlertAction): Reply | undefined {
+    const reply = this.#replies++;
+    this.post({ kind: "alert", reply, action });
     return this.#replied.get(reply);
   }
 

@@ -14,6 +14,8 @@ export interface AlertDesk {
   found: ReadonlyMap<string, Finding>;
   /** Keys of what is found and not told: another alert says why it is so. */
   inhibited: ReadonlySet<string>;
+  /** What is found and not open: since when, wall clock. */
+  readonly coming: Map<string, number>;
   /** Open alerts that are not found: since when. */
   readonly gone: Map<string, Instant>;
   /** By channel: the message that is being sent. */
@@ -74,6 +76,7 @@ export function emptyAlerts(): AlertDesk {
     isSuccessor: false,
     found: new Map(),
     inhibited: new Set(),
+    coming: new Map(),
     gone: new Map(),
     sending: new Map(),
     tries: new Map(),

@@ -48,7 +48,7 @@ export function alertsTick(turn: Turn): void {
   const all = findAll(lookAtAll(turn, config.alerts));
   alerts.found = all.findings;
   alerts.inhibited = inhibitedAmong(all.findings, turn.state.outages.size > 0);
-  openAndEnd(turn, durable.alerts ?? emptyBook(), all);
+  openAndEnd(turn, durable.alerts ?? emptyBook(), config.alerts, all);
   const book = durable.alerts;
   if (book === undefined) return;
   decideNotices(turn, book, config.alerts);

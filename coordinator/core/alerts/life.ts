@@ -2,9 +2,8 @@
  * The life of an alert: it opens when its rule finds it and nothing says why it is so, becomes worse, and ends when its
  * rule, able to judge, has not found it for a while. What comes and goes within that while is one alert.
  */
-import type { Alert, Finding, OpenAlert } from "../../../shared/kernel/alert.ts";
+import type { Alert, AlertConfig, Finding, OpenAlert } from "../../../shared/kernel/alert.ts";
 import { alertKey } from "../../../shared/kernel/alert.ts";
-import { daysOfBackfill } from "../../../shared/kernel/backfill.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { Durable } from "../durable.ts";
 import { clusterWide, decide, log, publish, type Turn } from "../turn.ts";
@@ -14,13 +13,22 @@ import { type AllFound, isWorse } from "./rules.ts";
 /** Alerts that are about no job. */
 export const clusterGroup = clusterWide.job;
 
-export function openAndEnd(turn: Turn, book: AlertBook, { findings, isBlindTo }: AllFound): void {
-  const { gone, inhibited } = turn.state.alerts;
+export function openAndEnd(
+  turn: Turn,
+  book: AlertBook,
+  config: AlertConfig,
+  { findings, isBlindTo }: AllFound,
+): void {
+  const { gone, inhibited, coming } = turn.state.alerts;
+  for (const key of coming.keys()) if (!findings.has(key)) coming.delete(key);
   for (const [key, found] of findings) {
     gone.delete(key);
     const known = book.open.get(key);
     if (known === undefined) {
-      if (!inhibited.has(key)) open(turn, found);
+      const since = coming.get(key) ?? turn.wall;
+      coming.set(key, since);
+      const isLasting = turn.wall - since >= lastingMs(found, config);
+      if (isLasting && !inhibited.has(key)) open(turn, found);
     } else if (isWorse(found.severity, known.severity)) {
       const worse = { ...known, ...found };
       decide(turn, { kind: "alertOpened", alert: worse });
@@ -38,6 +46,11 @@ export function openAndEnd(turn: Turn, book: AlertBook, { findings, isBlindTo }:
     else if (turn.at - since >= limits.alertHoldMs) end(turn, alert);
   }
   for (const key of gone.keys()) if (!book.open.has(key)) gone.delete(key);
+}
+
+/** What passes by itself when it is left alone for a while: a job that was made known has days to catch up. */
+function lastingMs({ rule }: Finding, { thresholds }: AlertConfig): number {
+  return rule === "backlogGrowing" ? thresholds.notStartedAfterMs : 0;
 }
 
 function open(turn: Turn, found: Finding): void {
@@ -83,10 +96,9 @@ function tellWorld(turn: Turn, event: "alert.opened" | "alert.ended", alert: Ope
 function groupOf(durable: Durable, { job, day }: Finding): string {
   if (job === "") return clusterGroup;
   const all = durable.desks.get(job)?.backfills ?? [];
-  const backfill = all.findLast(({ state, ...wish }) => {
-    if (state !== "running" && state !== "paused") return false;
-    if (day === "" || wish.days[day] === undefined) return false;
-    return daysOfBackfill(wish, limits.backfillDaysMax).includes(day);
+  const backfill = all.findLast(({ days }) => {
+    const state = day === "" ? undefined : days[day]?.state;
+    return state === "taken" || state === "failed";
   });
   return backfill?.id ?? job;
 }

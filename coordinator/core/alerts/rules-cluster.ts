@@ -8,9 +8,9 @@ import { finding, type Rule } from "./seen.ts";
 const MiB = 1024 * 1024;
 
 /** A new leader does not know who was lost before: until nobody would show it any more it can't judge. */
-export const executorLost: Rule = ({ state, nowMs }) => ({
+export const executorLost: Rule = ({ state, nowMs, ledForMs }) => ({
   findings: [...state.executors.values()]
-    .filter(({ lost }) => lost)
+    .filter(({ lost }) => lost && ledForMs >= limits.alertSettleMs)
     .map(({ id, host }) =>
       finding(
         "executorLost",

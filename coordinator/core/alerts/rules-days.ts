@@ -140,9 +140,10 @@ export const deadlineMissed: Rule = (seen) => ({
 });
 
 export const deadlineProjected: Rule = (seen) => ({
-  findings: ofDays(seen, (job, { record, judgement, late }) =>
+  findings: ofDays(seen, (job, { record, judgement, late, isDue }) =>
     late.flatMap(({ finishByMs, projectedMs }) => {
-      if (projectedMs === undefined) return [];
+      // Before its start nobody can do anything about it.
+      if (projectedMs === undefined || !isDue) return [];
       const by = durationText(projectedMs - finishByMs);
       return finding(
         "deadlineProjected",

@@ -38,7 +38,7 @@ export const throughputLow: Rule = (seen) => ({
     const usual = usualFor(run, job.measured, seen.config.thresholds);
     const low = usual && lowThroughput(run, usual.of, seen.config.thresholds);
     if (low === undefined) return [];
-    const rates = `${grouped(low.rate)} records a second, usual are ${grouped(low.usual)}`;
+    const rates = `${rateText(low.rate)} records a second, usual are ${rateText(low.usual)}`;
     return finding(
       "throughputLow",
       "warning",
@@ -51,6 +51,10 @@ export const throughputLow: Rule = (seen) => ({
     );
   }),
 });
+
+function rateText(rate: number): string {
+  return rate < 10 ? String(Number(rate.toPrecision(2))) : grouped(rate);
+}
 
 /** One slow run is a warning, a trend is not: nobody's day was unlucky. */
 export const runsSlowing: Rule = (seen) => ({

@@ -1,0 +1,356 @@
+// Rules about how runs go: 30 simulated days with noise and two real slow-downs, and each figure by itself.
+import { describe, expect, test } from "vitest";
+import {
+  isSlow,
+  lowThroughput,
+  type Measured,
+  trendOf,
+  usualFor,
+} from "../../../coordinator/core/alerts/speed.ts";
+import { World } from "../../../scripts/simulation/world.ts";
+import type { RunSpeed } from "../../../shared/kernel/manifest.ts";
+import { dayAfter } from "../../../shared/kernel/time.ts";
+import { carryOut } from "../../sim/executor-model.ts";
+import { sampleFiles, sampleJob } from "../../sim/sample-job.ts";
+import type { Bench } from "../bench.ts";
+import {
+  alertConfig,
+  atNight,
+  daily,
+  dayMs,
+  hourMs,
+  keys,
+  live,
+  midnight,
+  minuteMs,
+  textOf,
+  withAlerts,
+} from "./story.ts";
+
+/** Manifests of the days before the one whose run is judged, newest last, and no journal; each as minutes that its run took and bytes of its input. */
+function history(
+  bench: Bench,
+  days: readonly {
+    readonly minutes: number;
+    readonly bytes?: number;
+    readonly rows?: number;
+    readonly kind?: RunSpeed["kind"];
+  }[],
+): void {
+  days.forEach(({ minutes, bytes = 400, rows = 40, kind = "live" }, index) => {
+    const at = midnight - (days.length - index + 1) * dayMs;
+    const day = new Date(at).toISOString().slice(0, 10);
+    const endedMs = at + dayMs + 2 * hourMs;
+    const source = { source: "ipdr", files: 4, lines: rows, rows, rejects: 0, blank: 0, bytes };
+    const run = `usage.${day}.r1`;
+    bench.memory.manifests.set(run, {
+      version: 1,
+      state: "committed",
+      run,
+      job: "usage",
+      day,
+      revision: 1,
+      replaces: 0,
+      epoch: 1,
+      coordinator: "c0",
+      jobDigest: "d",
+      wallMs: endedMs,
+      sources: [{ ...source, inputDigest: "" }],
+      datasets: [{ dataset: "totals", columns: [], rows: 8, files: [] }],
+      rejectFiles: [],
+      checks: [],
+      speed: { durationMs: minutes * minuteMs, rows, kind, endedMs },
+    });
+  });
+}
+
+/** The newest day's run begins and takes so long: what is open just before its end, and a while after it. */
+function runFor(
+  bench: Bench,
+  minutes: number,
+): { readonly during: string[]; readonly after: string[] } {
+  bench.wallFrom = midnight + hourMs;
+  bench.lead();
+  bench.attach(1, { slots: 8 });
+  bench.register(daily({ backlogDays: 1 }));
+  bench.pass(40_000, [1]);
+  bench.wallFrom += minutes * minuteMs - 60_000;
+  bench.pass(20_000, [1]);
+  const during = keys(bench);
+  bench.work();
+  live(bench, 90_000);
+  return { during, after: keys(bench) };
+}
+
+const usual = (count = 10) => Array.from({ length: count }, () => ({ minutes: 40 }));
+const slow = "warning runSlow/usage/2026-01-17/";
+
+describe("a slow run", () => {
+  test("is found while it runs, and stays for a day after its commit", () => {
+    const bench = withAlerts();
+    history(bench, usual());
+    expect(runFor(bench, 70)).toEqual({ during: [slow], after: [slow] });
+    expect(textOf(bench, "runSlow")).toMatch(
+      /^usage 2026-01-17: run usage.2026-01-17.r1 took 1 h \d+ min, usual are 40 min \(median of 10 runs\) \| most of the time went into scan ipdr: 1 h .*, with 1 executors \| daymill run usage.2026-01-17.r1$/,
+    );
+    bench.wallFrom += dayMs;
+    bench.memory.lookedAt.set("ipdr|2026-01-18", []);
+    live(bench, 90_000);
+    expect(keys(bench).filter((key) => key.includes("runSlow"))).toEqual([]);
+  });
+
+  test("says while it runs where it stands", () => {
+    const bench = withAlerts();
+    history(bench, usual());
+    bench.wallFrom = midnight + hourMs;
+    bench.lead();
+    bench.attach(1, { slots: 8 });
+    bench.register(daily({ backlogDays: 1 }));
+    bench.pass(40_000, [1]);
+    bench.wallFrom += 90 * minuteMs;
+    bench.pass(10_000, [1]);
+    expect(textOf(bench, "runSlow")).toMatch(
+      /has taken 1 h 30 min so far, usual are 40 min .* \| most of the time went into scan ipdr: 0 of 4 tasks in 1 h 30 min, with 1 executors \| daymill watch /,
+    );
+  });
+
+  test.each([
+    { what: "too few runs to compare with", days: usual(6), minutes: 200 },
+    { what: "below the floor", days: usual().map(() => ({ minutes: 5 })), minutes: 14 },
+    {
+      what: "only backfills before it",
+      days: usual().map((one) => ({ ...one, kind: "other" as const })),
+      minutes: 200,
+    },
+    {
+      what: "only runs that had mapped ahead",
+      days: usual().map((one) => ({ ...one, kind: "ahead" as const })),
+      minutes: 200,
+    },
+    {
+      what: "a day with twice the input",
+      days: usual().map((one) => ({ ...one, bytes: 200, rows: 20 })),
+      minutes: 75,
+    },
+  ])("is not one: $what", ({ days, minutes }) => {
+    const bench = withAlerts();
+    history(bench, days);
+    expect(runFor(bench, minutes)).toEqual({ during: [], after: [] });
+  });
+
+  test("few records a second on a small day", () => {
+    const bench = withAlerts();
+    // Ten times the rows in the same time: the run is not slow, its records are.
+    history(
+      bench,
+      usual().map((one) => ({ ...one, rows: 400 })),
+    );
+    const { after } = runFor(bench, 40);
+    expect(after).toContain("warning throughputLow/usage/2026-01-17/");
+    expect(textOf(bench, "throughputLow")).toMatch(
+      /run usage.2026-01-17.r1 made 0\.01\d records a second, usual are 0\.17 \|/,
+    );
+  });
+});
+
+describe("a trend", () => {
+  const trending = (minutes: readonly number[]) => {
+    const bench = withAlerts();
+    history(bench, [...usual(), ...minutes.map((one) => ({ minutes: one }))]);
+    runFor(bench, 40);
+    return keys(bench).filter((key) => key.includes("runsSlowing"));
+  };
+
+  test("is three slow runs, not one among them", () => {
+    expect(trending([55, 55])).toEqual(["critical runsSlowing/usage//"]);
+    expect(trending([55, 40])).toEqual([]);
+    expect(trending([40, 120])).toEqual([]);
+  });
+
+  test("below the floor is none", () => {
+    const bench = withAlerts();
+    history(bench, [...usual().map(() => ({ minutes: 6 })), { minutes: 10 }, { minutes: 10 }]);
+    runFor(bench, 10);
+    expect(keys(bench)).toEqual([]);
+  });
+});
+
+describe("what a day brought", () => {
+  const week = (rows: number) =>
+    Array.from({ length: 56 }, () => ({ minutes: 1, rows, bytes: rows * 10 }));
+
+  test("is far from other days of its weekday", () => {
+    const bench = withAlerts();
+    history(bench, week(100));
+    const { after } = runFor(bench, 1);
+    expect(after).toEqual(["warning volumeOdd/usage/2026-01-17/ipdr"]);
+    expect(textOf(bench, "volumeOdd")).toBe(
+      "usage 2026-01-17: source ipdr brought 40 rows, 40 % of what is usual | usual are 100 (median of 8 Saturdays) | daymill run usage.2026-01-17.r1",
+    );
+  });
+
+  test.each([60, 45, 30])("is as usual: 40 rows, %i in the median", (rows) => {
+    const bench = withAlerts();
+    history(bench, week(rows));
+    expect(runFor(bench, 1).after).toEqual([]);
+  });
+
+  test("has many rejected lines, once its files are read", () => {
+    const bench = atNight(withAlerts(), "no job");
+    bench.submit(sampleJob());
+    const tasks = bench.takeTasks();
+    for (const task of tasks) {
+      if (task.work.kind !== "map") continue;
+      const [file] = task.work.split.files;
+      if (file === undefined) continue;
+      const account = {
+        file,
+        lines: 100,
+        rows: 99,
+        rejects: 1,
+        blank: 0,
+        contentSha256: file.path,
+      };
+      const outputs = task.delivery.outputs.map(({ exchange }) => ({
+        exchange,
+        digest: "d",
+        checksum: "c",
+        rows: 99,
+        bytes: 1,
+        messages: 1,
+      }));
+      const counters = { rowsIn: 100, bytesIn: 100, rowsOut: 99, bytesOut: 1, elapsedMs: 1 };
+      bench.report(task, {
+        kind: "done",
+        outputs,
+        files: [],
+        accounts: [account],
+        counters: { ...counters, peakMemoryBytes: 1 },
+      });
+    }
+    bench.pass(5_000, [1]);
+    expect(keys(bench)).toEqual(["warning rejectsHigh/usage/2026-01-15/ipdr"]);
+    expect(textOf(bench, "rejectsHigh")).toBe(
+      "usage 2026-01-15: 1 % of the lines of source ipdr were rejected | " +
+        "4 of 400 lines; the _rejects files of run usage.2026-01-15.r1 say why | daymill run usage.2026-01-15.r1",
+    );
+  });
+});
+
+/** Up to 12 % more or less input than usual, every seventh day 60 % more; runs vary by as much again. */
+interface NoisyDay {
+  readonly share: number;
+  readonly minutes: number;
+}
+
+function noisyDays(seed: number, slowdown: (index: number) => number): readonly NoisyDay[] {
+  const chance = new World(seed);
+  const noise = () => 0.88 + 0.24 * chance.chance();
+  return Array.from({ length: 30 }, (_, index) => {
+    const share = (index % 7 === 5 ? 1.6 : 1) * noise();
+    return { share, minutes: 60 * share * noise() * slowdown(index) };
+  });
+}
+
+/** The 17th run takes twice as long as it would; from the 24th on all take 1.6 times as long. */
+const twoSlowdowns = (index: number) => (index === 16 ? 2 : index >= 23 ? 1.6 : 1);
+
+/** Carries out what was sent: as many rows as bytes. */
+function workAll(bench: Bench): void {
+  for (let tasks = bench.takeTasks(); tasks.length > 0; tasks = bench.takeTasks()) {
+    for (const task of tasks) {
+      const outcome = carryOut(bench.memory, task.work, task.delivery);
+      if (outcome.kind === "failed" || task.work.kind !== "map") bench.report(task, outcome);
+      else {
+        const rowsIn = task.work.split.files.reduce((sum, { size }) => sum + size, 0);
+        bench.report(task, { ...outcome, counters: { ...outcome.counters, rowsIn } });
+      }
+    }
+  }
+}
+
+test("30 days with noise: both slow-downs are found within one run, and nothing else is", {
+  timeout: 120_000,
+}, () => {
+  const bench = withAlerts();
+  bench.wallFrom = Date.parse("2026-01-01T00:59:00Z");
+  bench.lead();
+  bench.attach(1, { slots: 8 });
+  const days = noisyDays(11, twoSlowdowns);
+  const sizes = new Map<string, number>();
+  let day = "2025-12-31";
+  for (const { share } of days) {
+    sizes.set(day, Math.round(1_000_000 * share));
+    day = dayAfter(day);
+  }
+  const filesOf = (of: string) =>
+    sampleFiles(4).map((file) => ({ ...file, size: sizes.get(of) ?? 100 }));
+  bench.override = (ask) =>
+    ask.kind === "listInputs"
+      ? { kind: "listed", sources: [{ source: "ipdr", files: filesOf(ask.day) }], dimensions: [] }
+      : undefined;
+  bench.memory.look = (source, of) => ({ source, files: filesOf(of), newestMs: 0 });
+  bench.register(daily({ backlogDays: 0 }));
+  const found = new Map<string, number>();
+  for (const [index, { minutes }] of days.entries()) {
+    bench.pass(30_000, [1]);
+    workAll(bench);
+    // Two minutes past one, and so long: the run goes on while the clock does.
+    bench.pass(60_000, [1]);
+    for (let passed = 1; passed < minutes; passed++) {
+      bench.wallFrom += minuteMs - 1_000;
+      bench.pass(1_000, [1]);
+    }
+    workAll(bench);
+    bench.pass(10_000, [1]);
+    for (const alert of keys(bench)) if (!found.has(alert)) found.set(alert, index + 1);
+    bench.wallFrom = Date.parse("2026-01-01T00:59:30Z") + (index + 1) * dayMs - bench.at;
+  }
+  const committed = [...bench.memory.manifests.values()].filter((one) => sizes.has(one.day));
+  const isFalse = (run: number) => run !== 17 && run < 24;
+  const wrong = [...found.values()].filter(isFalse).length;
+  console.log(`30 days, ${committed.length} commits, ${found.size} alerts, ${wrong} of them false`);
+  for (const [alert, run] of found) console.log(`run ${run}: ${alert}`);
+  expect(committed.map(({ state }) => state)).toEqual(days.map(() => "committed"));
+  expect(wrong).toBe(0);
+  expect(found.get("warning runSlow/usage/2026-01-16/")).toBe(17);
+  expect(found.get("warning runSlow/usage/2026-01-23/")).toBe(24);
+  expect(found.get("critical runsSlowing/usage//")).toBeGreaterThanOrEqual(25);
+});
+
+test("500 months with other noise: what is found, missed, and found in vain", () => {
+  const by = alertConfig().thresholds;
+  let slow = 0;
+  let vain = 0;
+  let missed = 0;
+  let trends = 0;
+  for (let seed = 1; seed <= 500; seed++) {
+    const measured: Measured[] = [];
+    let trendAt = 0;
+    for (const [index, { share, minutes }] of noisyDays(seed, twoSlowdowns).entries()) {
+      const day = `2026-01-${String(index + 1).padStart(2, "0")}`;
+      const durationMs = minutes * minuteMs;
+      const bytes = share * 1_000_000;
+      const judged = { day, kind: "live", bytes, rows: bytes, durationMs } as const;
+      const usual = usualFor(judged, measured, by);
+      const isFound =
+        usual !== undefined &&
+        (isSlow(durationMs, usual, by) || lowThroughput(judged, usual.of, by) !== undefined);
+      const isReal = index === 16 || index >= 23;
+      if (isFound && isReal) slow++;
+      if (isFound && !isReal) vain++;
+      if (!isFound && (index === 16 || index === 23)) missed++;
+      measured.push({ day, bytes, speed: { durationMs, rows: bytes, kind: "live", endedMs: 0 } });
+      const isTrend = trendOf(measured, by) !== undefined;
+      if (isTrend && index < 23) vain++;
+      if (isTrend && index >= 23 && trendAt === 0) trendAt = index + 1;
+    }
+    if (trendAt > 0 && trendAt <= 26) trends++;
+  }
+  console.log(
+    `500 months: ${slow} slow runs found, ${missed} of 1000 first ones missed, ${vain} found in vain, ${trends} trends by the third run`,
+  );
+  expect(vain).toBe(0);
+  expect(missed).toBeLessThanOrEqual(60);
+  expect(trends).toBeGreaterThanOrEqual(495);
+});
