@@ -1,10 +1,10 @@
-/** `daymill alerts`: the group of commands about alerts; each one is in a file of its own. */
-import { Command } from "commander";
+/** `daymill alerts`: what is wrong now, and the group of commands about it; each one is in a file of its own. */
+import type { Command } from "commander";
 import { alertsCheckCommand } from "./alerts-check.ts";
+import { alertCommands, openAlertsCommand } from "./alerts-cluster.ts";
 
 export function alertsCommand(): Command {
-  return new Command("alerts")
-    .description("alerts: who is told, and what")
-    .addCommand(alertsCheckCommand())
-    .showHelpAfterError("(daymill --help shows all commands)");
+  const group = openAlertsCommand();
+  for (const command of [...alertCommands(), alertsCheckCommand()]) group.addCommand(command);
+  return group;
 }

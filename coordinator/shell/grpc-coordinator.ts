@@ -20,6 +20,7 @@ import { jobDigest } from "../core/submissions.ts";
 import type { Calls } from "./calls.ts";
 import { FileGone, readDataset } from "./dataset-reader.ts";
 import { explainChanges } from "./explain-changes.ts";
+import { alertHandlers } from "./grpc-alerts.ts";
 import { daysHandlers } from "./grpc-days.ts";
 import { pinRevision, upkeepHandlers } from "./grpc-upkeep.ts";
 import type { RunChanges } from "./run-changes.ts";
@@ -48,6 +49,7 @@ export function coordinatorServiceOf(options: ServiceOptions) {
     ...queries(options),
     ...daysHandlers(options.calls),
     ...upkeepHandlers(options.calls),
+    ...alertHandlers(options.calls),
     ...streams(options),
   });
 }

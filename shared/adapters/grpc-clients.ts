@@ -45,6 +45,14 @@ import type {
   SubmitRequest,
   ToExecutor,
 } from "./grpc-types.ts";
+import type {
+  ListAlertsReply,
+  ListAlertsRequest,
+  SilenceAlertsReply,
+  SilenceAlertsRequest,
+  TestChannelRequest,
+  UnsilenceAlertsRequest,
+} from "./grpc-types-alerts.ts";
 
 type Call<Request, Reply> = (request: Request, options?: CallOptions) => Promise<Reply>;
 type StreamCall<Request, Reply> = (
@@ -76,6 +84,10 @@ export interface CoordinatorClient {
   readonly listLate: Call<ListLateRequest, ListLateReply>;
   readonly acknowledge: Call<AcknowledgeRequest, DeliveriesReply>;
   readonly listDeliveries: Call<ListDeliveriesRequest, DeliveriesReply>;
+  readonly listAlerts: Call<ListAlertsRequest, ListAlertsReply>;
+  readonly silenceAlerts: Call<SilenceAlertsRequest, SilenceAlertsReply>;
+  readonly unsilenceAlerts: Call<UnsilenceAlertsRequest, SaidReply>;
+  readonly testChannel: Call<TestChannelRequest, SaidReply>;
   readonly readDataset: StreamCall<ReadDatasetRequest, ReadDatasetReply>;
   close(): void;
 }
@@ -108,6 +120,10 @@ export function connectCoordinator(address: string): CoordinatorClient {
     listLate: single("ListLate"),
     acknowledge: single("Acknowledge"),
     listDeliveries: single("ListDeliveries"),
+    listAlerts: single("ListAlerts"),
+    silenceAlerts: single("SilenceAlerts"),
+    unsilenceAlerts: single("UnsilenceAlerts"),
+    testChannel: single("TestChannel"),
     readDataset: many("ReadDataset"),
     close: () => channel.close(),
   };

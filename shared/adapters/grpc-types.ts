@@ -10,6 +10,7 @@ import type * as gc from "../kernel/gc.ts";
 import type * as late from "../kernel/late.ts";
 import type * as kernel from "../kernel/status.ts";
 import type { Stamp } from "../kernel/status.ts";
+import type * as alerts from "./grpc-types-alerts.ts";
 
 /** The same at the wire as in the coordinator. */
 export type { DatasetStatus, Stamp } from "../kernel/status.ts";
@@ -377,6 +378,10 @@ export interface CoordinatorHandlers {
   readonly listLate: Handler<ListLateRequest, ListLateReply>;
   readonly acknowledge: Handler<AcknowledgeRequest, DeliveriesReply>;
   readonly listDeliveries: Handler<ListDeliveriesRequest, DeliveriesReply>;
+  readonly listAlerts: Handler<alerts.ListAlertsRequest, alerts.ListAlertsReply>;
+  readonly silenceAlerts: Handler<alerts.SilenceAlertsRequest, alerts.SilenceAlertsReply>;
+  readonly unsilenceAlerts: Handler<alerts.UnsilenceAlertsRequest, SaidReply>;
+  readonly testChannel: Handler<alerts.TestChannelRequest, SaidReply>;
   readonly readDataset: StreamHandler<ReadDatasetRequest, ReadDatasetReply>;
 }
 

@@ -31,7 +31,9 @@ const coordinatorName = "daymill.v1.Coordinator";
 const hubName = "daymill.v1.ExecutorHub";
 
 const definition = loader.loadSync(
-  ["coordinator", "executor", "types"].map((name) => join(protoDir(), `daymill/v1/${name}.proto`)),
+  ["alerts", "coordinator", "executor", "types"].map((name) =>
+    join(protoDir(), `daymill/v1/${name}.proto`),
+  ),
   { includeDirs: [protoDir()], keepCase: false, longs: Number, defaults: true, oneofs: true },
 );
 

@@ -101,6 +101,10 @@ export const refusing: CoordinatorHandlers = {
   listLate: refuse,
   acknowledge: refuse,
   listDeliveries: refuse,
+  listAlerts: refuse,
+  silenceAlerts: refuse,
+  unsilenceAlerts: refuse,
+  testChannel: refuse,
   readDataset: refuse,
 };
 

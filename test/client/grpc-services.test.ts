@@ -15,6 +15,7 @@ import {
   messageType,
   openChannel,
 } from "../../shared/adapters/grpc.ts";
+import type { AlertStatus, ChannelStatus } from "../../shared/adapters/grpc-types-alerts.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
 import { emptyRun, refusing, stage, stamp, statusReply } from "./fake-coordinator.ts";
 
@@ -34,6 +35,19 @@ async function serve(): Promise<GrpcServer> {
   cleanups.push(() => server.stop());
   return server;
 }
+
+const match = { rule: "", job: "", day: "", subject: "", by: "", reason: "" };
+
+const alert: AlertStatus = {
+  ...{ key: "k", rule: "runSlow", severity: "warning", job: "", day: "", subject: "" },
+  ...{ summary: "", cause: "", next: "", sinceMs: 1, endedMs: 0 },
+  ...{ group: "", state: "open", told: [] },
+};
+
+const channel: ChannelStatus = {
+  ...{ channel: "chat", kind: "slack", state: "working" },
+  ...{ failures: 0, reason: "", waiting: 0 },
+};
 
 interface Reflected {
   readonly listServicesResponse?: { readonly service?: readonly { readonly name: string }[] };
@@ -111,6 +125,17 @@ describe("around the services", () => {
     fields("Stamp", stamp);
     fields("StageStatus", stage);
     fields("GetStatusReply", statusReply);
+    fields("AlertStatus", alert);
+    fields("Silence", { ...match, id: "s1", untilMs: 1 });
+    fields("ChannelStatus", channel);
+    fields("ListAlertsReply", {
+      stamp,
+      isConfigured: true,
+      alerts: [],
+      silences: [],
+      channels: [],
+    });
+    fields("SilenceAlertsRequest", { ...match, forMs: 1 });
   });
 
   test("a channel can be closed twice", () => {

@@ -50,6 +50,14 @@ const code = (promise: Promise<unknown>) =>
   );
 
 const job = (name: string, digest: string) => ({ spec: { name } as JobSpec, digest });
+const alerts = (changes: number) => ({
+  changes,
+  open: [],
+  ended: [],
+  waiting: [],
+  told: [],
+  silences: [],
+});
 const staged = (n: number) => `staging/daily.2026-01-15.r1/t${n}-a${n}/hits.parquet`;
 
 describe.each(Object.entries(forms))("%s", (_name, open) => {
@@ -92,6 +100,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
         store.commit(epoch, manifest(run(1), epoch, {})),
         store.publish(epoch, manifest(run(1), epoch, {})),
         store.rebuildViews(epoch),
+        store.saveAlerts(epoch, alerts(1)),
         store.dropStaging(epoch, "daily.2026-01-15.r1"),
         store.dropRequest(epoch, "daily.2026-01-15.r1"),
         store.dropRevision(epoch, run(1), 1, "all"),
@@ -110,6 +119,22 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     await one.saveJob(1, job("another", "b"));
     await one.saveJob(1, job("daily", "c"));
     expect(await other.readJobs()).toEqual([job("another", "b"), job("daily", "c")]);
+  });
+
+  test("the account of alerts is the newest one, none before", async () => {
+    const { one, other } = await open();
+    await one.claim(1);
+    expect(await other.readAlerts()).toBeUndefined();
+    await one.saveAlerts(1, alerts(1));
+    await one.saveAlerts(1, alerts(2));
+    expect(await other.readAlerts()).toEqual(alerts(2));
+  });
+
+  test("the room of what it lies on can be told", async () => {
+    const { one } = await open();
+    const { usedBytes, totalBytes } = await one.room();
+    expect(usedBytes).toBeGreaterThan(0);
+    expect(totalBytes).toBeGreaterThanOrEqual(usedBytes);
   });
 
   test("requests of runs are kept until they are dropped", async () => {

@@ -32,6 +32,7 @@ function world() {
   const exchange = memoryExchange();
   const waiting = new Map<number, (answer: Answer) => void>();
   const posted: Message[] = [];
+  const sent: string[] = [];
   const changes = new RunChanges();
   const interpret = createInterpreter({
     config,
@@ -61,6 +62,15 @@ function world() {
         return emptyPlan;
       },
       planCalendar: () => [],
+      alerts: {
+        send: async (notice) => {
+          if (notice.channel === "away") throw fail("unavailable", "no", { retryAfterMs: 7 });
+          sent.push(notice.id);
+        },
+        heartbeat: async () => void sent.push("heartbeat"),
+        watchChannels: () => {},
+        close: async () => {},
+      },
     },
     receivers: {
       hub: {
@@ -91,6 +101,7 @@ function world() {
     tell: (effect: Effect) => interpret(effect),
     posted,
     told,
+    sent,
     nats,
     disk,
     lines,
@@ -100,6 +111,19 @@ function world() {
 }
 
 describe("asks", () => {
+  test("messages and signs of life go to the sender, with what it says about trying again", async () => {
+    const { ask, sent } = world();
+    const about = { group: "usage", kind: "opened", alerts: [], omitted: 0, decidedMs: 1 } as const;
+    const notice = (channel: string) => ({ ...about, id: `n-${channel}`, channel });
+    expect(await ask({ kind: "sendNotice", notice: notice("chat") })).toEqual({ kind: "ok" });
+    expect(await ask({ kind: "sendHeartbeat" })).toEqual({ kind: "ok" });
+    expect(sent).toEqual(["n-chat", "heartbeat"]);
+    expect(await ask({ kind: "sendNotice", notice: notice("away") })).toEqual({
+      kind: "failed",
+      failure: { code: "unavailable", message: "no", detail: { retryAfterMs: 7 } },
+    });
+  });
+
   test("a leadership from fences to the first record", async () => {
     const { ask, nats } = world();
     expect(await ask({ kind: "readFences" })).toEqual({ kind: "fences", registry: 0, storage: 0 });
@@ -146,6 +170,8 @@ describe("asks", () => {
     }
     const dropped = { kind: "dropRequest", epoch: 1, run: "daily.2026-01-15.r2" } as const;
     expect(await ask(dropped)).toEqual({ kind: "ok" });
+    const document = { changes: 1, open: [], ended: [], waiting: [], told: [], silences: [] };
+    expect(await ask({ kind: "saveAlerts", epoch: 1, document })).toEqual({ kind: "ok" });
     const snapshot = { kind: "saveSnapshot", epoch: 1, sequence: 5, texts: ["state"] } as const;
     expect(await ask(snapshot)).toEqual({ kind: "ok" });
     const files = [{ dataset: "hits", staged: "staging/daily.2026-01-15.r1/t0/a.parquet" }];
@@ -166,7 +192,8 @@ describe("asks", () => {
       failure: { code: "conflict" },
     });
     disk.staging.add("daily.2026-01-15.r1");
-    const staging = { kind: "staging", runs: ["daily.2026-01-15.r1"] };
+    const room = { usedBytes: 1_000, totalBytes: 4_000 };
+    const staging = { kind: "staging", runs: ["daily.2026-01-15.r1"], room };
     expect(await ask({ kind: "listStaging" })).toEqual(staging);
     const drop = { kind: "dropStaging", epoch: 1, run: commit.run } as const;
     expect(await ask(drop)).toEqual({ kind: "ok" });
@@ -184,6 +211,7 @@ describe("asks", () => {
       requests,
       manifests: [commit],
       desks: [],
+      alerts: document,
       snapshot: { sequence: 5, texts: ["state"] },
     });
     const zombie = await ask({ kind: "publish", epoch: 7, manifest: commit });

@@ -14,6 +14,7 @@ import {
   type Notice,
   type OpenAlert,
   type Severity,
+  type Silence,
 } from "../../../shared/kernel/alert.ts";
 import { alertConfig } from "./story.ts";
 
@@ -36,10 +37,16 @@ function notice(id: string, kind: Notice["kind"], alerts: Notice["alerts"]): Not
   return { id, channel: "chat", group: "usage", kind, alerts, omitted: 0, decidedMs: 2_000 };
 }
 
-const silence = {
-  ...{ id: "s1", rule: "runSlow", job: "usage", day: "", subject: "" },
-  ...{ untilMs: 9_000, by: "ops", reason: "" },
-} as const;
+const silence: Silence = {
+  id: "s1",
+  rule: "runSlow",
+  job: "usage",
+  day: "",
+  subject: "",
+  untilMs: 9_000,
+  by: "ops",
+  reason: "",
+};
 
 const facts: readonly AlertsFact[] = [
   { kind: "alertOpened", alert: late },

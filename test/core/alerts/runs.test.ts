@@ -198,35 +198,12 @@ describe("what a day brought", () => {
   test("has many rejected lines, once its files are read", () => {
     const bench = atNight(withAlerts(), "no job");
     bench.submit(sampleJob());
-    const tasks = bench.takeTasks();
-    for (const task of tasks) {
-      if (task.work.kind !== "map") continue;
-      const [file] = task.work.split.files;
-      if (file === undefined) continue;
-      const account = {
-        file,
-        lines: 100,
-        rows: 99,
-        rejects: 1,
-        blank: 0,
-        contentSha256: file.path,
-      };
-      const outputs = task.delivery.outputs.map(({ exchange }) => ({
-        exchange,
-        digest: "d",
-        checksum: "c",
-        rows: 99,
-        bytes: 1,
-        messages: 1,
-      }));
-      const counters = { rowsIn: 100, bytesIn: 100, rowsOut: 99, bytesOut: 1, elapsedMs: 1 };
-      bench.report(task, {
-        kind: "done",
-        outputs,
-        files: [],
-        accounts: [account],
-        counters: { ...counters, peakMemoryBytes: 1 },
-      });
+    for (const task of bench.takeTasks()) {
+      const outcome = carryOut(bench.memory, task.work, task.delivery);
+      if (outcome.kind === "failed") throw new Error(outcome.failure.message);
+      const rejected = { lines: 100, rows: 99, rejects: 1 };
+      const accounts = outcome.accounts.map((account) => ({ ...account, ...rejected }));
+      bench.report(task, { ...outcome, accounts });
     }
     bench.pass(5_000, [1]);
     expect(keys(bench)).toEqual(["warning rejectsHigh/usage/2026-01-15/ipdr"]);
