@@ -19,15 +19,11 @@ import type {
   StartBackfillRequest,
   SubmitReply,
 } from "../shared/adapters/grpc-types.ts";
-import type {
-  ListAlertsReply,
-  Silence,
-  SilenceAlertsRequest,
-} from "../shared/adapters/grpc-types-alerts.ts";
 import type { DayMark } from "../shared/kernel/days.ts";
 import type { AcknowledgeWish } from "../shared/kernel/delivery.ts";
 import { DaymillError, type Failure, fail, fromUnknown } from "../shared/kernel/failure.ts";
 import { limits } from "../shared/kernel/limits.ts";
+import { AlertCalls } from "./alert-calls.ts";
 import type { ClientOptions, ReadOptions, SubmitOptions } from "./client-options.ts";
 import { addressOf, answered, missed, nobodyLeads, type Search, startSearch } from "./failover.ts";
 
@@ -51,6 +47,7 @@ export function isEnded(state: string): boolean {
 
 /** A connection to a cluster. Every method throws `DaymillError`; close it when done. */
 export class DaymillClient {
+  readonly alerts = new AlertCalls((perAttemptMs, ask) => this.#call(perAttemptMs, ask));
   readonly #findLeader: (() => Promise<string | undefined>) | undefined;
   readonly #deadlineMs: number;
   readonly #unreachedMs: number;
@@ -273,35 +270,6 @@ export class DaymillClient {
       at.listDeliveries({ job, days }, { deadlineMs }),
     );
     return reply.deliveries;
-  }
-
-  /** Alerts that are open, or have ended; no job: of all, and of the cluster. */
-  async alerts(which: "open" | "history" = "open", job = ""): Promise<ListAlertsReply> {
-    return this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
-      at.listAlerts({ which, job }, { deadlineMs }),
-    );
-  }
-
-  /** Nobody is told of what matches until then. In force and on storage when it returns. */
-  async silence(wish: SilenceAlertsRequest): Promise<Silence> {
-    const { silence } = await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
-      at.silenceAlerts(wish, { deadlineMs }),
-    );
-    if (silence !== null) return silence;
-    throw fail("internal", "the coordinator has answered without the silence");
-  }
-
-  async unsilence(id: string): Promise<void> {
-    await this.#call(limits.clientAttemptMs, (at, deadlineMs) =>
-      at.unsilenceAlerts({ id }, { deadlineMs }),
-    );
-  }
-
-  /** Sends a test message; returns when the channel's receiver has taken it. */
-  async testChannel(channel: string): Promise<void> {
-    await this.#call(limits.clientPlanningAttemptMs, (at, deadlineMs) =>
-      at.testChannel({ channel }, { deadlineMs }),
-    );
   }
 
   /** Arrow IPC stream bytes of a committed dataset day, in chunks. Retried only before the first chunk. */

@@ -18,7 +18,7 @@ export function openAlertsCommand(): Command {
     .option("--job <name>", "of this job only", "")
     .action((options: OfJob) =>
       withCluster(options, async ({ client }) => {
-        const found = await client.alerts("open", options.job);
+        const found = await client.alerts.list("open", options.job);
         show(options, found, () => alertLines(found, Date.now()));
         return exitCodes.ok;
       }),
@@ -34,7 +34,7 @@ function historyCommand(): Command {
     .option("--job <name>", "of this job only", "")
     .action((options: OfJob) =>
       withCluster(options, async ({ client }) => {
-        const found = await client.alerts("history", options.job);
+        const found = await client.alerts.list("history", options.job);
         show(options, found.alerts, () => historyLines(found));
         return exitCodes.ok;
       }),
@@ -72,7 +72,7 @@ function silenceCommand(): Command {
         }
         const forMs = duration(needed("--for", "a duration such as 2h", options.for));
         const by = userInfo().username;
-        const silence = await client.silence({ rule, job, day, subject, forMs, by, reason });
+        const silence = await client.alerts.silence({ rule, job, day, subject, forMs, by, reason });
         show(options, silence, () => [silenceText(silence)]);
         return exitCodes.ok;
       }),
@@ -90,7 +90,7 @@ function unsilenceCommand(): Command {
     .argument("<id>", "as daymill alerts lists it")
     .action((id: string, options: CommonOptions) =>
       withCluster(options, async ({ client }) => {
-        await client.unsilence(id);
+        await client.alerts.unsilence(id);
         show(options, { id }, () => [`silence ${id} is taken back`]);
         return exitCodes.ok;
       }),
@@ -102,7 +102,7 @@ function testCommand(): Command {
     .argument("<channel>", "as daymill alerts lists it")
     .action((channel: string, options: CommonOptions) =>
       withCluster(options, async ({ client }) => {
-        await client.testChannel(channel);
+        await client.alerts.test(channel);
         show(options, { channel }, () => [`channel ${channel} has taken a test message`]);
         return exitCodes.ok;
       }),

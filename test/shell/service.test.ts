@@ -8,7 +8,6 @@ import { afterEach, describe, expect, test } from "vitest";
 import { jobDigest } from "../../coordinator/core/submissions.ts";
 import { datasetSql } from "../../coordinator/shell/dataset-reader.ts";
 import type { ReadDatasetReply } from "../../shared/adapters/grpc-types.ts";
-import type { AlertStatus } from "../../shared/kernel/alert.ts";
 import { DaymillError, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
@@ -44,67 +43,6 @@ async function failureOf(promise: Promise<unknown>) {
 }
 
 const submit = { requestId: "q1", bundle: null, job: "daily", day: "2026-01-15", rerun: false };
-
-describe("alerts", () => {
-  const match = {
-    rule: "runSlow",
-    job: "daily",
-    day: "",
-    subject: "",
-    by: "ops",
-    reason: "",
-  } as const;
-  const silence = { ...match, id: "s1", untilMs: 5_000 };
-
-  test("are listed as the core has them; one that is open has no end", async () => {
-    const alert: AlertStatus = {
-      key: "runSlow/daily//",
-      rule: "runSlow",
-      severity: "warning",
-      job: "daily",
-      day: "",
-      subject: "",
-      summary: "s",
-      cause: "c",
-      next: "n",
-      sinceMs: 1,
-      group: "daily",
-      state: "open",
-      told: ["chat"],
-    };
-    const channel = { channel: "chat", kind: "slack", state: "working" } as const;
-    const channels = [{ ...channel, failures: 0, reason: "", waiting: 0 }];
-    const alerts = { isConfigured: true, alerts: [alert], silences: [silence], channels };
-    const { client, asked } = await served({ answer: () => ({ kind: "alerts", alerts }) });
-    expect(await client.listAlerts({ which: "", job: "daily" })).toEqual({
-      stamp,
-      ...alerts,
-      alerts: [{ ...alert, endedMs: 0 }],
-    });
-    expect(asked).toMatchObject([{ question: { kind: "alerts", which: "open", job: "daily" } }]);
-    const wrong = await failureOf(client.listAlerts({ which: "all", job: "" }));
-    expect(wrong.message).toBe('alerts "all" are none of open, history');
-  });
-
-  test("are silenced and let speak, a channel is tried", async () => {
-    const { client, asked } = await served({
-      answer: (message) =>
-        message.kind === "alert" && message.action.kind === "silence"
-          ? { kind: "silenced", silence }
-          : { kind: "said" },
-    });
-    expect(await client.silenceAlerts({ ...match, forMs: 1_000 })).toEqual({ stamp, silence });
-    await client.unsilenceAlerts({ id: "s1" });
-    await client.testChannel({ channel: "chat" });
-    expect(asked.map((message) => message.kind === "alert" && message.action)).toEqual([
-      { kind: "silence", silence: { ...match, forMs: 1_000 } },
-      { kind: "unsilence", id: "s1" },
-      { kind: "test", channel: "chat" },
-    ]);
-    const wrong = await failureOf(client.silenceAlerts({ ...match, rule: "slow", forMs: 1 }));
-    expect(wrong.message).toMatch(/^rule "slow" is none of: runFailed, /);
-  });
-});
 
 describe("commands", () => {
   test("submit asks the core once and gives its run, with the stamp and the run's warnings", async () => {
