@@ -16,6 +16,7 @@ import type { ExecutorState } from "../../executor/core/state.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import { inputDigest } from "../../shared/kernel/input-files.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
+import { AlertChecks } from "./alert-checks.ts";
 import { BackfillChecks } from "./backfill-checks.ts";
 import { FactChecks } from "./fact-checks.ts";
 import { HeldChecks } from "./held-checks.ts";
@@ -39,6 +40,7 @@ export class Checkers {
   readonly #facts = new FactChecks();
   readonly #held = new HeldChecks();
   readonly #backfills = new BackfillChecks();
+  readonly alerts: AlertChecks;
   /**
    * The journal, folded as it grows. Undefined after NATS lost some of it, until a leader has begun from what was left:
    * one that led before remembers what is lost, and its successor will not.
@@ -54,10 +56,12 @@ export class Checkers {
   constructor(world: World, memory: SimMemory) {
     this.#world = world;
     this.#memory = memory;
+    this.alerts = new AlertChecks(memory);
     memory.accepted = (ask, answer, from) => this.#accepted(ask, answer, from.coordinator);
     memory.damaged = () => {
       this.#shadow = undefined;
       this.#hasLostRecords = true;
+      this.alerts.damaged();
       // Also a candidate that has read it already remembers what is lost.
       this.#damagedEpoch = Math.max(
         memory.claimed,
@@ -74,6 +78,8 @@ export class Checkers {
       this.#acts(state.role.epoch, name, life);
       this.#nothingNeededIsDropped(coordinator, effects);
       this.#isSaved(coordinator, effects);
+      const isCurrent = state.durable.epoch === this.#shadowEpoch;
+      this.alerts.stepped(coordinator, effects, isCurrent ? this.#shadow : undefined);
       if (--this.#untilCompared <= 0) this.#compare(coordinator);
       if (this.#shadow === undefined) this.#takeUp(coordinator);
     }
@@ -169,6 +175,7 @@ export class Checkers {
   }
 
   #accepted(ask: Ask, answer: Answer, coordinator: string): void {
+    if (ask.kind === "sendNotice") this.alerts.accepted(ask, answer.kind === "ok");
     if (answer.kind === "failed") {
       const { code, message } = answer.failure;
       const isGone = ask.kind === "arrange" && code === "storageFailed";
@@ -214,6 +221,7 @@ export class Checkers {
       this.#facts.before(this.#shadow, fact, isWhole);
       const former = this.#winnerBeside(this.#shadow, fact);
       this.#backfills.saw(this.#shadow, fact);
+      this.alerts.saw(fact);
       fold(this.#shadow, fact);
       const now = former === undefined ? undefined : this.#winnerBeside(this.#shadow, fact);
       assert(now === former, `${now} wins a task that ${former} has won`);
@@ -287,6 +295,7 @@ export class Checkers {
       this.#dayIsCurrent(leader, job, day);
     }
     this.#backfills.atTheEnd(durable, manifests);
+    this.alerts.atTheEnd(leader, this.#world.wallFrom + this.#world.at);
     this.#nothingIsLeftBehind(leader);
     this.#compare(leader);
   }

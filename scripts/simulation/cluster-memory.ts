@@ -51,6 +51,8 @@ export class ClusterMemory {
   /** Messages that receivers took, and signs of life; `take` may say that they did not. */
   readonly taken: Notice[] = [];
   heartbeats = 0;
+  /** Ids of messages that were taken although the answer says otherwise. */
+  readonly unsure = new Set<string>();
   take: (notice: Notice) => Answer = () => ({ kind: "ok" });
   /** Of what the storage lies on, where somebody says so. */
   room: StorageRoom | undefined;

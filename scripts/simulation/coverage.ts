@@ -46,6 +46,13 @@ export const askKinds = Object.keys({
   sendHeartbeat: 0,
 } satisfies Record<Ask["kind"], 0>) as readonly Ask["kind"][];
 
+/** Asks of leaders that tell people. */
+export const askKindsOfAlerts: readonly Ask["kind"][] = [
+  "saveAlerts",
+  "sendNotice",
+  "sendHeartbeat",
+];
+
 /** Asks of leaders whose jobs have a schedule. */
 export const askKindsOfDays: readonly Ask["kind"][] = ["planCalendar", "lookAtDay", "saveDesk"];
 

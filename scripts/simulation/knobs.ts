@@ -23,6 +23,10 @@ const knobs = {
   leftoversRoundEveryMs: [40_000, 20_000],
   leftoversStreamsPerLookMax: [limits.leftoversStreamsPerLookMax, 4],
   lostExecutorShownMs: [limits.lostExecutorShownMs, 15_000],
+  alertHoldMs: [limits.alertHoldMs, 10_000],
+  leaderChangedShownMs: [limits.leaderChangedShownMs, 20_000],
+  sendRetryPauseMsMax: [20_000],
+  noticeTriedMs: [limits.noticeTriedMs, 60_000],
 } satisfies Partial<Record<Knob, readonly number[]>>;
 
 /** Runs with the knobs of a seed, and puts the real values back. */

@@ -5,10 +5,18 @@
 import type { Ask } from "../../coordinator/core/protocol.ts";
 import { must } from "../../shared/kernel/assert.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
+import { Alerting, simAlerts } from "./alerting.ts";
 import { Calls } from "./calls.ts";
 import { Checkers } from "./checkers.ts";
 import type { Hint } from "./cluster-memory.ts";
-import { askKinds, askKindsOfDays, Coverage, coordinatorTable, executorTable } from "./coverage.ts";
+import {
+  askKinds,
+  askKindsOfAlerts,
+  askKindsOfDays,
+  Coverage,
+  coordinatorTable,
+  executorTable,
+} from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { type SimJob, simDays } from "./jobs.ts";
 import { Link } from "./link.ts";
@@ -52,17 +60,24 @@ function isScheduled(seed: number): boolean {
   return seed % scheduledEvery === scheduledEvery - 1;
 }
 
+/** Half of those have alerts as well. */
+function hasAlerts(seed: number): boolean {
+  return isScheduled(seed) && Math.floor(seed / scheduledEvery) % 2 === 1;
+}
+
 /** Two minutes before midnight: the second of `simDays` is due while everything is in trouble. */
 const scheduledFromMs = Date.parse("2026-01-16T23:58:00Z");
 
 /** Seeds in a row take the kinds of asks in turn, those whose answers seldom come late more often. */
 function hauntsOf(seed: number): Haunts {
+  const kindsOfAll = askKinds.filter((kind) => !askKindsOfAlerts.includes(kind));
   if (isScheduled(seed)) {
     const turn = Math.floor(seed / scheduledEvery);
-    const late = [inTurn(askKindsOfDays, turn), inTurn(askKinds, turn)];
+    const late = [inTurn(askKindsOfDays, turn), inTurn(kindsOfAll, turn)];
+    if (hasAlerts(seed)) late.push(inTurn(askKindsOfAlerts, Math.floor(turn / 2)));
     return { kinds: new Map(late.map((kind) => [kind, { share: 0.5, left: 8 }])), turn };
   }
-  const kindsOfRuns = askKinds.filter((kind) => !askKindsOfDays.includes(kind));
+  const kindsOfRuns = kindsOfAll.filter((kind) => !askKindsOfDays.includes(kind));
   const all = kindsOfRuns.length;
   const some = [seed, seed + Math.floor(all / 2)].map((turn) => inTurn(kindsOfRuns, turn));
   const kinds = new Map(some.map((kind) => [kind, { share: 0.4, left: 8 }]));
@@ -92,6 +107,7 @@ export class SimCluster {
   /** Times that a coordinator began to lead after another leadership. */
   takeovers = -1;
   readonly #jobs: readonly SimJob[];
+  readonly #alerting: Alerting | undefined;
 
   constructor(seed: number, given: readonly SimJob[], options: SimOptions = {}) {
     const hasAllTicks = options.hasAllTicks ?? false;
@@ -108,11 +124,16 @@ export class SimCluster {
     this.network = new Network(world);
     this.memory = new SimMemory(world, jobs);
     this.checkers = new Checkers(world, this.memory);
+    const isTold = hasAlerts(seed);
+    this.#alerting = isTold ? new Alerting(world, this.faults, this.memory) : undefined;
     this.#putFiles(isByItself);
     const names = world.chance() < 0.5 ? ["c1", "c2"] : ["c1", "c2", "c3"];
     const haunts = hauntsOf(seed);
     this.coordinators = names.map((name, number) =>
-      this.#newCoordinator({ name, number, hasAllTicks, haunts }),
+      this.#newCoordinator({
+        ...{ name, number, hasAllTicks, haunts },
+        ...(isTold ? { alerts: simAlerts } : {}),
+      }),
     );
     const count = world.pick([3, 3, 3, 4, 4, 5, 6, 8, 12, 20]) ?? 3;
     this.executors = Array.from({ length: count }, (_, index) =>
@@ -165,6 +186,7 @@ export class SimCluster {
           if (now === before) return;
           if (now === "leader") this.takeovers++;
           if (faults.isOn && world.chance() < 0.5) this.users.poke(coordinator);
+          if (faults.isOn) this.#alerting?.poke(coordinator);
         },
         replied: (reply, result) => this.users.replied(reply, result),
       },

@@ -15,6 +15,7 @@ import type {
 import { type CoordinatorState, initialState } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
 import type { Command } from "../../executor/core/protocol.ts";
+import type { AlertConfig } from "../../shared/kernel/alert.ts";
 import { unreachable } from "../../shared/kernel/assert.ts";
 import { canonicalJson, type Json } from "../../shared/kernel/canonical.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -80,6 +81,7 @@ export class SimCoordinator extends SimActor<Message> {
   readonly #asks = new Map<number, Ask["kind"]>();
   #parked: readonly Parked[] = [];
   readonly #haunts: Haunts;
+  readonly #alerts: AlertConfig | undefined;
 
   constructor(
     world: World,
@@ -91,10 +93,12 @@ export class SimCoordinator extends SimActor<Message> {
       readonly number: number;
       readonly hasAllTicks: boolean;
       readonly haunts: Haunts;
+      readonly alerts?: AlertConfig;
     },
   ) {
     super(world, { ...about, tickEveryMs: limits.tickEveryMs });
     this.#haunts = about.haunts;
+    this.#alerts = about.alerts;
     this.#faults = faults;
     this.#calls = calls;
     this.#listeners = listeners;
@@ -108,7 +112,8 @@ export class SimCoordinator extends SimActor<Message> {
 
   #fresh(): CoordinatorState {
     const { name, address } = this;
-    return initialState({ coordinator: name, address, cluster: "sim", duckdb: "v1" });
+    const config = { coordinator: name, address, cluster: "sim", duckdb: "v1" };
+    return initialState(this.#alerts === undefined ? config : { ...config, alerts: this.#alerts });
   }
 
   /** `isTold`: the system closes its connections; otherwise the machine is gone without a word. */
