@@ -277,6 +277,20 @@ describe("a test of a channel", () => {
   });
 });
 
+test("a leader that stops tells everybody whom it owes an answer", () => {
+  const bench = atNight(withAlerts(), "no job");
+  bench.hold = ({ kind }) => kind === "sendNotice" || kind === "saveAlerts";
+  const wish = { rule: "", job: "", day: "", subject: "", by: "ops", reason: "" } as const;
+  bench.alert({ kind: "silence", silence: { ...wish, forMs: minuteMs } });
+  bench.alert({ kind: "silence", silence: { ...wish, job: "usage", forMs: minuteMs } });
+  bench.alert({ kind: "test", channel: "chat" });
+  bench.effects = [];
+  bench.post({ kind: "stop" });
+  const replies = bench.effects.flatMap((one) => (one.kind === "reply" ? [one.result] : []));
+  expect(replies).toHaveLength(3);
+  for (const reply of replies) expect(reply).toMatchObject({ failure: { code: "noLeader" } });
+});
+
 describe("the sign of life", () => {
   test("comes at its interval while somebody leads, one at a time", () => {
     const bench = atNight(withAlerts({ heartbeatEveryMs: 60_000 }), "no job");
