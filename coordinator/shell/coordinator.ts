@@ -15,11 +15,12 @@ import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
 import { projectVersion } from "../../shared/adapters/project.ts";
 import { openStore } from "../../shared/adapters/store.ts";
+import type { AlertConfig } from "../../shared/kernel/alert.ts";
 import type { CalendarQuestion } from "../../shared/kernel/days.ts";
 import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import type { Clock, Events, Log, SqlBinder } from "../../shared/ports.ts";
+import type { AlertSender, Clock, Events, Log, SqlBinder } from "../../shared/ports.ts";
 import type { Effect, Message, RoleName } from "../core/protocol.ts";
 import { type CoordinatorConfig, type CoordinatorState, initialState } from "../core/state.ts";
 import { step } from "../core/step.ts";
@@ -44,6 +45,8 @@ export interface CoordinatorOptions {
   readonly advertise: string | undefined;
   /** Copies of journal and registry. */
   readonly replicas: number;
+  /** Who is told of what, and who carries that out. Absent: nobody is told of anything. It is closed with the coordinator. */
+  readonly alerts?: { readonly config: AlertConfig; readonly sender: AlertSender } | undefined;
   /** For trials only: where this process stops itself. */
   readonly stopWish?: StopWish | undefined;
   readonly log: Log;
@@ -61,7 +64,7 @@ export interface RunningCoordinator {
 
 /** Starts one. Errors: `unavailable` (NATS, address in use), `storageFailed`, `versionMismatch`, `conflict`. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { log } = options;
+  const { log, alerts } = options;
   const stops = chaosPoints(options.stopWish, log);
   const opened = await openPorts(options, stops);
   const { ports, link, binder } = opened;
@@ -90,6 +93,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     address: options.advertise ?? server.address,
     cluster: options.cluster,
     duckdb: binder.version(),
+    ...(alerts === undefined ? {} : { alerts: alerts.config }),
   };
   const roleChanged = (role: RoleName, epoch: number) => {
     log.info("role changed", { role, epoch });
@@ -102,6 +106,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const stopWatching = await ports.registry.watchLeader((hint) =>
     post({ kind: "leaderHeard", ...hint }),
   );
+  alerts?.sender.watchChannels((channel, state, reason) =>
+    post({ kind: "channelChanged", channel, state, reason }),
+  );
   const ticker = setInterval(() => post({ kind: "tick" }), limits.tickEveryMs);
   server.setServing(true);
   return {
@@ -113,6 +120,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         await server.stop();
         mailbox.close();
         stopWatching();
+        await alerts?.sender.close();
         await ports.registry.close();
         binder.close();
         await link.close();
@@ -147,7 +155,12 @@ async function openPorts(options: CoordinatorOptions, stops: ChaosPoints): Promi
     const calendar = (question: CalendarQuestion) =>
       planCalendar({ ...question, startsMax: limits.calendarStartsMax });
     return {
-      ports: { ...ports, planJob, planCalendar: calendar },
+      ports: {
+        ...ports,
+        planJob,
+        planCalendar: calendar,
+        ...(options.alerts === undefined ? {} : { alerts: options.alerts.sender }),
+      },
       events: openEvents(link, id, log),
       link,
       binder,

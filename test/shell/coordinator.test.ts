@@ -1,16 +1,23 @@
 // Whole coordinators on a real nats-server and a real storage folder: who leads, who takes over, what a standby says.
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type RunningCoordinator, startCoordinator } from "../../coordinator/shell/coordinator.ts";
+import {
+  type CoordinatorOptions,
+  type RunningCoordinator,
+  startCoordinator,
+} from "../../coordinator/shell/coordinator.ts";
 import { isServing } from "../../shared/adapters/grpc.ts";
 import { type CoordinatorClient, connectCoordinator } from "../../shared/adapters/grpc-clients.ts";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { openStore } from "../../shared/adapters/store.ts";
 import { systemClock } from "../../shared/adapters/system.ts";
+import type { Notice } from "../../shared/kernel/alert.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
+import type { AlertSender, ChannelState } from "../../shared/ports.ts";
 import { freePort, type NatsFixture, startNats } from "../contract/nats-fixture.ts";
+import { alertConfig } from "../core/alerts/story.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 
 let nats: NatsFixture;
@@ -39,7 +46,7 @@ interface Started {
 
 async function start(
   id: string,
-  change: { nats?: string; replicas?: number } = {},
+  change: Partial<Pick<CoordinatorOptions, "replicas" | "alerts">> & { nats?: string } = {},
 ): Promise<Started> {
   const crashes: unknown[] = [];
   const running = await startCoordinator({
@@ -50,6 +57,7 @@ async function start(
     listen: "127.0.0.1:0",
     advertise: undefined,
     replicas: change.replicas ?? 1,
+    alerts: change.alerts,
     log: quietLog(),
     clock: systemClock,
     crashed: (error) => void crashes.push(error),
@@ -196,4 +204,48 @@ async function ended(client: CoordinatorClient, runId: string) {
   let last: RunStatus | null = null;
   for await (const reply of client.watchRun({ runId, minSequence: 0 })) last = reply.run;
   return last as RunStatus | null;
+}
+
+test("tells its channels what is wrong, and keeps on storage who does not want to hear", async () => {
+  const sent: Notice[] = [];
+  let beats = 0;
+  let isClosed = false;
+  let tell = (_channel: string, _state: ChannelState, _reason: string) => {};
+  const sender: AlertSender = {
+    send: async (notice) => void sent.push(notice),
+    heartbeat: async () => void beats++,
+    watchChannels: (onChange) => {
+      tell = onChange;
+    },
+    close: async () => {
+      isClosed = true;
+    },
+  };
+  // Any disk is fuller than this.
+  const { thresholds, ...usual } = alertConfig({ groupWaitMs: 0, heartbeatEveryMs: 1_000 });
+  const config = { ...usual, thresholds: { ...thresholds, fullShare: 1e-9 } };
+  const started = await start("c1", { alerts: { config, sender } });
+  await leads(started);
+  await eventually(() => sent.length > 0 && beats > 0);
+  expect(sent[0]).toMatchObject({ channel: "chat", kind: "opened", group: "_cluster" });
+  expect(sent[0]?.alerts.map(({ key }) => key)).toEqual(["storageNearLimit///"]);
+  const match = { rule: "executorLost", job: "", day: "", subject: "", by: "ops", reason: "" };
+  const { silence } = await started.client.silenceAlerts({ ...match, forMs: 60_000 });
+  const kept = JSON.parse(await readFile(join(root, "control/alerts.json"), "utf8"));
+  expect(kept).toMatchObject({ silences: [silence] });
+  await started.client.testChannel({ channel: "pager" });
+  expect(sent.at(-1)).toMatchObject({ channel: "pager", alerts: [{ key: "test/pager" }] });
+  tell("chat", "resting", "5 of 5 tries failed");
+  const { channels } = await started.client.listAlerts({ which: "open", job: "" });
+  expect(channels[0]).toMatchObject({ channel: "chat", state: "resting" });
+  await started.running.stop();
+  expect(isClosed).toBe(true);
+});
+
+async function eventually(is: () => boolean): Promise<void> {
+  const until = performance.now() + 20_000;
+  while (!is()) {
+    if (performance.now() > until) throw new Error("it did not come");
+    await new Promise((resume) => setTimeout(resume, 50));
+  }
 }
