@@ -220,3 +220,32 @@ export const lanes: readonly Mutant[] = [
     tests: ["test/executor/attempts.test.ts"],
   },
 ];
+
+export const alerts: readonly Mutant[] = [
+  {
+    name: "alert-ends-unseen",
+    what: "an alert ends although its rule can't judge",
+    file: "coordinator/core/alerts/life.ts",
+    from: "    if (isBlindTo(alert)) {",
+    to: '    if (alert.key === "") {',
+    tests: ["test/core/alerts/cluster.test.ts"],
+  },
+  {
+    name: "notice-id-given-again",
+    what: "the next leader gives its messages the ids of the last one: receivers drop them",
+    file: "coordinator/core/alerts/notices.ts",
+    from: "epochOf(turn)}-n",
+    to: "epochOf(turn) > 0}-n",
+    tests: ["test/core/alerts/outbox.test.ts"],
+    only: "gives no id that its successor",
+  },
+  {
+    name: "omitted-alerts-told-again",
+    what: "alerts that a message only counted come again and again as news",
+    file: "coordinator/core/alerts/notices.ts",
+    from: "for (const { key, severity } of [...of.news, ...of.others]) told[key] = severity;",
+    to: "for (const { key, severity } of [...of.news, ...of.others].slice(0, 20)) told[key] = severity;",
+    tests: ["test/core/alerts/notices.test.ts"],
+    only: "a message has so many alerts",
+  },
+];

@@ -4,7 +4,7 @@
  */
 
 import { channels } from "./mutant-list-channels.ts";
-import { attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
+import { alerts, attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
 
 export interface Mutant {
   readonly name: string;
@@ -193,4 +193,5 @@ export const mutants: readonly Mutant[] = [
   ...outputs,
   ...lanes,
   ...channels,
+  ...alerts,
 ];

@@ -1,6 +1,6 @@
 /**
- * Messages on their way: each channel is sent one at a time, in order, again after growing pauses until its receiver has
- * it, it says that trying again is of no use, or a day has passed. Each keeps its id. What is saved is sent at least once,
+ * Messages on their way: each channel is sent one at a time, each again after growing pauses until the receiver has it,
+ * it says that trying again is of no use, or a day has passed. Each keeps its id. What is saved is sent at least once,
  * whoever leads: a leader that is gone between sending and remembering that leaves the same message to the next one.
  */
 import type { AlertConfig, Notice } from "../../../shared/kernel/alert.ts";
@@ -13,29 +13,22 @@ import { ask, clusterWide, decide, log, publish, type Turn } from "../turn.ts";
 import { type AlertPurpose, type ChannelHealth, purposeOf } from "./alert-state.ts";
 import type { AlertBook, NoticeOutcome } from "./book.ts";
 
+/** One that waits for its next try does not hold up the others of its channel: they are about other groups. */
 export function sendWaiting(turn: Turn, book: AlertBook, config: AlertConfig): void {
   const names = new Set(config.channels.map(({ name }) => name));
-  const first = new Map<string, Notice>();
-  for (const notice of book.waiting.values()) {
-    if (!names.has(notice.channel)) {
-      done(turn, notice, "refused", "its channel is not configured any more");
-    } else if (turn.wall - notice.decidedMs > limits.noticeTriedMs && !isUnderWay(turn, notice)) {
-      giveUp(turn, notice);
-    } else if (!first.has(notice.channel)) first.set(notice.channel, notice);
-  }
-  for (const notice of first.values()) sendNext(turn, notice);
-}
-
-function isUnderWay(turn: Turn, { channel, id }: Notice): boolean {
-  return turn.state.alerts.sending.get(channel) === id;
-}
-
-function sendNext(turn: Turn, notice: Notice): void {
   const { sending, tries } = turn.state.alerts;
-  const { id, channel } = notice;
-  if (sending.has(channel) || (tries.get(id)?.at ?? 0) > turn.at) return;
-  sending.set(channel, id);
-  ask(turn, { kind: "sendNotice", notice }, purposeOf({ kind: "notice", channel, notice: id }));
+  for (const notice of book.waiting.values()) {
+    const { id, channel, decidedMs } = notice;
+    if (!names.has(channel)) {
+      done(turn, notice, "refused", "its channel is not configured any more");
+    } else if (turn.wall - decidedMs > limits.noticeTriedMs && sending.get(channel) !== id) {
+      giveUp(turn, notice);
+    } else if (!sending.has(channel) && (tries.get(id)?.at ?? 0) <= turn.at) {
+      sending.set(channel, id);
+      const purpose = purposeOf({ kind: "notice", channel, notice: id });
+      ask(turn, { kind: "sendNotice", notice }, purpose);
+    }
+  }
 }
 
 export function noticeAnswered(

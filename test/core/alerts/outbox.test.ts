@@ -62,6 +62,20 @@ describe("a channel that takes nothing", () => {
     expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000]);
   });
 
+  test("of one message holds up no other", () => {
+    const bench = atNight(withAlerts(), "no job");
+    const sent = sends(bench, ({ group }) => (group === "_cluster" ? away() : undefined));
+    bench.pass(2 * minuteMs);
+    const inputEmpty = { code: "inputEmpty", message: "file 3 is empty" } as const;
+    bench.override = (ask) =>
+      ask.kind === "listInputs" ? { kind: "failed", failure: inputEmpty } : undefined;
+    bench.submit();
+    bench.pass(40_000);
+    const failed = "runFailed/usage/2026-01-15/";
+    expect(taken(bench)).toEqual([`chat opened usage: ${failed}`, `pager opened usage: ${failed}`]);
+    expect(sent.filter(({ group }) => group === "_cluster").length).toBeGreaterThan(8);
+  });
+
   test("says when: it is believed, within bounds", () => {
     expect(pauseMs(1, {})).toBe(5_000);
     expect(pauseMs(3, {})).toBe(20_000);
@@ -227,6 +241,16 @@ describe("a leader that goes", () => {
     expect(next.memory.taken.map(({ id }) => id)).toEqual(first);
     next.pass(30_000);
     expect(next.memory.taken.filter(({ id }) => first.includes(id))).toHaveLength(2);
+  });
+
+  test("gives no id that its successor gives, too", () => {
+    const bench = atNight(withAlerts(), "no job");
+    bench.pass(70_000);
+    const next = successor(bench);
+    next.pass(7 * minuteMs);
+    const ids = next.memory.taken.map(({ id }) => id);
+    expect(ids.length).toBeGreaterThan(2);
+    expect(new Set(ids).size).toBe(ids.length);
   });
 
   test("with the whole journal: what is open, waits and is silenced is on storage", () => {
