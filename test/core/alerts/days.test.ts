@@ -1,6 +1,9 @@
 // Rules about days, as transcripts of one coordinator: what is found, its words, and what else it keeps quiet about.
 import { describe, expect, test } from "vitest";
+import type { DayFailed } from "../../../coordinator/core/days/day.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
+import { dayAfter } from "../../../shared/kernel/time.ts";
 import { noNegative, sampleFiles, sampleJob } from "../../sim/sample-job.ts";
 import { Bench, day } from "../bench.ts";
 import {
@@ -13,6 +16,7 @@ import {
   live,
   midnight,
   minuteMs,
+  openAlerts,
   textOf,
   withAlerts,
 } from "./story.ts";
@@ -269,4 +273,32 @@ test("days that wait in the backlog are counted", () => {
   bench.memory.lookedAt.clear();
   live(bench, 3 * minuteMs);
   expect(backlog()).toEqual([]);
+});
+
+test("more than can be told one by one are counted in one alert, and no other rule is left out", () => {
+  const bench = atNight(withAlerts(), "no job");
+  bench.submit();
+  bench.work();
+  const { days } = bench.state.durable;
+  const failed: DayFailed = {
+    run: "usage.r1",
+    code: "inputEmpty",
+    message: "empty",
+    times: 1,
+    digests: {},
+    jobDigest: "d",
+    wallMs: bench.wallFrom,
+  };
+  let of = "2020-01-01";
+  for (let count = 0; count < 1_100; count++, of = dayAfter(of)) {
+    const about = { job: "usage", day: of, highest: 1, committed: 0, datasets: [] };
+    days.set(`usage|${of}`, { ...about, splits: new Map(), failed });
+  }
+  bench.pass(20_000);
+  const open = openAlerts(bench);
+  expect(open.length).toBeLessThanOrEqual(limits.alertsOpenMax);
+  const rest = open.find(({ subject }) => subject === "all others");
+  const shown = open.filter(({ rule }) => rule === "runFailed").length - 1;
+  expect(rest?.summary).toBe(`${1_100 - shown} more of runFailed than can be told one by one`);
+  expect(keys(bench)).toContain("critical executorsFew///");
 });
