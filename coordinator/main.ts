@@ -2,6 +2,8 @@
  * The coordinator process: options in, one ready line out on standard output, logs on standard error, signals to a
  * graceful stop. Exit codes: 0 as asked, 2 wrong options, 69 something it needs is not there, 70 a defect.
  */
+import { readAlertFile } from "../shared/adapters/alert-file.ts";
+import { openAlertSender } from "../shared/adapters/alert-sender.ts";
 import { helpText, readOptions } from "../shared/adapters/config.ts";
 import { createLog } from "../shared/adapters/logger.ts";
 import { checkClusterName } from "../shared/adapters/nats-names.ts";
@@ -14,6 +16,7 @@ import {
   systemClock,
 } from "../shared/adapters/system.ts";
 import { fail, fromUnknown } from "../shared/kernel/failure.ts";
+import type { Log } from "../shared/ports.ts";
 import { parseStopWish } from "./shell/chaos-points.ts";
 import { startCoordinator } from "./shell/coordinator.ts";
 
@@ -60,6 +63,12 @@ const table = {
     minimum: 1,
     maximum: 5,
   },
+  alerts: {
+    kind: "path",
+    help: "file that says who is told when something is wrong",
+    placeholder: "FILE",
+    optional: true,
+  },
   log: {
     kind: "text",
     help: "least severe line that is logged",
@@ -84,8 +93,10 @@ async function main(): Promise<void> {
   }
   const stopWish = parseStopWish(process.env["DAYMILL_CHAOS_STOP"]);
   const log = createLog(options.log, { role: "coordinator", coordinator: options.id });
+  const alerts = options.alerts === undefined ? undefined : await openAlerts(options.alerts, log);
   const running = await startCoordinator({
     ...options,
+    alerts,
     stopWish,
     log,
     clock: systemClock,
@@ -108,11 +119,19 @@ async function main(): Promise<void> {
   });
 }
 
+/** Who is told, and the channels. What is wrong with the file is said before anything is opened. */
+async function openAlerts(path: string, log: Log) {
+  const { config, channels, heartbeat } = await readAlertFile(path);
+  const environment = process.env;
+  const beat = heartbeat === undefined ? {} : { heartbeat };
+  return { config, sender: openAlertSender({ channels, environment, log, ...beat }) };
+}
+
 main().catch((error: unknown) => {
   const failure = fromUnknown(error);
   process.stderr.write(`error: ${failure.message}\n`);
   if (failure.code === "internal" && error instanceof Error) {
     process.stderr.write(`${error.stack}\n`);
   }
-  exitProcess({ badRequest: 2, internal: 70 }[failure.code as string] ?? 69);
+  exitProcess({ badRequest: 2, jobInvalid: 2, internal: 70 }[failure.code as string] ?? 69);
 });

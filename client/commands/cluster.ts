@@ -30,6 +30,7 @@ interface UpOptions {
   readonly threads?: string;
   readonly port: string;
   readonly nats?: string;
+  readonly alerts?: string;
   readonly log: string;
 }
 
@@ -44,6 +45,7 @@ export function upCommand(): Command {
     .option("--threads <n>", "DuckDB threads of one worker")
     .option("--port <n>", "port of the first coordinator; 0 for any", String(firstCoordinatorPort))
     .option("--nats <url>", "use this NATS instead of starting one")
+    .option("--alerts <file>", "who is told when something is wrong")
     .addOption(
       new Option("--log <level>", "of its processes")
         .choices(["debug", "info", "warn", "error"])
@@ -62,7 +64,7 @@ async function up(options: UpOptions): Promise<number> {
     );
   }
   const interrupt = interruptible();
-  const { threads, nats, root } = options;
+  const { threads, nats, root, alerts } = options;
   const cluster = await startLocalCluster({
     work,
     executors: wholeNumber("--executors", options.executors, 0, limits.executorsMax),
@@ -75,6 +77,7 @@ async function up(options: UpOptions): Promise<number> {
     ...(threads === undefined ? {} : { threads: wholeNumber("--threads", threads, 1, 1_024) }),
     ...(nats === undefined ? {} : { natsUrl: nats }),
     ...(root === undefined ? {} : { storageRoot: root }),
+    ...(alerts === undefined ? {} : { env: toCoordinators({ DAYMILL_ALERTS: resolve(alerts) }) }),
   });
   let isLost = false;
   try {
@@ -91,6 +94,10 @@ async function up(options: UpOptions): Promise<number> {
   if (!isLost) return exitCodes.ok;
   const text = `no process of the cluster in ${work} is left; see the logs in ${cluster.logs}`;
   throw fail("unavailable", text);
+}
+
+function toCoordinators(variables: Readonly<Record<string, string>>) {
+  return (name: string) => (name.startsWith("coordinator") ? variables : {});
 }
 
 function isTakenAway(work: string): Promise<boolean> {

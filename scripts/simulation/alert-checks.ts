@@ -3,11 +3,12 @@
  * leader sends one again that was taken; and in the end everybody knows what is critical.
  */
 import type { AlertBook, AlertsFact } from "../../coordinator/core/alerts/book.ts";
-import { channelsFor, silenceOf } from "../../coordinator/core/alerts/routing.ts";
+import { silenceOf } from "../../coordinator/core/alerts/muting.ts";
 import type { Durable } from "../../coordinator/core/durable.ts";
 import type { Fact } from "../../coordinator/core/facts.ts";
 import type { Ask, Effect } from "../../coordinator/core/protocol.ts";
 import type { AlertConfig, Notice } from "../../shared/kernel/alert.ts";
+import { channelsFor } from "../../shared/kernel/alert-routes.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimMemory } from "./sim-memory.ts";

@@ -13,12 +13,13 @@ import {
   severityOf,
   type Told,
 } from "../../../shared/kernel/alert.ts";
+import { channelsFor } from "../../../shared/kernel/alert-routes.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { decide, epochOf, log, type Turn } from "../turn.ts";
 import { type AlertBook, toldKey } from "./book.ts";
 import { asTold } from "./life.ts";
+import { mutingOf } from "./muting.ts";
 import { isQuiet } from "./quiet.ts";
-import { channelsFor, mutingOf } from "./routing.ts";
 import { isWorse } from "./rules.ts";
 
 /** One channel and one group, and the open alerts that it is to know of. */

@@ -1,6 +1,5 @@
 /** All rules, by name, and what they find together: switched, weighed and bounded as the configuration says. */
 import {
-  type AlertConfig,
   type AlertRule,
   alertKey,
   alertRules,
@@ -8,6 +7,7 @@ import {
   type Severity,
   severities,
 } from "../../../shared/kernel/alert.ts";
+import { severityIn } from "../../../shared/kernel/alert-routes.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import {
   backlogGrowing,
@@ -71,7 +71,7 @@ export function findAll(seen: Seen): AllFound {
     const room = limits.alertsOpenMax - findings.size;
     for (const one of bounded(rule, of, room)) {
       const known = findings.get(alertKey(one));
-      const weighed = { ...one, severity: severityFor(seen.config, one) };
+      const weighed = { ...one, severity: severityIn(seen.config, one) ?? one.severity };
       // Two things about the same: the worse one counts.
       if (known === undefined || isWorse(weighed.severity, known.severity)) {
         findings.set(alertKey(one), weighed);
@@ -81,10 +81,6 @@ export function findAll(seen: Seen): AllFound {
   const isBlindTo: AllFound["isBlindTo"] = (alert) =>
     found.get(alert.rule)?.isBlindTo?.(alert) === true;
   return { findings, isBlindTo };
-}
-
-function severityFor({ rules: set }: AlertConfig, { rule, severity }: Finding): Severity {
-  return set[rule]?.severity ?? severity;
 }
 
 /** What there is no room for is one finding; each rule has room for that one. */

@@ -184,7 +184,10 @@ function testNotice(turn: Turn, cluster: string, channel: string): Notice {
   };
 }
 
+/** No leader could do better: what the channel says is no reason for the caller to look for another one. */
 export function testAnswered(turn: Turn, to: ReplyId, { answer }: Answered): void {
-  if (answer.kind === "failed") refuse(turn, to, answer.failure);
-  else reply(turn, to, { kind: "said" });
+  if (answer.kind === "failed") {
+    const { message, detail } = answer.failure;
+    refuse(turn, to, failure("conflict", `the test message was not taken: ${message}`, detail));
+  } else reply(turn, to, { kind: "said" });
 }

@@ -9,8 +9,8 @@ import type { Question } from "../replies.ts";
 import type { Turn } from "../turn.ts";
 import { type AlertBook, emptyBook } from "./book.ts";
 import { asTold } from "./life.ts";
+import { mutingOf } from "./muting.ts";
 import { isQuiet } from "./quiet.ts";
-import { mutingOf } from "./routing.ts";
 
 export function alertsStatus(
   turn: Turn,
@@ -32,13 +32,22 @@ function openOnes(turn: Turn, book: AlertBook): AlertStatus[] {
   const quiet = isQuiet(turn);
   const now = { silences: book.silences, inhibited, isQuiet: quiet, nowMs: turn.wall };
   const told = [...book.told.values()];
+  // Decided, and not taken by its receiver yet.
+  const coming = new Set(
+    [...book.waiting.values()].flatMap(({ kind, channel, alerts }) =>
+      kind === "opened" ? alerts.map(({ key }) => `${channel}|${key}`) : [],
+    ),
+  );
   const rank = ({ severity }: AlertStatus) => severities.indexOf(severity);
   return [...book.open.values()]
     .map((alert) => ({
       ...asTold(turn, alert),
       group: alert.group,
       state: mutingOf(alert, now) ?? ("open" as const),
-      told: told.filter(({ alerts }) => alerts[alert.key] !== undefined).map((one) => one.channel),
+      told: told.flatMap(({ channel, alerts }) => {
+        const isTold = alerts[alert.key] !== undefined && !coming.has(`${channel}|${alert.key}`);
+        return isTold ? [channel] : [];
+      }),
     }))
     .sort((a, b) => rank(b) - rank(a) || a.sinceMs - b.sinceMs);
 }

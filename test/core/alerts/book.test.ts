@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { type AlertsFact, alertDocument, bookOf } from "../../../coordinator/core/alerts/book.ts";
 import { inhibitedAmong } from "../../../coordinator/core/alerts/inhibition.ts";
-import { channelsFor, silenceOf } from "../../../coordinator/core/alerts/routing.ts";
+import { silenceOf } from "../../../coordinator/core/alerts/muting.ts";
 import { emptyDurable } from "../../../coordinator/core/durable.ts";
 import { fold } from "../../../coordinator/core/fold.ts";
 import { encodeFacts, readFacts } from "../../../coordinator/core/journal-text.ts";
@@ -16,7 +16,6 @@ import {
   type Severity,
   type Silence,
 } from "../../../shared/kernel/alert.ts";
-import { alertConfig } from "./story.ts";
 
 const day = "2026-01-17";
 
@@ -119,30 +118,6 @@ test("what was given up was told to nobody, what was refused was", () => {
     ]).alerts?.told.get("chat|usage")?.alerts;
   expect(after("givenUp")).toEqual({});
   expect(after("refused")).toEqual({ [late.key]: "critical" });
-});
-
-describe("routes", () => {
-  const route = { severities: [], jobs: [], rules: [], channels: ["chat"], goOn: false } as const;
-  const routed = (routes: ReturnType<typeof alertConfig>["routes"], finding: Finding) =>
-    channelsFor(alertConfig({ routes }), finding).join();
-
-  test("the first that matches takes it, others where it goes on", () => {
-    const pager = { ...route, severities: ["critical"], channels: ["pager"] } as const;
-    const critical = found("runFailed", { severity: "critical" });
-    expect(routed([pager, route], critical)).toBe("pager");
-    expect(routed([{ ...pager, goOn: true }, route], critical)).toBe("chat,pager");
-    expect(routed([pager, route], found("runFailed"))).toBe("chat");
-    expect(routed([pager], found("runFailed"))).toBe("");
-    expect(routed([{ ...route, jobs: ["other"] }], critical)).toBe("");
-    expect(routed([{ ...route, rules: ["runFailed"], jobs: ["usage"] }], critical)).toBe("chat");
-  });
-
-  test("a channel never tells of itself", () => {
-    const failing = found("channelFailing", { job: "", day: "", subject: "chat" });
-    expect(routed([route], failing)).toBe("pager");
-    expect(routed([{ ...route, channels: ["chat", "pager"] }], failing)).toBe("pager");
-    expect(routed([route], { ...failing, subject: "pager" })).toBe("chat");
-  });
 });
 
 test("a silence matches what it names, until its end", () => {

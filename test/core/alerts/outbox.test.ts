@@ -12,6 +12,7 @@ import {
   later,
   lineOf,
   minuteMs,
+  openAlerts,
   taken,
   textOf,
   withAlerts,
@@ -97,6 +98,10 @@ describe("a channel that takes nothing", () => {
     sends(bench, ({ channel }) => (channel === "chat" && isAway ? away() : undefined));
     bench.pass(8 * minuteMs);
     expect(keys(bench)).toContain("critical channelFailing///chat");
+    expect(openAlerts(bench).map(({ rule, told }) => [rule, ...told])).toEqual([
+      ["executorsFew", "pager"],
+      ["channelFailing", "pager"],
+    ]);
     expect(textOf(bench, "channelFailing")).toMatch(
       /^channel chat \(slack\) takes no messages: \d+ tries in a row failed \| hooks.example answers 503 \| daymill alerts test chat$/,
     );
@@ -292,7 +297,10 @@ describe("a test of a channel", () => {
     ]);
     bench.memory.take = () => away();
     expect(bench.alert({ kind: "test", channel: "chat" })).toMatchObject({
-      failure: { message: "hooks.example answers 503" },
+      failure: {
+        code: "conflict",
+        message: "the test message was not taken: hooks.example answers 503",
+      },
     });
     expect(bench.alert({ kind: "test", channel: "mail" })).toMatchObject({
       failure: { message: 'channel "mail" is not configured; there are: chat, pager' },
