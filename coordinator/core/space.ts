@@ -6,7 +6,15 @@
 import { isMoreUrgent } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { windowFrom } from "./days/window.ts";
-import { type Durable, laneOf, liveRun, liveRuns, nextRun, type Run, streamsOf } from "./durable.ts";
+import {
+  type Durable,
+  laneOf,
+  liveRun,
+  liveRuns,
+  nextRun,
+  type Run,
+  streamsOf,
+} from "./durable.ts";
 import { type ExchangeContext, type ExchangeVerdict, judgeExchange } from "./exchange-retention.ts";
 import type { Answer } from "./protocol.ts";
 import type { Answered, CoordinatorState } from "./state.ts";

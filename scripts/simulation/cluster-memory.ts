@@ -89,11 +89,8 @@ export class ClusterMemory {
           kind: "looked",
           sources: ask.sources.map(({ source }) => this.look(source.name, ask.day)),
         };
-      case "sendNotice": {
-        const answer = this.take(ask.notice);
-        if (answer.kind === "ok") this.taken.push(ask.notice);
-        return answer;
-      }
+      case "sendNotice":
+        return this.#send(ask.notice);
       case "sendHeartbeat":
         this.heartbeats++;
         return { kind: "ok" };
@@ -145,6 +142,12 @@ export class ClusterMemory {
       default:
         return this.#store(ask);
     }
+  }
+
+  #send(notice: Notice): Answer {
+    const answer = this.take(notice);
+    if (answer.kind === "ok") this.taken.push(notice);
+    return answer;
   }
 
   /** The files that the manifests of pinned days name. */
