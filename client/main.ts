@@ -42,6 +42,8 @@ const program = new Command("daymill")
     "Turns each day of record files into that day's datasets, exactly once, on a cluster.",
   )
   .version(projectVersion())
+  // Options stand behind the command that they are for: alerts and its commands have some of the same names.
+  .enablePositionalOptions()
   .showHelpAfterError("(daymill --help shows all commands)");
 
 for (const command of [

@@ -4,7 +4,8 @@ import { alertsCheckCommand } from "./alerts-check.ts";
 import { alertCommands, openAlertsCommand } from "./alerts-cluster.ts";
 
 export function alertsCommand(): Command {
-  const group = openAlertsCommand();
+  // What stands behind the name of a command is that command's: the group has options of the same names.
+  const group = openAlertsCommand().enablePositionalOptions();
   for (const command of [...alertCommands(), alertsCheckCommand()]) group.addCommand(command);
   return group;
 }
