@@ -54,7 +54,10 @@ export function rememberFigures(
   record: { readonly job: string; figures?: DayFigures },
   figures: DayFigures,
 ): void {
-  record.figures = figures;
+  const { speed } = record.figures ?? {};
+  // A re-run that takes most of its day from the exchange, or makes some models, says nothing of how long a day takes.
+  const isMeasured = speed !== undefined && (figures.speed ?? { kind: "other" }).kind === "other";
+  record.figures = isMeasured ? { ...figures, speed } : figures;
   const known = [...durable.days.values()].filter(
     (one) => one.job === record.job && one.figures !== undefined,
   );

@@ -15,11 +15,11 @@ import { encodeFacts, readFacts, recordEpoch, unitsOf } from "./journal-text.ts"
 import { emptyPlaces } from "./places.ts";
 import type { Answer } from "./protocol.ts";
 import { decodeSnapshot } from "./snapshot.ts";
+import { emptySpace } from "./space-state.ts";
 import {
   type Candidate,
   type CoordinatorState,
   emptyJournal,
-  emptySpace,
   noLeftovers,
   noOldFiles,
   type Renewal,

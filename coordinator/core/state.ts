@@ -16,7 +16,6 @@ import type {
 } from "../../shared/kernel/manifest.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import type { RunOrigin, RunStart } from "../../shared/kernel/status.ts";
-import type { StorageRoom } from "../../shared/kernel/status.ts";
 import type { Day, Instant } from "../../shared/kernel/time.ts";
 import { type AlertDesk, type AlertPurpose, emptyAlerts } from "./alerts/alert-state.ts";
 import type { BackfillStart } from "./days/backfill.ts";
@@ -29,6 +28,7 @@ import type { FactReader } from "./journal-text.ts";
 import { emptyPlaces, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
 import type { Releasing } from "./release.ts";
+import { emptySpace, type Space } from "./space-state.ts";
 
 /** What a coordinator process is told at its start. */
 export interface CoordinatorConfig {
@@ -260,19 +260,6 @@ export interface Outage {
   readonly moved: Set<string>;
 }
 
-/** What the leader knows of the room in exchange and staging. */
-export interface Space {
-  nextLookAt: Instant;
-  /** The last look found more than the budget, or a task found no room: backlog has to wait. */
-  isOver: boolean;
-  /** A task found no room since the last look. */
-  isFull: boolean;
-  /** Of the exchange, what can't be evicted: live runs stand on it. Absent before the first look. */
-  neededBytes?: number;
-  /** Of the storage. Absent before the first look. */
-  room?: StorageRoom;
-}
-
 /** Where the search for old files on storage is. */
 export interface OldFiles {
   nextLookAt: Instant;
@@ -377,10 +364,6 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     nextAttempt: 1,
     proceeding: false,
   };
-}
-
-export function emptySpace(): Space {
-  return { nextLookAt: 0, isOver: false, isFull: false };
 }
 
 export function noOldFiles(): OldFiles {

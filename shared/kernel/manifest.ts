@@ -142,6 +142,7 @@ export interface RunManifest {
 
 /** How a run went: what later ones are compared with. */
 export interface RunSpeed {
+  readonly run: string;
   /** From its begin, of one that mapped ahead from when its day was ready, to its commit. */
   readonly durationMs: number;
   /** Lines, or rows of Parquet files, of all that it stands on. */

@@ -50,14 +50,8 @@ const code = (promise: Promise<unknown>) =>
   );
 
 const job = (name: string, digest: string) => ({ spec: { name } as JobSpec, digest });
-const alerts = (changes: number) => ({
-  changes,
-  open: [],
-  ended: [],
-  waiting: [],
-  told: [],
-  silences: [],
-});
+const nobody = { open: [], ended: [], waiting: [], told: [], silences: [] };
+const alerts = (changes: number) => ({ changes, ...nobody });
 const staged = (n: number) => `staging/daily.2026-01-15.r1/t${n}-a${n}/hits.parquet`;
 
 describe.each(Object.entries(forms))("%s", (_name, open) => {

@@ -300,7 +300,13 @@ describe("in a run", () => {
     const figures = {
       rows: { totals: 8 },
       sources: { ipdr: { rows: 40, bytes: 400, lines: 40, rejects: 0 } },
-      speed: { durationMs: 0, rows: 40, kind: "live", endedMs: bench.wallFrom + bench.at },
+      speed: {
+        run: `usage.${day}.r1`,
+        durationMs: 0,
+        rows: 40,
+        kind: "live",
+        endedMs: bench.wallFrom + bench.at,
+      },
     };
     expect(bench.run()).toMatchObject({ state: "committed", checks: [{ state: "failed" }] });
     expect(bench.state.durable.days.get(`usage|${day}`)?.figures).toEqual(figures);

@@ -83,7 +83,7 @@ describe("a quarantined run", () => {
     expect(record()?.figures).toEqual({
       rows: { totals: 12 },
       sources: { ipdr: { rows: 60, bytes: 600, lines: 60, rejects: 0 } },
-      speed: { durationMs: 0, rows: 60, kind: "live", endedMs: bench.wallFrom + bench.at },
+      speed: { run: r3, durationMs: 0, rows: 60, kind: "live", endedMs: bench.wallFrom + bench.at },
     });
   });
 

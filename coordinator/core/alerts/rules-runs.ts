@@ -97,8 +97,7 @@ function committedRun(seen: Seen, { measured, name }: JobSeen, record: DayRecord
   const one = measured.find(({ day }) => day === record.day);
   if (one === undefined) return [];
   const { day, bytes, speed } = one;
-  const id = formatRunId(name, day, record.committed);
-  const { kind, durationMs, rows } = speed;
+  const { run: id, kind, durationMs, rows } = speed;
   return [{ id, day, kind, durationMs, rows, bytes, isRunning: false }];
 }
 

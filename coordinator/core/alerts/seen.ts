@@ -123,7 +123,7 @@ function cut(text: string): string {
 
 /** When readers came to see a day's revision; undefined: that is not known. */
 export function committedMs({ figures, made }: DayRecord): number | undefined {
-  return figures?.speed?.endedMs ?? made?.wallMs;
+  return made?.wallMs ?? figures?.speed?.endedMs;
 }
 
 /** What is odd about a committed day is told of for a while. */

@@ -7,6 +7,8 @@ import {
   trendOf,
   usualFor,
 } from "../../../coordinator/core/alerts/speed.ts";
+import { type DayFigures, rememberFigures } from "../../../coordinator/core/check-history.ts";
+import { emptyDurable } from "../../../coordinator/core/durable.ts";
 import { World } from "../../../scripts/simulation/world.ts";
 import type { RunSpeed } from "../../../shared/kernel/manifest.ts";
 import { dayAfter } from "../../../shared/kernel/time.ts";
@@ -59,7 +61,7 @@ function history(
       datasets: [{ dataset: "totals", columns: [], rows: 8, files: [] }],
       rejectFiles: [],
       checks: [],
-      speed: { durationMs: minutes * minuteMs, rows, kind, endedMs },
+      speed: { run, durationMs: minutes * minuteMs, rows, kind, endedMs },
     });
   });
 }
@@ -151,6 +153,24 @@ describe("a slow run", () => {
       /run usage.2026-01-17.r1 made 0\.01\d records a second, usual are 0\.17 \|/,
     );
   });
+});
+
+test("a re-run that takes most of its day from the exchange changes no measure", () => {
+  const speed = { run: "usage.2026-01-17.r1", durationMs: 1_000, rows: 40, endedMs: 5 };
+  const of = (kind: RunSpeed["kind"], run: string) => ({
+    ...{ rows: {}, sources: {} },
+    speed: { ...speed, kind, run },
+  });
+  const record: { job: string; figures?: DayFigures } = { job: "usage" };
+  for (const [kind, run] of [
+    ["live", "r1"],
+    ["other", "r2"],
+    ["ahead", "r3"],
+    ["other", "r4"],
+  ] as const) {
+    rememberFigures(emptyDurable(), record, of(kind, run));
+  }
+  expect(record.figures?.speed?.run).toBe("r3");
 });
 
 describe("a trend", () => {
@@ -317,7 +337,11 @@ test("500 months with other noise: what is found, missed, and found in vain", ()
       if (isFound && isReal) slow++;
       if (isFound && !isReal) vain++;
       if (!isFound && (index === 16 || index === 23)) missed++;
-      measured.push({ day, bytes, speed: { durationMs, rows: bytes, kind: "live", endedMs: 0 } });
+      measured.push({
+        day,
+        bytes,
+        speed: { run: day, durationMs, rows: bytes, kind: "live", endedMs: 0 },
+      });
       const isTrend = trendOf(measured, by) !== undefined;
       if (isTrend && index < 23) vain++;
       if (isTrend && index >= 23 && trendAt === 0) trendAt = index + 1;
