@@ -194,7 +194,8 @@ async function readPlain(
   try {
     if (gzip) await unpack(input, hash, signal, take);
     else {
-      for await (const chunk of hashed(input, hash, signal)) {
+      for await (const chunk of storedBytes(input, signal)) {
+        hash.update(chunk);
         if (!(await take(chunk))) return;
       }
     }
@@ -204,6 +205,7 @@ async function readPlain(
   }
 }
 
+/** All members, one after the other. zlib stops without a word at a zero byte behind one: only padding may follow. */
 async function unpack(
   input: OpenInput,
   hash: Hash,
@@ -211,28 +213,43 @@ async function unpack(
   take: (chunk: Buffer) => Promise<boolean>,
 ): Promise<void> {
   const gunzip = createGunzip({ chunkSize: chunkBytes });
+  let hashedBytes = 0;
+  let isUnpacked = false;
   const copies = async function* (): AsyncGenerator<Buffer> {
-    for await (const chunk of hashed(input, hash, signal)) yield Buffer.from(chunk);
+    for await (const chunk of storedBytes(input, signal)) {
+      if (isUnpacked) return;
+      hash.update(chunk);
+      hashedBytes += chunk.length;
+      yield Buffer.from(chunk);
+    }
   };
-  await pipeline(
-    copies,
-    gunzip,
-    async (source: AsyncIterable<Buffer>) => {
-      for await (const chunk of source) await take(chunk);
-    },
-    { signal },
-  );
+  try {
+    await pipeline(
+      copies,
+      gunzip,
+      async (source: AsyncIterable<Buffer>) => {
+        for await (const chunk of source) await take(chunk);
+        isUnpacked = true;
+      },
+      { signal },
+    );
+  } catch (error) {
+    // Where it stopped before the last chunk, the pipeline takes the others for lost.
+    if (!isUnpacked) throw error;
+  }
+  let at = gunzip.bytesWritten;
+  for await (const chunk of storedBytes(input, signal, { from: at, to: input.fingerprint.size })) {
+    if (chunk.some((byte) => byte !== 0)) throw afterPadding(input.fingerprint.path);
+    hash.update(chunk.subarray(Math.max(0, hashedBytes - at)));
+    at += chunk.length;
+  }
 }
 
-async function* hashed(
-  input: OpenInput,
-  hash: Hash,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer, void, undefined> {
-  for await (const chunk of storedBytes(input, signal)) {
-    hash.update(chunk);
-    yield chunk;
-  }
+function afterPadding(file: string): DaymillError {
+  const what = "zero bytes and then others follow its last whole part";
+  return fail("inputMalformed", `file ${file}: gzip data is damaged (${what}); deliver it again`, {
+    file,
+  });
 }
 
 /** zlib's own words: a missing end is a cut file; anything else is a damaged one. */

@@ -107,6 +107,28 @@ describe("a gzip file", () => {
   });
 });
 
+describe("zero bytes behind a gzip file's last member", () => {
+  const chunk = 1024 * 1024;
+
+  test("are padding: they are hashed as they are stored, and nothing else", async () => {
+    for (const zeros of [1, 512, 3 * chunk]) {
+      const padded = Buffer.concat([zipped, Buffer.alloc(zeros)]);
+      const found = await pass(padded, true);
+      expect(found, `${zeros}`).toMatchObject({ lines: 5000, plainBytes: text.length });
+      expect(found.contentSha256).toBe(createHash("sha256").update(padded).digest("hex"));
+    }
+  });
+
+  test("are damage where more follows: no line behind them is lost without a word", async () => {
+    for (const zeros of [1, 512, chunk - zipped.length, 3 * chunk]) {
+      const torn = Buffer.concat([zipped, Buffer.alloc(zeros), gzipSync("tail,1,2\n")]);
+      await expect(pass(torn, true), `${zeros}`).rejects.toMatchObject({
+        failure: { code: "inputMalformed", message: expect.stringContaining("raw/file.csv") },
+      });
+    }
+  });
+});
+
 describe("a file that is not what was planned", () => {
   const changed = { failure: { code: "inputChanged" } };
 
