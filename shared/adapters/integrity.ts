@@ -104,7 +104,8 @@ async function runPass(
       if (target !== undefined) await writeAll(target.copy, bytes);
     },
     defect: async (line: DefectiveLine): Promise<void> => {
-      if (target !== undefined) await target.defects.write(`${JSON.stringify(line)}\n`);
+      if (target === undefined) return;
+      await writeAll(target.defects, Buffer.from(`${JSON.stringify(line)}\n`));
     },
   };
   const reader = new LineReader(sink, {
