@@ -6,6 +6,8 @@ import { DaymillError, type FailureCode, fail } from "../kernel/failure.ts";
 
 interface Rule {
   readonly pattern: RegExp;
+  /** It is the machine that fails, so words that a row or the SQL brought don't count. */
+  readonly ofMachine?: true;
   readonly code: FailureCode;
   readonly advice: string;
 }
@@ -14,25 +16,34 @@ interface Rule {
 const rules: readonly Rule[] = [
   {
     pattern: /No space left on device|Disk quota exceeded/i,
+    ofMachine: true,
     code: "storageFull",
     advice: "no space left on the device; free some and the task is tried again",
   },
   {
     pattern: /Read-only file system/i,
+    ofMachine: true,
     code: "storageReadOnly",
     advice: "the file system is read-only; mount it writable",
   },
   {
     pattern: /Permission denied/i,
+    ofMachine: true,
     code: "storageDenied",
     advice: "permission denied by the operating system; check owner and mode of the storage",
   },
   {
     pattern: /^Out of Memory Error|failed to (pin|allocate|offload)|bad_alloc|could not allocate/i,
+    ofMachine: true,
     code: "outOfMemory",
     advice: "the engine ran out of its memory; give workers more, or make splits smaller",
   },
-  { pattern: /^INTERRUPT Error|Interrupted!/i, code: "cancelled", advice: "interrupted" },
+  {
+    pattern: /^INTERRUPT Error|Interrupted!/i,
+    ofMachine: true,
+    code: "cancelled",
+    advice: "interrupted",
+  },
   {
     pattern: /^(Conversion|Out of Range) Error|[Oo]verflow in |out of range for/,
     code: "valueOverflow",
@@ -69,12 +80,21 @@ function refusedFile(text: string): { readonly path: string; readonly errno: str
   return path === undefined || errno === undefined ? undefined : { path, errno };
 }
 
+/** The text without what it quotes: a value may read "Permission denied", and no disk has said so. */
+function machineWords(text: string): string {
+  if (/^(Conversion|Out of Range|Binder|Parser|Catalog) Error/.test(text)) return "";
+  if (!text.startsWith("Invalid Input Error")) return text;
+  // The first line may wrap what the machine said; a value may hold quotes, too.
+  return (text.split("\n", 1)[0] ?? "").replace(/(["']).*\1/, "");
+}
+
 /** A DuckDB error as a `DaymillError`; `what` says which part of which task it was, e.g. `model usage_hourly`. */
 export function translateDuckDb(error: unknown, what: string): DaymillError {
   if (error instanceof DaymillError) return error;
   const text = error instanceof Error ? error.message : String(error);
+  const words = machineWords(text);
   for (const rule of rules) {
-    if (rule.pattern.test(text)) {
+    if (rule.pattern.test(rule.ofMachine ? words : text)) {
       const file = refusedFile(text);
       if (file === undefined) return fail(rule.code, `${what}: ${rule.advice}`, undefined, error);
       const where = `${what}: could not use ${file.path}: ${file.errno}`;

@@ -76,6 +76,24 @@ describe("failures of a model's SQL", () => {
     }
   });
 
+  test("is told by its kind, not by words that a value holds", async () => {
+    for (const value of [
+      "No space left on device",
+      "Permission denied",
+      "bad_alloc",
+      "Interrupted!",
+    ]) {
+      const text = `s || ' it''s ${value}'`;
+      expect(await failing(`SELECT (${text})::BIGINT AS x FROM src`), value).toMatchObject({
+        failure: { code: "valueOverflow" },
+      });
+      const moment = `strptime(${text}, '%Y')`;
+      expect(await failing(`SELECT epoch_ms(${moment}) AS x FROM src`), value).toMatchObject({
+        failure: { code: "sqlFailed" },
+      });
+    }
+  });
+
   test("SQL that does not bind or raises is sqlFailed", async () => {
     expect(await failing("SELECT nope AS x FROM src")).toMatchObject({
       failure: { code: "sqlFailed", message: expect.stringContaining("nope") },
