@@ -12,7 +12,10 @@ interface Owner {
   readonly incarnation: number;
 }
 
-/** Makes the folder, absolute, mode 0700; removes those of dead processes of this host first. */
+/**
+ * Makes the folder, absolute, mode 0700; removes those of dead processes of this host first. In a container every start
+ * may have the same number: a folder of our own is a predecessor's.
+ */
 export function makeBaseDir(workDir: string, owner: Owner): string {
   const prefix = `daymill-executor-${owner.host}-`;
   try {
@@ -20,7 +23,8 @@ export function makeBaseDir(workDir: string, owner: Owner): string {
     for (const name of readdirSync(workDir)) {
       if (!name.startsWith(prefix)) continue;
       const pid = Number(/^(\d+)-[0-9a-f]+$/.exec(name.slice(prefix.length))?.[1] ?? Number.NaN);
-      if (Number.isInteger(pid) && !lives(pid)) removeBaseDir(join(workDir, name));
+      const isLeft = pid === owner.pid || (Number.isInteger(pid) && !lives(pid));
+      if (isLeft) removeBaseDir(join(workDir, name));
     }
     const baseDir = join(workDir, `${prefix}${owner.pid}-${owner.incarnation.toString(16)}`);
     mkdirSync(baseDir, { mode: 0o700 });
