@@ -42,11 +42,13 @@ function plainGetter(data: Data, vector: Vector): Getter {
     }
     case Type.Timestamp: {
       const zone = (type as unknown as { timezone?: string | null }).timezone ? "Z" : "";
-      return (row) => momentText((data.values as BigInt64Array)[row] ?? 0n) + zone;
+      return (row) => {
+        const text = momentText((data.values as BigInt64Array)[row] ?? 0n);
+        return text.endsWith("infinity") ? text : text + zone;
+      };
     }
     case Type.Date:
-      return (row) =>
-        momentText(BigInt((data.values as Int32Array)[row] ?? 0) * dayMicros).slice(0, -9);
+      return (row) => dateText((data.values as Int32Array)[row] ?? 0);
     case Type.Time:
       return (row) => clockText((data.values as BigInt64Array)[row] ?? 0n);
     case Type.Binary:
@@ -69,13 +71,29 @@ function decimalText(words: Uint32Array, row: number, scale: number): ResultValu
 
 const dayMicros = 86_400_000_000n;
 
+/** What DuckDB keeps for the end of all time; the negative one for its beginning. */
+const infiniteMicros = 2n ** 63n - 1n;
+const infiniteDays = 2 ** 31 - 1;
+
 /** `2026-01-15 06:00:12` with microseconds only where there are some. */
 function momentText(micros: bigint): string {
+  if (micros === infiniteMicros) return "infinity";
+  if (micros === -infiniteMicros) return "-infinity";
   const inDay = ((micros % dayMicros) + dayMicros) % dayMicros;
-  const days = Number((micros - inDay) / dayMicros);
+  return `${dateText(Number((micros - inDay) / dayMicros))} ${clockText(inDay)}`;
+}
+
+/** The year before 1 is `0001-… (BC)`. JavaScript knows no date 100 million days from 1970. */
+function dateText(days: number): string {
+  if (Math.abs(days) === infiniteDays) return days > 0 ? "infinity" : "-infinity";
   const date = new Date(days * 86_400_000);
-  const text = Number.isNaN(date.getTime()) ? `day ${days}` : date.toISOString().slice(0, 10);
-  return `${text} ${clockText(inDay)}`;
+  if (Number.isNaN(date.getTime())) return `day ${days}`;
+  const year = date.getUTCFullYear();
+  const digits = (value: number, length: number) => String(value).padStart(length, "0");
+  const [month, day] = [digits(date.getUTCMonth() + 1, 2), digits(date.getUTCDate(), 2)];
+  return year > 0
+    ? `${digits(year, 4)}-${month}-${day}`
+    : `${digits(1 - year, 4)}-${month}-${day} (BC)`;
 }
 
 function clockText(micros: bigint): string {

@@ -49,6 +49,20 @@ test("every kind of value, exactly", async () => {
   });
 });
 
+test("days and moments far away read as in DuckDB itself", async () => {
+  const moments = ["0044-03-15 (BC) 12:00:00", "0001-01-01 00:00:01.5", "12345-06-07 08:09:10"];
+  const days = ["0001-12-31 (BC)", "0999-01-01", "9999-12-31", "10000-01-01", "123456-07-08"];
+  for (const [type, texts] of [
+    ["TIMESTAMP", [...moments, "infinity", "-infinity"]],
+    ["DATE", [...days, "infinity", "-infinity"]],
+  ] as const) {
+    for (const text of texts) {
+      const got = await rowsOf(`SELECT v, v::VARCHAR FROM (SELECT ${type} '${text}' AS v)`);
+      expect(got.rows[0]?.[0], text).toBe(got.rows[0]?.[1]);
+    }
+  }
+});
+
 test("many rows keep their order over several batches; none at all still has columns", async () => {
   const got = await rowsOf("SELECT range AS n FROM range(10000) ORDER BY n DESC");
   expect(got.rows.length).toBe(10_000);
