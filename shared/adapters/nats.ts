@@ -29,13 +29,17 @@ export interface NatsLink {
   close(): Promise<void>;
 }
 
-/** Connects and stays connected. Nobody answers within the wait: `unavailable`, naming the address. */
+/**
+ * Connects and stays connected. Nobody answers within the wait: `unavailable`, naming the address. `badRequest`: the
+ * credentials are not written as a URL has them.
+ */
 export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const address = options.servers.map(withoutCredentials).join(",");
+  const credentials = credentialsOf(options.servers[0] ?? "", address);
   const until = performance.now() + (options.waitMs ?? limits.natsConnectMs);
   for (;;) {
     try {
-      return wrap(await dial(options), address, options.log);
+      return wrap(await dial(options, credentials), address, options.log);
     } catch (error) {
       const refused = error instanceof errors.AuthorizationError;
       if (refused || performance.now() >= until) throw notUsable(address, refused, error);
@@ -51,8 +55,23 @@ function notUsable(address: string, refused: boolean, cause: unknown): DaymillEr
   return fail("unavailable", `NATS at ${address} cannot be used: ${why}`, { address }, cause);
 }
 
-function dial(options: NatsOptions): Promise<NatsConnection> {
-  const first = /^(?:\w+:\/\/)?(?:([^:@/]+)(?::([^@/]*))?@)/.exec(options.servers[0] ?? "");
+interface Credentials {
+  readonly user?: string;
+  readonly pass?: string;
+}
+
+function credentialsOf(server: string, address: string): Credentials {
+  const [, user, pass = ""] = /^(?:\w+:\/\/)?(?:([^:@/]+)(?::([^@/]*))?@)/.exec(server) ?? [];
+  if (user === undefined) return {};
+  try {
+    return { user: decodeURIComponent(user), pass: decodeURIComponent(pass) };
+  } catch {
+    const text = `NATS at ${address}: user or password in --nats has a % that begins no code; write it as %25`;
+    throw fail("badRequest", text, { address });
+  }
+}
+
+function dial(options: NatsOptions, credentials: Credentials): Promise<NatsConnection> {
   return connect({
     servers: options.servers.map(withoutCredentials),
     name: options.name,
@@ -64,9 +83,7 @@ function dial(options: NatsOptions): Promise<NatsConnection> {
     pingInterval: 10_000,
     maxPingOut: 2,
     ignoreAuthErrorAbort: true,
-    ...(first?.[1] === undefined
-      ? {}
-      : { user: decodeURIComponent(first[1]), pass: decodeURIComponent(first[2] ?? "") }),
+    ...credentials,
   });
 }
 

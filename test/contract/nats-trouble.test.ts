@@ -106,6 +106,19 @@ describe("connecting", () => {
     expect(failure.code).toBe("unavailable");
   });
 
+  test("a password with a bare % is told so at once, not as a server that does not answer", async () => {
+    const guarded = await startNats({ extra: ["--user", "anna", "--pass", "50%"] });
+    open.push(guarded);
+    const at = (password: string) => guarded.url.replace("nats://", `nats://anna:${password}@`);
+    const wrong = connectNats({ servers: [at("50%")], name: "t", log: quietLog(), waitMs: 1_000 });
+    const failure = await failureOf(wrong);
+    expect(failure).toMatchObject({ code: "badRequest" });
+    expect(failure.message).toMatch(
+      /^NATS at nats:\/\/127[^%]* has a % that begins no code; write it as %25$/,
+    );
+    expect((await connected(at("50%25"))).serverVersion()).toMatch(/^2\./);
+  });
+
   test("a wrong password is told apart, at once", async () => {
     const guarded = await startNats({ extra: ["--user", "anna", "--pass", "right"] });
     open.push(guarded);
