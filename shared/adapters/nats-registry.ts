@@ -100,9 +100,11 @@ class NatsRegistry implements Registry {
     let last = "";
     let heardAt = performance.now();
     let watch: Watch | undefined;
+    let isAsking = false;
+    let isStopped = false;
     const tell = (hint: LeaderHint | undefined) => {
       const text = JSON.stringify(hint);
-      if (hint === undefined || text === last) return;
+      if (isStopped || hint === undefined || text === last) return;
       last = text;
       heardAt = performance.now();
       heard(hint);
@@ -110,20 +112,29 @@ class NatsRegistry implements Registry {
     const listen = async () => {
       watch?.stop();
       watch = await this.#bucket.watch({ key: leaderKey }).catch(() => undefined);
-      if (watch !== undefined) void follow(watch, tell);
+      if (isStopped) watch?.stop();
+      else if (watch !== undefined) void follow(watch, tell);
+    };
+    const ask = async () => {
+      const before = last;
+      tell(await this.leader());
+      if (last !== before) await listen();
     };
     tell(await this.leader());
     await listen();
     const askEveryMs = limits.renewEveryMs * 2;
     const timer = setInterval(() => {
-      if (performance.now() - heardAt < askEveryMs) return;
-      const before = last;
-      this.leader()
-        .then(tell)
-        .then(() => (last === before ? undefined : listen()))
-        .catch(() => undefined);
+      if (isAsking || performance.now() - heardAt < askEveryMs) return;
+      // One at a time: of two watches that are made at once, one would never be stopped.
+      isAsking = true;
+      ask()
+        .catch(() => undefined)
+        .finally(() => {
+          isAsking = false;
+        });
     }, askEveryMs);
     const stop = () => {
+      isStopped = true;
       clearInterval(timer);
       watch?.stop();
       this.#stops.delete(stop);

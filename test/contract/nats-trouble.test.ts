@@ -179,6 +179,35 @@ describe("lost state", () => {
     await listener.close();
   });
 
+  test("two questions of a watch meet in a pause of the server: only one new watch is made", async () => {
+    const nats = await server();
+    const registry = await openRegistry(await connected(nats.url), options);
+    const listener = await openRegistry(await connected(nats.url), { cluster: "daymill" });
+    const heard: number[] = [];
+    const stop = await listener.watchLeader(({ beat }) => void heard.push(beat));
+    const sleep = (ms: number) => new Promise((resume) => setTimeout(resume, ms));
+    let beat = 0;
+    const renewing = setInterval(() => {
+      beat += 1;
+      registry.renew({ ...hint, beat }).catch(() => undefined);
+    }, 50);
+    open.push({ stop: async () => clearInterval(renewing) });
+    // Asked 1.5 s and 2.5 s from now; the first is given up 1.5 s later.
+    await sleep(limits.renewEveryMs);
+    process.kill(nats.pid, "SIGSTOP");
+    await sleep(2_750);
+    const paused = beat;
+    process.kill(nats.pid, "SIGCONT");
+    await eventually(() => (heard.at(-1) ?? 0) > paused);
+    await sleep(500);
+    stop();
+    const last = heard.length;
+    await sleep(500);
+    expect(heard.length).toBe(last);
+    await listener.close();
+    await registry.close();
+  });
+
   test("who only looks finds nobody before a coordinator was there, and hears of the first one", async () => {
     const nats = await server();
     const link = await connected(nats.url);
