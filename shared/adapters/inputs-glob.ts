@@ -103,5 +103,10 @@ function partPattern(part: string): RegExp {
       i = close;
     } else source += char.replace(/[.+^${}()|[\]\\]/g, "\\$&");
   }
-  return new RegExp(`${source}$`, "u");
+  try {
+    return new RegExp(`${source}$`, "u");
+  } catch (error) {
+    const text = `path part ${part}: its brackets hold no possible set; write [abc] or [a-z]`;
+    throw fail("jobInvalid", text, undefined, error);
+  }
 }

@@ -80,6 +80,12 @@ describe("files of a source", () => {
     expect((await list("raw/inside.csv")).length).toBe(1);
   });
 
+  test("a range that runs backwards is the job's fault, and says where", async () => {
+    await expect(list("raw/day={day}/[z-a].csv")).rejects.toMatchObject({
+      failure: { code: "jobInvalid", message: expect.stringContaining("path part [z-a].csv") },
+    });
+  });
+
   test("a pattern over folder levels is refused, not half obeyed", async () => {
     await expect(list("raw/**/*.csv")).rejects.toMatchObject(code("jobInvalid"));
   });
