@@ -17,12 +17,13 @@ import {
 import { isDay } from "../kernel/time.ts";
 import type { StoredJob } from "../ports.ts";
 import type { Disk } from "./store-files.ts";
-import { manifestDay, manifestRevision, places } from "./store-paths.ts";
+import { isJobName, manifestDay, manifestRevision, places } from "./store-paths.ts";
 
 /** All manifests, in the order of job, day and revision. */
 export async function readAllManifests(disk: Disk): Promise<readonly RunManifest[]> {
   const manifests: RunManifest[] = [];
-  for (const job of [...(await disk.list(join(disk.root, places.manifests)))].sort()) {
+  // What is no job's name is not ours: a file that somebody left there must not keep everybody from leading.
+  for (const job of (await disk.list(join(disk.root, places.manifests))).filter(isJobName).sort()) {
     for (const day of [...(await disk.list(join(disk.root, places.manifests, job)))].sort()) {
       if (isDay(day)) manifests.push(...(await readDayManifests(disk, job, day)));
     }

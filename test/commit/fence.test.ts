@@ -303,6 +303,15 @@ describe("trouble", () => {
     expect((problem as DaymillError).message).toContain("manifests/daily/2026-01-15/r1.json");
   });
 
+  test("a file that is no job's folder is passed over among the manifests", async () => {
+    const store = await openStore(storage.root);
+    await store.claim(1);
+    const committed = await store.commit(1, manifest(run(1), 1, {}));
+    await storage.stage("manifests/.DS_Store", "not ours");
+    await storage.stage("manifests/README.txt", "not ours");
+    expect(await store.readManifests()).toEqual([committed]);
+  });
+
   test.each([
     ["ENOSPC", "storageFull"],
     ["EDQUOT", "storageFull"],
