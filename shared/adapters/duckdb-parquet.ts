@@ -48,8 +48,10 @@ export function parquetError(error: unknown, shown: string): DaymillError {
       : error instanceof Error
         ? error.message
         : "";
+  // Without what it quotes: a folder may be called "corrupt".
+  const words = text.replace(/'[^']*'|"[^"]*"/g, "");
   if (
-    /No magic bytes|not a parquet|too small|Invalid Parquet|footer|TProtocol|corrupt/i.test(text)
+    /No magic bytes|not a parquet|too small|Invalid Parquet|footer|TProtocol|corrupt/i.test(words)
   ) {
     return fail(
       "inputMalformed",

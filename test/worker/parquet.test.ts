@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
+import { parquetError } from "../../shared/adapters/duckdb-parquet.ts";
 import { query } from "./query.ts";
 import {
   columns,
@@ -173,4 +174,20 @@ test("a folder called like a column does not replace what the file says", async 
   const done = await runWork(copyWork(spec, [file]), delivery(), context(root));
   const path = join(root.path, done.files[0]?.path ?? "");
   expect(await query(`SELECT s FROM read_parquet('${path}')`)).toEqual([["mine"]]);
+});
+
+test("what is wrong with a Parquet file is told by the engine's words, not by its path's", () => {
+  const refused =
+    'IO Error: Cannot open file "/data/raw/corrupt/footer.parquet": Permission denied';
+  expect(parquetError(new Error(refused), "raw/corrupt/footer.parquet")).toMatchObject({
+    failure: { code: "storageDenied" },
+  });
+  for (const text of [
+    "Invalid Input Error: No magic bytes found at end of file '/data/raw/a.parquet'",
+    "Invalid Input Error: File '/data/raw/a.parquet' too small to be a Parquet file",
+  ]) {
+    expect(parquetError(new Error(text), "raw/a.parquet"), text).toMatchObject({
+      failure: { code: "inputMalformed", message: expect.stringContaining("raw/a.parquet") },
+    });
+  }
 });
