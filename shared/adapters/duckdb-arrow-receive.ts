@@ -26,8 +26,9 @@ import { limits } from "../kernel/limits.ts";
 import { type ExchangePlan, partitionColumn } from "../kernel/plan.ts";
 import type { ExchangeRoute, Winner } from "../kernel/work.ts";
 import { decodeArrow } from "./arrow.ts";
+import { sqlName } from "./duckdb.ts";
 import { type ConstantRun, openLoader } from "./duckdb-arrow-load.ts";
-import { partitionTotals, quoted } from "./duckdb-arrow-sums.ts";
+import { partitionTotals } from "./duckdb-arrow-sums.ts";
 import { translateDuckDb } from "./duckdb-errors.ts";
 
 /** A message of a stream, as its source gives it. */
@@ -75,7 +76,7 @@ export async function readGroup(
     }
     return { rows: found.reduce((sum, part) => sum + part.rows, 0), bytes };
   } catch (error) {
-    await connection.run(`DROP TABLE IF EXISTS ${quoted(table)}`).catch(() => undefined);
+    await connection.run(`DROP TABLE IF EXISTS ${sqlName(table)}`).catch(() => undefined);
     throw translateDuckDb(error, `rows of exchange ${plan.id}`);
   }
 }
@@ -86,9 +87,9 @@ async function createTable(
   table: string,
   extra: readonly string[],
 ): Promise<void> {
-  const columns = plan.columns.map((column) => `${quoted(column.name)} ${column.type}`);
+  const columns = plan.columns.map((column) => `${sqlName(column.name)} ${column.type}`);
   const integers = [partitionColumn, ...extra].map((name) => `${name} INTEGER`);
-  await connection.run(`CREATE TABLE ${quoted(table)} (${[...columns, ...integers].join(", ")})`);
+  await connection.run(`CREATE TABLE ${sqlName(table)} (${[...columns, ...integers].join(", ")})`);
 }
 
 /** Appends the winners' rows; gives the bytes of the messages taken. The next message is asked for after each append. */
@@ -168,6 +169,6 @@ async function blame(
     }
     return exchangeShort(stream, wrong, "its rows differ from its checksum");
   } finally {
-    await connection.run(`DROP TABLE IF EXISTS ${quoted(table)}`).catch(() => undefined);
+    await connection.run(`DROP TABLE IF EXISTS ${sqlName(table)}`).catch(() => undefined);
   }
 }

@@ -26,8 +26,9 @@ import {
   type ExchangeRoute,
 } from "../kernel/work.ts";
 import { type ArrowEncoder, createArrowEncoder } from "./arrow.ts";
+import { sqlName } from "./duckdb.ts";
 import { createGatherer } from "./duckdb-arrow-gather.ts";
-import { partitionTotals, quoted } from "./duckdb-arrow-sums.ts";
+import { partitionTotals } from "./duckdb-arrow-sums.ts";
 import { translateDuckDb } from "./duckdb-errors.ts";
 
 /** Where messages go; an implementation bounds what is under way. */
@@ -106,8 +107,8 @@ async function sendRows(
   packer: Packer,
 ): Promise<void> {
   const { plan, table, signal } = request;
-  const names = [...plan.columns.map((column) => quoted(column.name)), partitionColumn];
-  const sql = `SELECT ${names.join(", ")} FROM ${quoted(table)} ORDER BY ${partitionColumn}`;
+  const names = [...plan.columns.map((column) => sqlName(column.name)), partitionColumn];
+  const sql = `SELECT ${names.join(", ")} FROM ${sqlName(table)} ORDER BY ${partitionColumn}`;
   let next: Promise<DuckDBDataChunk | null> | undefined;
   try {
     const result = await connection.stream(sql);

@@ -5,12 +5,8 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
 import type { FoundTotals } from "../kernel/exchange-intake.ts";
 import { type ExchangePlan, partitionColumn } from "../kernel/plan.ts";
+import { sqlName } from "./duckdb.ts";
 import { translateDuckDb } from "./duckdb-errors.ts";
-
-/** A name as an SQL identifier. */
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
 
 /** Totals of each partition that has rows, in order of partition; `where` may narrow the rows. */
 export async function partitionTotals(
@@ -19,12 +15,12 @@ export async function partitionTotals(
   table: string,
   where = "TRUE",
 ): Promise<readonly FoundTotals[]> {
-  const columns = plan.columns.map((column) => quoted(column.name));
+  const columns = plan.columns.map((column) => sqlName(column.name));
   const hashed = columns.length === 0 ? "1" : columns.join(", ");
   const sql =
     `SELECT ${partitionColumn}, count(*)::BIGINT, ` +
     `(sum(hash(${hashed})) % 18446744073709551616::HUGEINT)::VARCHAR ` +
-    `FROM ${quoted(table)} WHERE ${where} GROUP BY ${partitionColumn} ORDER BY ${partitionColumn}`;
+    `FROM ${sqlName(table)} WHERE ${where} GROUP BY ${partitionColumn} ORDER BY ${partitionColumn}`;
   try {
     const reader = await connection.runAndReadAll(sql);
     return reader.getRows().map(([partition, rows, checksum]) => ({

@@ -6,6 +6,7 @@ import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import type { Column } from "../kernel/job.ts";
 import type { QuestionTable, SqlAnswer, SqlQuestion } from "../kernel/sql-question.ts";
 import type { SqlBinder } from "../ports.ts";
+import { sqlName, sqlText } from "./duckdb.ts";
 
 /** Opens a binder; `close` frees the engine. Questions are answered one after the other. */
 export async function openBinder(): Promise<SqlBinder & { close(): void }> {
@@ -86,7 +87,7 @@ async function callJson(
   name: "json_serialize_sql" | "json_deserialize_sql",
   text: string,
 ): Promise<string> {
-  const reader = await connection.runAndReadAll(`SELECT ${name}(${quoteText(text)})`);
+  const reader = await connection.runAndReadAll(`SELECT ${name}(${sqlText(text)})`);
   return String(reader.getRows()[0]?.[0]);
 }
 
@@ -98,15 +99,13 @@ async function makeTables(
 ): Promise<void> {
   const names = new Set(wanted.map((table) => table.name));
   for (const name of [...made.keys()].filter((known) => !names.has(known))) {
-    await connection.run(`DROP TABLE ${quoteName(name)}`);
+    await connection.run(`DROP TABLE ${sqlName(name)}`);
     made.delete(name);
   }
   for (const table of wanted) {
-    const columns = table.columns
-      .map((entry) => `${quoteName(entry.name)} ${entry.type}`)
-      .join(", ");
+    const columns = table.columns.map((entry) => `${sqlName(entry.name)} ${entry.type}`).join(", ");
     if (made.get(table.name) === columns) continue;
-    await connection.run(`CREATE OR REPLACE TABLE ${quoteName(table.name)} (${columns})`);
+    await connection.run(`CREATE OR REPLACE TABLE ${sqlName(table.name)} (${columns})`);
     made.set(table.name, columns);
   }
 }
@@ -119,12 +118,4 @@ async function describe(connection: DuckDBConnection, sql: string): Promise<read
 async function firstText(connection: DuckDBConnection, sql: string): Promise<string> {
   const reader = await connection.runAndReadAll(sql);
   return String(reader.getRows()[0]?.[0]);
-}
-
-function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

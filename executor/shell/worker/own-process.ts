@@ -33,14 +33,15 @@ export function canRaisePriority(): boolean {
   }
 }
 
-/** Highest resident memory (VmHWM) of this process in bytes; 0 where /proc does not tell. */
+/** Highest resident memory of this process in bytes: VmHWM; where there is no /proc, what the system told Node. */
 export function peakMemoryBytes(): number {
   try {
     const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
-    return Number(found?.[1] ?? 0) * 1024;
+    if (found !== null) return Number(found[1]) * 1024;
   } catch {
-    return 0;
+    // Not Linux.
   }
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 /** Ends at once, its folder removed. A clean exit would wait for the engine's threads to finish their query. */

@@ -2,7 +2,7 @@
  * What a worker process calls for each attempt: one engine, one temporary folder, one kind of work, and nothing left
  * behind afterwards. It keeps no state between attempts and never retries.
  */
-import { readFile, realpath, rm } from "node:fs/promises";
+import { realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openEngine } from "../../../shared/adapters/duckdb.ts";
 import { fileError, insideRoot } from "../../../shared/adapters/inputs-files.ts";
@@ -13,6 +13,7 @@ import type { AttemptSuccess, Delivery, Work } from "../../../shared/kernel/work
 import { leaveAccount } from "./account.ts";
 import type { Attempt, WorkerContext } from "./attempt.ts";
 import { cachedDimensions, readablePaths } from "./dimensions.ts";
+import { peakMemoryBytes } from "./own-process.ts";
 import type { WorkResult } from "./result.ts";
 import { runCheck } from "./run-check.ts";
 import { runMap } from "./run-map.ts";
@@ -55,7 +56,7 @@ export async function runWork(
         folder,
         cachedDimensions: cached,
       });
-      const done = await success(result, performance.now() - started);
+      const done = success(result, performance.now() - started);
       if (work.kind === "map") await leaveAccount(work, delivery, context, done);
       return done;
     } finally {
@@ -132,7 +133,7 @@ async function readableFiles(work: Work, root: string): Promise<readonly string[
   return real;
 }
 
-async function success(result: WorkResult, elapsedMs: number): Promise<AttemptSuccess> {
+function success(result: WorkResult, elapsedMs: number): AttemptSuccess {
   const { rowsIn, bytesIn, ...rest } = result;
   const produced = [...result.outputs, ...result.files];
   return {
@@ -144,19 +145,7 @@ async function success(result: WorkResult, elapsedMs: number): Promise<AttemptSu
       rowsOut: produced.reduce((sum, { rows }) => sum + rows, 0),
       bytesOut: produced.reduce((sum, { bytes }) => sum + bytes, 0),
       elapsedMs: Math.round(elapsedMs),
-      peakMemoryBytes: await peakMemoryBytes(),
+      peakMemoryBytes: peakMemoryBytes(),
     },
   };
-}
-
-/** VmHWM of this process. Where there is no /proc, the engine-free figure of Node. */
-async function peakMemoryBytes(): Promise<number> {
-  try {
-    const status = await readFile("/proc/self/status", "utf8");
-    const match = /^VmHWM:\s+(\d+) kB$/m.exec(status);
-    if (match !== null) return Number(match[1]) * 1024;
-  } catch {
-    // Not Linux.
-  }
-  return process.resourceUsage().maxRSS * 1024;
 }
