@@ -2,12 +2,13 @@
  * One DuckDB engine per attempt: opened, locked down, bounded and thrown away. It reads only the files it was told
  * of and writes only where it was told to; after the lock no SQL can change that. It decides nothing about data.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { fail } from "../kernel/failure.ts";
 import { limits } from "../kernel/limits.ts";
 import { translateDuckDb } from "./duckdb-errors.ts";
+import { makeDirs } from "./make-dirs.ts";
+import { storageFailure } from "./store-files.ts";
 
 export type { DuckDBConnection } from "@duckdb/node-api";
 
@@ -50,7 +51,9 @@ export interface Engine {
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const spill = join(options.tempDir, "spill");
-  await mkdir(spill, { recursive: true });
+  await makeDirs(spill).catch((error: unknown) => {
+    throw storageFailure(error, "make the folder", spill);
+  });
   const place = options.diskBacked ? join(options.tempDir, "work.db") : ":memory:";
   let instance: DuckDBInstance;
   let connection: DuckDBConnection;

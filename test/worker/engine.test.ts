@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runWork, type WorkerContext } from "../../executor/shell/worker/run-work.ts";
+import { openEngine } from "../../shared/adapters/duckdb.ts";
 import type { StageTable } from "../../shared/kernel/plan.ts";
 import type { Delivery, MapWork } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
@@ -108,6 +109,23 @@ describe("failures of a model's SQL", () => {
     const memory = { memoryBytes: 64 * 1024 * 1024 };
     await expect(run({ sql, types: "x BIGINT" }, { context: memory })).rejects.toMatchObject({
       failure: { code: "outOfMemory" },
+    });
+  });
+
+  test("a folder for temporary files that can't be made is named", async () => {
+    const file = join(root.path, root.write("other.csv", "1,2\n").path);
+    const opened = openEngine({
+      tempDir: join(file, "attempt"),
+      readable: [],
+      writable: [],
+      memoryBytes: 2 ** 28,
+      threads: 1,
+      timezone: "UTC",
+      diskBacked: false,
+      signal: new AbortController().signal,
+    });
+    await expect(opened).rejects.toMatchObject({
+      failure: { code: "storageFailed", message: expect.stringContaining(`${file}/attempt/spill`) },
     });
   });
 

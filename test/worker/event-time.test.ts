@@ -1,4 +1,5 @@
 /** Records outside their day: kept, set aside or rejected, and always counted for their file. */
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
@@ -84,6 +85,15 @@ test("late_table: whole records are set aside, whatever the models need", async 
     ["raw/a.csv", String(start + 86_400_000), "r3"],
     ["raw/b.csv", null, "r6"],
   ]);
+});
+
+test("a file of late records that can't be written is called one", async () => {
+  const given = delivery();
+  mkdirSync(join(root.path, given.stagingDir, "_late-0.parquet"), { recursive: true });
+  const work = copyWork(spec("late_table"), [root.write("raw/a.csv", `${lines[0]}\n`)], { day });
+  await expect(runWork(work, given, context(root))).rejects.toMatchObject({
+    failure: { code: "storageFailed", message: expect.stringMatching(/file of late records/) },
+  });
 });
 
 test("the files table tells each file's lines and event times, from columns no model keeps", async () => {

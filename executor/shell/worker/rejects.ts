@@ -5,6 +5,7 @@
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { type Engine, sqlText } from "../../../shared/adapters/duckdb.ts";
+import { fileError } from "../../../shared/adapters/inputs-files.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { Attempt } from "./attempt.ts";
 import { noteTables } from "./csv-table.ts";
@@ -86,19 +87,30 @@ export async function stageRejects(attempt: Attempt): Promise<string | undefined
     attempt,
     join(context.root, path),
     `SELECT * FROM ${rejectsTable} ORDER BY file, line NULLS LAST, raw`,
+    "writing the rejects file",
   );
   return path;
 }
 
-/** Writes rows with subscriber data: nobody but the owner may read the file, from its first byte on. */
-export async function stagePrivate(attempt: Attempt, path: string, sql: string): Promise<void> {
+/**
+ * Writes rows with subscriber data: nobody but the owner may read the file, from its first byte on. `what` names it in
+ * errors, which are `storage…` and the engine's.
+ */
+export async function stagePrivate(
+  attempt: Attempt,
+  path: string,
+  sql: string,
+  what: string,
+): Promise<void> {
   const before = process.umask(0o077);
   try {
     await attempt.engine.run(
       `COPY (${sql}) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd)`,
-      "writing the rejects file",
+      what,
     );
     await chmod(path, 0o600);
+  } catch (error) {
+    throw fileError(error, path);
   } finally {
     process.umask(before);
   }

@@ -248,6 +248,7 @@ async function takeOutside(
     attempt,
     join(context.root, path),
     `SELECT ${file} AS __source_file, unnest(__outside) FROM ${scanTable} WHERE __outside IS NOT NULL`,
+    "writing the file of late records",
   );
   return path;
 }
