@@ -69,9 +69,10 @@ class Supervisor implements RunningExecutor {
         this.#exit(exitCodes.internal, `a defect: ${String(error)}`);
       },
     });
-    post({ kind: "started" });
-    this.#watch.start();
+    // Before anything is posted: that may end it already, and what was not there then would never stop.
     this.#ticks = setInterval(() => post({ kind: "tick" }), limits.executorTickMs);
+    this.#watch.start();
+    post({ kind: "started" });
   }
 
   drain(reason: string, finishMs: number): void {

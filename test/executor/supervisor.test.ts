@@ -31,10 +31,9 @@ interface Bench {
   lead(hub: FakeHub): Promise<void>;
 }
 
-function bench(slots: number): Bench {
+function bench(slots: number, baseDir = mkdtempSync(join(tmpdir(), "daymill-supervisor-"))): Bench {
   const nats = memoryNats();
   const registry = memoryRegistry(nats);
-  const baseDir = mkdtempSync(join(tmpdir(), "daymill-supervisor-"));
   const readies: number[] = [];
   const lines: KeptLine[] = [];
   const executor = startExecutor({
@@ -224,6 +223,20 @@ test("workers that end at their start make the executor give up, with the way th
   expect(end.code).toBe(70);
   expect(end.reason).toContain("exit code 3");
   expect(readdirSync(baseDir)).toEqual(["broken.mjs"]);
+});
+
+test("an executor that gives up before its start is over leaves no timer running", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((one) => one === "Timeout").length;
+  const before = timers();
+  const baseDir = mkdtempSync(join(tmpdir(), "daymill-supervisor-"));
+  for (let slot = 0; slot < limits.workerStartsFailedMax; slot++) {
+    writeFileSync(join(baseDir, `slot-${slot}-${slot + 1}`), "in the way of the worker's folder");
+  }
+  const { executor } = bench(limits.workerStartsFailedMax, baseDir);
+  const { code, reason } = await executor.done;
+  expect(code).toBe(70);
+  expect(reason).toContain("EEXIST");
+  expect(timers()).toBe(before);
 });
 
 test("an address that cannot be dialled is no more than a failed try", async () => {
