@@ -1,6 +1,7 @@
 /**
  * The loop around a pure step: take a message from a bounded mailbox, stamp it, step, hand the effects over in order.
- * An exception inside `step` stops the process (the journal brings the state back); one in an effect never does.
+ * An exception inside `step` stops the actor (the journal brings the state back). Effects must not throw: what they do
+ * throw goes to whoever posted, and the effects after it are lost.
  */
 import { assert } from "../kernel/assert.ts";
 import { fail } from "../kernel/failure.ts";
