@@ -55,14 +55,17 @@ function notUsable(address: string, refused: boolean, cause: unknown): DaymillEr
   return fail("unavailable", `NATS at ${address} cannot be used: ${why}`, { address }, cause);
 }
 
+/** Up to the last @: a password may hold one, or a slash, as it is. */
+const credentialed = /^(\w+:\/\/)?([^:]*)(?::(.*))?@/;
+
 interface Credentials {
   readonly user?: string;
   readonly pass?: string;
 }
 
 function credentialsOf(server: string, address: string): Credentials {
-  const [, user, pass = ""] = /^(?:\w+:\/\/)?(?:([^:@/]+)(?::([^@/]*))?@)/.exec(server) ?? [];
-  if (user === undefined) return {};
+  const [, , user = "", pass = ""] = credentialed.exec(server) ?? [];
+  if (user === "") return {};
   try {
     return { user: decodeURIComponent(user), pass: decodeURIComponent(pass) };
   } catch {
@@ -88,7 +91,7 @@ function dial(options: NatsOptions, credentials: Credentials): Promise<NatsConne
 }
 
 function withoutCredentials(server: string): string {
-  return server.replace(/^(\w+:\/\/)?[^@/]*@/, "$1");
+  return server.replace(credentialed, "$1");
 }
 
 function wrap(connection: NatsConnection, address: string, log: Log): NatsLink {

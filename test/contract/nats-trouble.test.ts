@@ -86,12 +86,16 @@ test("the server survives everybody looking into a registry that is just being m
 
 describe("connecting", () => {
   test("nobody answers: unavailable, with the address and without the password", async () => {
-    const url = `nats://anna:geheim@127.0.0.1:${await freePort()}`;
-    const attempt = connectNats({ servers: [url], name: "t", log: quietLog(), waitMs: 300 });
-    const failure = await failureOf(attempt);
-    expect(failure.code).toBe("unavailable");
-    expect(failure.message).toContain(`NATS at nats://127.0.0.1:${url.split(":").at(-1)} cannot`);
-    expect(failure.message).not.toContain("geheim");
+    const port = await freePort();
+    for (const secret of ["anna:geheim", "anna:geh@im/geheim", ":geheim", "geheim"]) {
+      const servers = [`nats://${secret}@127.0.0.1:${port}`];
+      const failure = await failureOf(
+        connectNats({ servers, name: "t", log: quietLog(), waitMs: 300 }),
+      );
+      expect(failure.code, secret).toBe("unavailable");
+      expect(failure.message, secret).toContain(`NATS at nats://127.0.0.1:${port} cannot`);
+      expect(failure.message, secret).not.toContain("geheim");
+    }
   });
 
   test("something else listens there: unavailable too, within the wait", async () => {
@@ -120,14 +124,14 @@ describe("connecting", () => {
   });
 
   test("a wrong password is told apart, at once", async () => {
-    const guarded = await startNats({ extra: ["--user", "anna", "--pass", "right"] });
+    const guarded = await startNats({ extra: ["--user", "anna", "--pass", "ri/g@ht"] });
     open.push(guarded);
     const at = (password: string) => guarded.url.replace("nats://", `nats://anna:${password}@`);
     const failure = await failureOf(
       connectNats({ servers: [at("wrong")], name: "t", log: quietLog() }),
     );
     expect(failure.message).toContain("refused the credentials");
-    const link = await connected(at("right"));
+    const link = await connected(at("ri/g@ht"));
     expect(link.serverVersion()).toMatch(/^2\.\d+\.\d+/);
   });
 
