@@ -5,11 +5,13 @@
 import { pino } from "pino";
 import type { Log, LogFields } from "../ports.ts";
 
-/** A logger for one process; `fields` (role, id, epoch …) are on each of its lines. */
-export function createLog(level: string, fields: LogFields): Log {
+const standardError = 2;
+
+/** A logger for one process; `fields` (role, id, epoch …) are on each of its lines. `to`: file descriptor. */
+export function createLog(level: string, fields: LogFields, to: number = standardError): Log {
   const base = pino(
     { level, base: { ...fields }, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination(2),
+    pino.destination(to),
   );
   return wrap(base);
 }
@@ -39,7 +41,7 @@ function clean(fields: LogFields | undefined): Record<string, unknown> {
 /** Removes credentials from URLs and from `password=…`-like texts. */
 function scrub(text: string): string {
   return text
-    .replace(/(\w+:\/\/)[^/@\s]+@/g, "$1[redacted]@")
+    .replace(/(\w+:\/\/)[^@\s]+@/g, "$1[redacted]@")
     .replace(
       /\b(password|token|secret|authorization)(["']?\s*[=:]\s*["']?)[^\s"',;&]+/gi,
       "$1$2[redacted]",
