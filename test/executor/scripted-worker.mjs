@@ -40,6 +40,9 @@ process.on("message", (message) => {
         pool: process.env.UV_THREADPOOL_SIZE,
         names: Object.keys(process.env).sort().join(" "),
         inOwnFolder: process.cwd() === tempDir ? 1 : 0,
+        zone: process.env.TZ,
+        language: process.env.LANG,
+        isHomeOwn: process.env.HOME === tempDir && process.env.TMPDIR === tempDir,
       };
       answer(attemptId, { ...done, checkValue: JSON.stringify(seen) });
     }

@@ -98,6 +98,7 @@ test("attaches, runs work in a process with a clean environment, tells progress"
     inOwnFolder: 1,
   });
   expect(seen.names.split(" ")).not.toContain("PATH");
+  expect(seen).toMatchObject({ zone: "UTC", language: "C.UTF-8", isHomeOwn: true });
   hub.run("a2", { do: "wait" });
   await until("progress", () =>
     hub.heartbeats.some(

@@ -1,7 +1,14 @@
 /** The pass before the scan: whole files only, exact counts whatever the chunks, damage named. */
 
 import { createHash } from "node:crypto";
-import { appendFileSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
@@ -155,6 +162,16 @@ describe("a file that is not what was planned", () => {
     const input = await openInput(root.path, planned);
     await assertUnchanged(input);
     appendFileSync(join(root.path, "raw/b.csv"), "2\n");
+    await expect(assertUnchanged(input)).rejects.toMatchObject(changed);
+    await input.handle.close();
+  });
+
+  test("in another folder by now, under whose name there is another file", async () => {
+    const planned = root.write("swapped/c.csv", "1\n");
+    const input = await openInput(root.path, planned);
+    // The open file is what it was: only its name leads elsewhere.
+    renameSync(join(root.path, "swapped"), join(root.path, "swapped.old"));
+    root.write("swapped/c.csv", "2\n");
     await expect(assertUnchanged(input)).rejects.toMatchObject(changed);
     await input.handle.close();
   });
