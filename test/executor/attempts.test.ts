@@ -159,6 +159,20 @@ describe("reports", () => {
     expect(script.state.reports.map((report) => report.attemptId)).toEqual(["a1"]);
   });
 
+  test("the last settled attempts are remembered, and no more than the bound says", () => {
+    const script = new Script(1).attached(1);
+    for (let number = 0; number <= limits.settledAttemptsKept; number++) {
+      const attemptId = `a${number}`;
+      script.command(1, { kind: "cancelTask", attemptId, reason: "not wanted" });
+      script.command(1, { kind: "reportAck", attemptId });
+    }
+    expect(script.state.settled).toHaveLength(limits.settledAttemptsKept);
+    expect([script.state.settled[0], script.state.settled.at(-1)]).toEqual([
+      "a1",
+      `a${limits.settledAttemptsKept}`,
+    ]);
+  });
+
   test("a leader that acknowledges nothing is left before the reports outgrow their bound", () => {
     const script = new Script(1).attached(1);
     for (let n = 0; n < limits.reportsKeptMax; n++) {
