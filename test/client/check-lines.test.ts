@@ -42,8 +42,9 @@ const run: RunStatus = {
 
 test("a run says why it is in quarantine, what else was found, and what can be done", () => {
   const lines = runSummary(run);
-  expect(lines.slice(0, 9)).toEqual([
+  expect(lines.slice(0, 10)).toEqual([
     "ipdr-daily.2026-01-15.r1: quarantined in 3.0 s",
+    "  started by ann at -",
     `  ${fewLine}`,
     "  checks: 1 passed, 2 failed, 1 skipped",
     `  ! check plans on usage ${odd.reason} (warn)`,
@@ -53,7 +54,7 @@ test("a run says why it is in quarantine, what else was found, and what can be d
     "  let readers see it: daymill release ipdr-daily.2026-01-15.r1",
     "",
   ]);
-  expect(runSummary({ ...run, checks: [], state: "committed", failure: null })[1]).toBe("");
+  expect(runSummary({ ...run, checks: [], state: "committed", failure: null })[2]).toBe("");
 });
 
 test("the list of runs has a line for each failed check below it", () => {
