@@ -36,6 +36,7 @@ export const simTimes = {
   endMs: 600_000,
   /** For slow executors that have more to do. */
   lastMs: 900_000,
+  tidyMs: 120_000,
 } as const;
 
 /** As a folder is listed. */
@@ -291,10 +292,11 @@ export class SimCluster {
     world.trace("faults stop");
     for (const node of [...this.coordinators, ...this.executors]) node.start();
     this.users.letDaysRun();
-    for (let ms: number = simTimes.endMs; ms <= simTimes.lastMs; ms += 10_000) {
-      world.runUntil(ms);
-      if (!this.#hasRuns()) break;
-    }
+    world.runUntil(simTimes.endMs);
+    let ms: number = simTimes.endMs;
+    for (; ms < simTimes.lastMs && this.#hasRuns(); ms += 10_000) world.runUntil(ms);
+    // The last run has ended just now: what is tidied up after it takes a while.
+    if (ms > simTimes.endMs) world.runUntil(ms + simTimes.tidyMs);
     const days = this.#jobs.flatMap(({ spec }) => simDays.map((day) => [spec.name, day] as const));
     this.checkers.atTheEnd(this.coordinators, this.users, days);
   }
