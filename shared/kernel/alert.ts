@@ -189,6 +189,11 @@ export const channelKinds = [
 
 export type ChannelKind = (typeof channelKinds)[number];
 
+/** Programs keep each alert by its key and have to hear of every one; people are told how many more there are. */
+export function isForPrograms(kind: ChannelKind): boolean {
+  return kind === "pagerduty" || kind === "alertmanager" || kind === "webhook";
+}
+
 /** The first route that matches takes an alert; with `goOn` later ones are tried as well. */
 export interface AlertRoute {
   /** Empty lists match all. */

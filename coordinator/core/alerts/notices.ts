@@ -6,6 +6,7 @@
 import {
   type Alert,
   type AlertConfig,
+  isForPrograms,
   type Notice,
   type OpenAlert,
   type Severity,
@@ -35,7 +36,7 @@ export function decideNotices(turn: Turn, book: AlertBook, config: AlertConfig):
   for (const circle of circlesOf(turn, book, config)) {
     if (waiting.has(toldKey(circle))) continue;
     const notice = noticeFor(turn, book, config, circle);
-    if (notice !== undefined) queue(turn, book, circle, notice);
+    if (notice !== undefined) queue(turn, book, config, circle, notice);
   }
 }
 
@@ -152,11 +153,16 @@ function worstFirst(alerts: readonly Alert[]): readonly Alert[] {
 function queue(
   turn: Turn,
   book: AlertBook,
+  { channels }: AlertConfig,
   { channel, group }: Circle,
-  { kind, alerts, told }: Wanted,
+  wanted: Wanted,
 ): void {
   if (book.waiting.size >= limits.noticesWaitingMax) dropOldest(turn, book);
+  const { kind, alerts } = wanted;
   const shown = alerts.slice(0, limits.alertsPerNoticeMax);
+  const isCounted = !channels.some((one) => one.name === channel && isForPrograms(one.kind));
+  const known = book.told.get(toldKey({ channel, group }))?.alerts ?? {};
+  const told = isCounted ? wanted.told : toldOf(wanted, known, alerts.slice(shown.length));
   const number = ++turn.state.alerts.notices;
   const notice: Notice = {
     // An epoch is one leadership's: no other one ever gives this id.
@@ -169,6 +175,21 @@ function queue(
     decidedMs: turn.wall,
   };
   decide(turn, { kind: "noticeQueued", notice, told });
+}
+
+/** What there was no room for is told by the next message: until then all is as the receiver knows it. */
+function toldOf(
+  { told }: Wanted,
+  known: Readonly<Record<string, Severity>>,
+  left: readonly Alert[],
+): Readonly<Record<string, Severity>> {
+  const result = { ...told };
+  for (const { key } of left) {
+    const as = known[key];
+    if (as === undefined) delete result[key];
+    else result[key] = as;
+  }
+  return result;
 }
 
 /** As long as what it told is open, it is told anew. */

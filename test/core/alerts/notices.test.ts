@@ -104,6 +104,32 @@ describe("messages", () => {
     ]);
   });
 
+  test("a program that keeps each alert hears of every one, and of every end, message by message", () => {
+    const all = ["pager"];
+    const route = { severities: [], jobs: [], rules: [], channels: all, goOn: false };
+    const bench = atNight(withAlerts({ routes: [route] }), "no job");
+    const names = Array.from({ length: 25 }, (_, index) => `x${index + 10}`);
+    executors(bench, ...names);
+    const heard = new Map<string, boolean>();
+    const sizes: number[] = [];
+    const listen = (ms: number) => {
+      live(bench, ms);
+      for (const { alerts } of bench.memory.taken.splice(0)) {
+        sizes.push(alerts.length);
+        for (const { key, endedMs } of alerts) heard.set(key, endedMs === undefined);
+      }
+    };
+    listen(50_000);
+    expect([sizes.splice(0), heard.size]).toEqual([[20], 20]);
+    listen(5 * minuteMs);
+    expect([sizes.splice(0), heard.size]).toEqual([[20], 25]);
+    expect([...heard.values()]).not.toContain(false);
+    // They are forgotten after ten minutes.
+    listen(20 * minuteMs);
+    expect(sizes).toEqual([20, 5]);
+    expect([...heard.values()]).not.toContain(true);
+  });
+
   test("a message has so many alerts; the others are counted", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, ...Array.from({ length: 25 }, (_, index) => `x${index + 10}`));
