@@ -3,7 +3,6 @@
  * graceful stop. Exit codes: 0 as asked, 2 wrong options, 69 something it needs is not there, 70 a defect.
  */
 import { readAlertFile } from "../shared/adapters/alert-file.ts";
-import { openAlertSender } from "../shared/adapters/alert-sender.ts";
 import { helpText, readOptions } from "../shared/adapters/config.ts";
 import { createLog } from "../shared/adapters/logger.ts";
 import { checkClusterName } from "../shared/adapters/nats-names.ts";
@@ -122,6 +121,8 @@ async function main(): Promise<void> {
 /** Who is told, and the channels. What is wrong with the file is said before anything is opened. */
 async function openAlerts(path: string, log: Log) {
   const { config, channels, heartbeat } = await readAlertFile(path);
+  // Libraries for mail and breakers: a coordinator without alerts starts without them.
+  const { openAlertSender } = await import("../shared/adapters/alert-sender.ts");
   const environment = process.env;
   const beat = heartbeat === undefined ? {} : { heartbeat };
   return { config, sender: openAlertSender({ channels, environment, log, ...beat }) };

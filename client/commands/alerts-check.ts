@@ -4,9 +4,8 @@
  */
 import { type Command, Option } from "commander";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
-import { type AlertSettings, readAlertFile } from "../../shared/adapters/alert-file.ts";
+import type { AlertSettings } from "../../shared/adapters/alert-file.ts";
 import { outgoing } from "../../shared/adapters/alert-format.ts";
-import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import { type StartWarning, secretWarnings } from "../../shared/adapters/alert-start.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
 import {
@@ -46,6 +45,7 @@ export function alertsCheckCommand(): Command {
 }
 
 async function check(file: string, options: CheckOptions): Promise<number> {
+  const { readAlertFile } = await import("../../shared/adapters/alert-file.ts");
   const settings = await readAlertFile(file);
   const rules = options.rule === undefined ? alertRules : [ruleNamed(options.rule)];
   const nowMs = Date.now();
@@ -136,6 +136,7 @@ async function send(
   if (!names.includes(name)) {
     throw fail("badRequest", `--send ${name}: no channel of that name${near(name, names)}`);
   }
+  const { openAlertSender } = await import("../../shared/adapters/alert-sender.ts");
   const sender = openAlertSender({
     channels: settings.channels.filter((spec) => spec.name === name),
     environment: process.env,

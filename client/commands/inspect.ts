@@ -2,7 +2,6 @@
  * `daymill explain | result | executors | drain`: plans, tables and who works.
  */
 import type { Command } from "commander";
-import { readArrowRows } from "../../shared/adapters/arrow-rows.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import {
   type CommonOptions,
@@ -59,6 +58,8 @@ export function resultCommand(): Command {
         const limit = wholeNumber("--limit", options.limit, 1, limits.resultRowsMax);
         const revision = wholeNumber("--revision", options.revision, 0, 1_000_000_000);
         const chunks = client.read(dataset, day, { limit, revision, orderBy: options.orderBy });
+        // A large library that no other command needs: loading it takes as long as all the rest of a start.
+        const { readArrowRows } = await import("../../shared/adapters/arrow-rows.ts");
         const { columns, rows } = await readArrowRows(chunks);
         if (options.json === true) {
           for (const row of rows) {

@@ -5,7 +5,6 @@ import { existsSync } from "node:fs";
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
-import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import { parseRunId } from "../../shared/kernel/job.ts";
 import { isLane, type Lane, lanes } from "../../shared/kernel/lane.ts";
@@ -33,7 +32,11 @@ interface SubmitOptions extends CommonOptions {
 
 /** Its files where the argument is one, else a job that the cluster knows by name. */
 export async function jobReference(text: string): Promise<JobReference> {
-  if (existsSync(text)) return { bundle: await readJobBundle(text) };
+  if (existsSync(text)) {
+    // Most commands read no job file, and start faster without what that takes.
+    const { readJobBundle } = await import("../../shared/adapters/job-file.ts");
+    return { bundle: await readJobBundle(text) };
+  }
   if (/\.ya?ml$/.test(text) || text.includes("/")) {
     throw fail("badRequest", `job file ${text} does not exist; check the path`);
   }
