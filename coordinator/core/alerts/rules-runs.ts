@@ -4,7 +4,7 @@ import { formatRunId } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { grouped, medianOf, usualOf } from "../check-history.ts";
 import { durationText } from "../days/words.ts";
-import { type DayRecord, liveRun } from "../durable.ts";
+import { type DayRecord, liveRun, type Run } from "../durable.ts";
 import { speedOf } from "../run-speed.ts";
 import { isComplete } from "../stage-graph.ts";
 import { runStatus, waitingText } from "../views.ts";
@@ -107,8 +107,18 @@ function runningRun(seen: Seen, { live, records }: JobSeen): JudgedRun[] {
   const { kind, durationMs, rows } = speedOf(live, seen.nowMs);
   const scans = stages.filter((stage) => stage.kind === "scan");
   const hasRead = scans.length > 0 && scans.every(isComplete);
-  const bytes = records.find((record) => record.day === day)?.input?.bytes ?? 0;
+  // Of a day that runs on command nobody looked before: its run says what there is once that is listed.
+  const bytes = records.find((record) => record.day === day)?.input?.bytes ?? listedBytes(live);
   return [{ id, day, kind, durationMs, bytes, isRunning: true, ...(hasRead ? { rows } : {}) }];
+}
+
+/** Splits of a file that is read by ranges name it more than once. */
+function listedBytes({ stages }: Run): number {
+  const sizes = new Map<string, number>();
+  for (const { files } of stages.flatMap(({ splits }) => splits)) {
+    for (const { path, size } of files) sizes.set(path, size);
+  }
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** What took, or takes, the longest; for a run that waits, what it waits for. */

@@ -140,6 +140,26 @@ describe("a slow run", () => {
     expect(runFor(bench, minutes)).toEqual({ during: [], after: [] });
   });
 
+  test.each([
+    { bytes: 400, slow: ["warning runSlow/usage/2026-01-17/"] },
+    { bytes: 200, slow: [] },
+  ])(
+    "of a day that nobody looked at goes by what the run itself found: usual are $bytes bytes",
+    (of) => {
+      const bench = withAlerts();
+      history(
+        bench,
+        usual().map((one) => ({ ...one, bytes: of.bytes, rows: of.bytes / 10 })),
+      );
+      atNight(bench, "no job");
+      bench.submit(sampleJob(), { day: "2026-01-17" });
+      bench.pass(10_000, [1]);
+      bench.wallFrom += 75 * minuteMs;
+      bench.pass(10_000, [1]);
+      expect(keys(bench)).toEqual(of.slow);
+    },
+  );
+
   test("few records a second on a small day", () => {
     const bench = withAlerts();
     // Ten times the rows in the same time: the run is not slow, its records are.
