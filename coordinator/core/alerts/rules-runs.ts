@@ -121,7 +121,7 @@ function listedBytes({ stages }: Run): number {
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
-/** What took, or takes, the longest; for a run that waits, what it waits for. */
+/** What took, or takes, the longest; for a run that waits, or has waited longer than that, what for. */
 function slowPart({ state, nowMs }: Seen, id: string): string {
   const run = state.durable.runs.get(id);
   if (run === undefined) return "the run is not remembered any more";
@@ -130,10 +130,14 @@ function slowPart({ state, nowMs }: Seen, id: string): string {
   const spans = runStatus(run).stages.flatMap(({ label, tasks, done, startedMs, endedMs }) =>
     startedMs === 0
       ? []
-      : [{ label, tasks, done, ms: (endedMs === 0 ? nowMs : endedMs) - startedMs }],
+      : [{ label, tasks, done, startedMs, ms: (endedMs === 0 ? nowMs : endedMs) - startedMs }],
   );
   const [longest] = spans.sort((a, b) => b.ms - a.ms);
   if (longest === undefined) return "no task of it has begun yet";
+  const beganMs = Math.min(...spans.map(({ startedMs }) => startedMs));
+  if (beganMs - run.createdMs > longest.ms) {
+    return `for ${durationText(beganMs - run.createdMs)} no task of it could begin: all slots were taken, or there were none`;
+  }
   const { label, tasks, done, ms } = longest;
   const executors = [...state.executors.values()].filter(({ lost }) => !lost).length;
   const part = done < tasks ? `${done} of ${tasks} tasks in ${durationText(ms)}` : durationText(ms);

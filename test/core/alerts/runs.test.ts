@@ -116,6 +116,21 @@ describe("a slow run", () => {
     );
   });
 
+  test("says that nobody had room for it, where that took longest", () => {
+    const bench = withAlerts({ thresholds: { ...alertConfig().thresholds, executorsMin: 0 } });
+    history(bench, usual());
+    bench.wallFrom = midnight + hourMs;
+    bench.lead();
+    bench.register(daily({ backlogDays: 1 }));
+    bench.pass(40_000);
+    bench.wallFrom += 70 * minuteMs;
+    bench.attach(1, { slots: 8 });
+    live(bench, 90_000);
+    expect(textOf(bench, "runSlow")).toMatch(
+      / took 1 h 10 min, .* \| for 1 h 10 min no task of it could begin: all slots were taken, or there were none \| /,
+    );
+  });
+
   test.each([
     { what: "too few runs to compare with", days: usual(6), minutes: 200 },
     { what: "below the floor", days: usual().map(() => ({ minutes: 5 })), minutes: 14 },
