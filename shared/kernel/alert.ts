@@ -60,7 +60,12 @@ export interface Alert extends Finding {
 }
 
 /** The same as long as it is about the same, whoever leads; at most 255 characters. */
-export function alertKey({ rule, job, day, subject }: Omit<Finding, "severity">): string {
+export function alertKey({
+  rule,
+  job,
+  day,
+  subject,
+}: Pick<Finding, "rule" | "job" | "day" | "subject">): string {
   return [rule, job, day, subject]
     .map((part) => part.replaceAll("/", "_"))
     .join("/")

@@ -1,5 +1,5 @@
 /** Rules about days: failed, checks not kept, late, not started, input not there. From the desk's own judgements. */
-import type { Finding } from "../../../shared/kernel/alert.ts";
+import { alertKey, type Finding } from "../../../shared/kernel/alert.ts";
 import { checkSentence } from "../../../shared/kernel/check.ts";
 import { formatRunId } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
@@ -186,12 +186,20 @@ export const runNotStarted: Rule = (seen) => ({
 
 /** Nothing lies there although its start, and the time that it is waited for, have passed. */
 export const inputMissing: Rule = (seen) => ({
-  findings: ofDays(seen, (job, { record, judgement }) =>
-    isWaitedTooLong(seen, job, record, judgement.state) && (record.input?.files ?? 0) === 0
-      ? [inputFinding("inputMissing", "critical", job, record, judgement.reason, "no input")]
-      : [],
-  ),
+  findings: ofDays(seen, (job, { record, judgement }) => {
+    if (!isWaitedTooLong(seen, job, record, judgement.state)) return [];
+    const isThere = (record.input?.files ?? 0) > 0;
+    if (isThere && !isComing(seen, record)) return [];
+    const what = isThere ? "its input has come, and is still changing" : "no input";
+    return [inputFinding("inputMissing", "critical", job, record, judgement.reason, what)];
+  }),
 });
+
+/** Somebody was told that it is missing. Until what has come lies still that is not over, and nothing else is wrong. */
+function isComing({ state }: Seen, { job, day, input }: DayRecord): boolean {
+  const key = alertKey({ rule: "inputMissing", job, day, subject: "" });
+  return input?.isSettled === false && state.durable.alerts?.open.has(key) === true;
+}
 
 /** Some of it is missing: the day waits, or has been made without it. */
 export const inputIncomplete: Rule = (seen) => ({
@@ -202,7 +210,7 @@ export const inputIncomplete: Rule = (seen) => ({
       return [inputFinding("inputIncomplete", "warning", job, record, judgement.reason, what)];
     }
     if (!isWaitedTooLong(seen, job, record, judgement.state)) return [];
-    if (input === undefined || input.files === 0) return [];
+    if (input === undefined || input.files === 0 || isComing(seen, record)) return [];
     const what = "not all of its input is there, and it waits";
     return [inputFinding("inputIncomplete", "critical", job, record, judgement.reason, what)];
   }),

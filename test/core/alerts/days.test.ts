@@ -215,6 +215,26 @@ describe("input", () => {
     expect(keys(bench)).toEqual([]);
   });
 
+  test("comes at last: until it lies still that is the same alert, and no other one", () => {
+    const bench = waiting(0, daily({ ready: counted.ready ?? {} }));
+    later(bench, 35 * minuteMs);
+    expect(textOf(bench, "inputMissing")).toMatch(/^usage 2026-01-17: no input \|/);
+    bench.memory.lookedAt.set("ipdr|2026-01-17", sampleFiles(4));
+    const open = new Set<string>();
+    const words = new Set<string>();
+    for (let passed = 0; passed < 5 * minuteMs; passed += 5_000) {
+      live(bench, 5_000);
+      for (const key of keys(bench)) open.add(key);
+      words.add(textOf(bench, "inputMissing"));
+    }
+    expect([...open]).toEqual(["critical inputMissing/usage/2026-01-17/"]);
+    expect([...words].filter((text) => text.includes("has come"))).toEqual([
+      "usage 2026-01-17: its input has come, and is still changing | " +
+        "ipdr: 4 of at least 4 files; 4 not seen unchanged for 30 s, first raw/day=2026-01-15/part-0.csv | daymill backlog usage",
+    ]);
+    expect(keys(bench)).toEqual([]);
+  });
+
   test("is not all there", () => {
     const bench = waiting(3, counted);
     later(bench, 35 * minuteMs);
