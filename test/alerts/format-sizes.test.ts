@@ -1,6 +1,7 @@
 /** Whatever an alert holds, and however many there are: each message keeps to its channel's limits and schema. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { problemsOf } from "../../scripts/alert-kit/schemas.ts";
 import { alertmanagerOf } from "../../shared/adapters/alert-format-alertmanager.ts";
 import { mailOf } from "../../shared/adapters/alert-format-email.ts";
 import { mattermostOf } from "../../shared/adapters/alert-format-mattermost.ts";
@@ -9,7 +10,6 @@ import { slackOf } from "../../shared/adapters/alert-format-slack.ts";
 import { teamsOf } from "../../shared/adapters/alert-format-teams.ts";
 import { webhookOf } from "../../shared/adapters/alert-format-webhook.ts";
 import { type Alert, alertRules, type Notice, severities } from "../../shared/kernel/alert.ts";
-import { problemsOf } from "./schemas.ts";
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 

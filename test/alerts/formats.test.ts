@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
+import { problemsOf } from "../../scripts/alert-kit/schemas.ts";
 import { alertmanagerOf } from "../../shared/adapters/alert-format-alertmanager.ts";
 import { mailOf } from "../../shared/adapters/alert-format-email.ts";
 import { mattermostOf } from "../../shared/adapters/alert-format-mattermost.ts";
@@ -14,7 +15,6 @@ import { noticeId, webhookOf } from "../../shared/adapters/alert-format-webhook.
 import { signed } from "../../shared/adapters/alert-sign.ts";
 import { headline, spanText } from "../../shared/adapters/alert-text.ts";
 import { type Alert, alertRules, type Notice } from "../../shared/kernel/alert.ts";
-import { problemsOf } from "./schemas.ts";
 
 const nowMs = Date.UTC(2026, 0, 16, 5, 0);
 const failed = sampleAlert("runFailed", nowMs);

@@ -1,8 +1,8 @@
 /** Mail through a real SMTP server: TLS and logins, the thread that mails make, and what refusals become. */
 import { describe, expect, test } from "vitest";
+import { smtpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import type { EmailChannel } from "../../shared/adapters/alert-channel.ts";
 import type { KeptLine } from "../fakes/quiet-log.ts";
-import { smtpReceiver } from "./receivers.ts";
 import { ca, certified, cleanups, environment, notice, refusal, sending } from "./sending.ts";
 
 describe("mail", () => {

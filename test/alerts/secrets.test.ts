@@ -8,13 +8,13 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
+import { answer, httpReceiver, smtpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
 import { outgoing } from "../../shared/adapters/alert-format.ts";
 import { scrubbed } from "../../shared/adapters/alert-secrets.ts";
 import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import { DaymillError, fromUnknown } from "../../shared/kernel/failure.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
-import { answer, httpReceiver, smtpReceiver } from "./receivers.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -4,13 +4,13 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { answer, closes, httpReceiver } from "../../scripts/alert-kit/receivers.ts";
+import { problemsOf } from "../../scripts/alert-kit/schemas.ts";
 import type { ChannelSpec, EmailChannel } from "../../shared/adapters/alert-channel.ts";
 import { guardedLookup, isLinkLocal } from "../../shared/adapters/alert-http.ts";
 import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import { alertRules } from "../../shared/kernel/alert.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
-import { answer, closes, httpReceiver } from "./receivers.ts";
-import { problemsOf } from "./schemas.ts";
 import {
   ca,
   cleanups,

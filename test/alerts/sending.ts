@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
+import { httpReceiver } from "../../scripts/alert-kit/receivers.ts";
+import { selfSigned } from "../../scripts/alert-kit/self-signed.ts";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
 import { openAlertSender, type SenderTimes } from "../../shared/adapters/alert-sender.ts";
 import type { AlertRule, Notice } from "../../shared/kernel/alert.ts";
 import { type Failure, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { AlertSender } from "../../shared/ports.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
-import { httpReceiver } from "./receivers.ts";
-import { selfSigned } from "./self-signed.ts";
 
 const nowMs = Date.UTC(2026, 0, 16, 5, 0);
 const folder = mkdtempSync(join(tmpdir(), "daymill-alerts-"));

@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { alertsCommand } from "../../client/commands/alerts.ts";
+import { answer, type HttpReceiver, httpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
-import { answer, type HttpReceiver, httpReceiver } from "../alerts/receivers.ts";
 
 const dist = process.env["DAYMILL_TEST_DIST"] ?? join(projectRoot(), "dist");
 const folder = mkdtempSync(join(tmpdir(), "daymill-alerts-check-"));

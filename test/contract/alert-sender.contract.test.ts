@@ -1,12 +1,12 @@
 // The AlertSender port: one suite on the memory form and on the real one, which sends to real receivers.
 import { afterEach, describe, expect, test } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
+import { answer, hangs, httpReceiver, smtpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
 import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import type { Notice } from "../../shared/kernel/alert.ts";
 import { failure, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { AlertSender } from "../../shared/ports.ts";
-import { answer, hangs, httpReceiver, smtpReceiver } from "../alerts/receivers.ts";
 import { memoryAlertSender } from "../fakes/memory-alert-sender.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 

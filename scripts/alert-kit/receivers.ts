@@ -1,4 +1,4 @@
-/** Real receivers for a test: an HTTP server that answers as told and keeps what came, and an SMTP server. */
+/** Real receivers for tests and trials: an HTTP server that answers as told and keeps what came, and an SMTP server. */
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -15,13 +15,15 @@ export interface Received {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  /** When it was there as a whole, epoch milliseconds. */
+  readonly atMs: number;
 }
 
 export interface HttpReceiver {
   readonly url: string;
   readonly received: Received[];
   /** How the next calls are answered; the last one stays. */
-  answers: ((response: ServerResponse) => void)[];
+  answers: ((response: ServerResponse, call: Received) => void)[];
   close(): Promise<void>;
 }
 
@@ -46,10 +48,12 @@ export async function httpReceiver(tls?: Certified): Promise<HttpReceiver> {
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
       const { method = "", url: path = "", headers } = request;
-      received.push({ method, path, headers, body: Buffer.concat(parts).toString() });
+      const body = Buffer.concat(parts).toString();
+      const call = { method, path, headers, body, atMs: Date.now() };
+      received.push(call);
       const [next = answer(200)] = receiver.answers;
       if (receiver.answers.length > 1) receiver.answers.shift();
-      next(response);
+      next(response, call);
     });
   };
   const server = tls === undefined ? createServer(listener) : createTlsServer({ ...tls }, listener);
@@ -65,12 +69,17 @@ export async function httpReceiver(tls?: Certified): Promise<HttpReceiver> {
 export interface SmtpReceiver {
   readonly port: number;
   readonly mails: string[];
+  /** When each was there, epoch milliseconds. */
+  readonly mailsAtMs: number[];
   readonly recipients: string[][];
+  /** Mails with this in them are kept, and whoever sent them is told nothing. Empty: all are answered. */
+  silentAbout: string;
   close(): Promise<void>;
 }
 
 export async function smtpReceiver(options: SMTPServerOptions): Promise<SmtpReceiver> {
   const mails: string[] = [];
+  const mailsAtMs: number[] = [];
   const recipients: string[][] = [];
   const server = new SMTPServer({
     logger: false,
@@ -79,9 +88,11 @@ export async function smtpReceiver(options: SMTPServerOptions): Promise<SmtpRece
       const parts: Buffer[] = [];
       stream.on("data", (part: Buffer) => parts.push(part));
       stream.on("end", () => {
-        mails.push(Buffer.concat(parts).toString());
+        const mail = Buffer.concat(parts).toString();
+        mails.push(mail);
+        mailsAtMs.push(Date.now());
         recipients.push(session.envelope.rcptTo.map(({ address }) => address));
-        done();
+        if (receiver.silentAbout === "" || !mail.includes(receiver.silentAbout)) done();
       });
     },
     ...options,
@@ -89,10 +100,7 @@ export async function smtpReceiver(options: SMTPServerOptions): Promise<SmtpRece
   server.on("error", () => undefined);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.server.address() as AddressInfo;
-  return {
-    port,
-    mails,
-    recipients,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
-  };
+  const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
+  const receiver: SmtpReceiver = { port, mails, mailsAtMs, recipients, silentAbout: "", close };
+  return receiver;
 }

@@ -1,4 +1,4 @@
-/** What each receiver accepts, as its documentation says it: schemas that a test's receivers check bodies with. */
+/** What each receiver accepts, as its documentation says it: schemas that receivers of tests and trials check bodies with. */
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
