@@ -6,7 +6,11 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DaymillClient } from "../../client/client.ts";
-import { type LocalCluster, startLocalCluster } from "../../client/local-cluster.ts";
+import {
+  type LocalCluster,
+  type LocalClusterOptions,
+  startLocalCluster,
+} from "../../client/local-cluster.ts";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { parseJob, readJobBundle } from "../../shared/adapters/job-file.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
@@ -26,6 +30,7 @@ export async function startTestCluster(options: {
   readonly slots: number;
   readonly coordinators?: number;
   readonly memoryBytes?: number;
+  readonly env?: NonNullable<LocalClusterOptions["env"]>;
 }): Promise<TestCluster> {
   const work = mkdtempSync(join(tmpdir(), "daymill-cluster-"));
   const cluster = await startLocalCluster({ work, logLevel: "info", ...options });

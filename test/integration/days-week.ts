@@ -1,11 +1,13 @@
 /**
  * Days that run by themselves on a real cluster: seven days of which one is missing, one lacks a file, one fails its check
  * and one has a file twice. The backlog tells each truth; what was missing is delivered, and the days become whole without
- * a command.
+ * a command. Meanwhile somebody is told of the day that failed.
  */
-import { cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
+import { type HttpReceiver, httpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import { generate } from "../../scripts/generate/generate.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { differences, exampleJob, startTestCluster, type TestCluster } from "./cluster-fixture.ts";
@@ -21,9 +23,13 @@ const [, twice = "", missing = "", , short = "", failing = ""] = days;
 let it: TestCluster;
 let made: string;
 let job: string;
+let people: HttpReceiver;
+const alerts = mkdtempSync(join(tmpdir(), "daymill-alerts-"));
 
 async function setUp(): Promise<void> {
-  it = await startTestCluster({ executors: 2, slots: 2, coordinators: 2 });
+  people = await httpReceiver();
+  const env = alertsTo(people.url);
+  it = await startTestCluster({ executors: 2, slots: 2, coordinators: 2, env: () => env });
   made = join(it.work, "made");
   for (const day of days) {
     await generate({
@@ -51,6 +57,31 @@ async function setUp(): Promise<void> {
         'checks:\n  - { name: no-rejects, model: feed_report, sql: "SELECT sum(rejects) FROM feed_report", expect: 0 }\n',
       ),
   );
+}
+
+/** A file of alerts that has checks told to that URL at once, and where coordinators find it. */
+function alertsTo(url: string): Record<string, string> {
+  const file = join(alerts, "alerts.yaml");
+  const channel = `{ kind: webhook, url: "${url}", signing: [{ env: SIGNING }] }`;
+  const routes = "[{ rules: [checkFailed], channels: [people] }]";
+  writeFileSync(file, `channels: { people: ${channel} }\nroutes: ${routes}\ngroup_wait: 0s\n`);
+  const secret = Buffer.alloc(32, 7).toString("base64");
+  return { DAYMILL_ALERTS: file, SIGNING: `whsec_${secret}` };
+}
+
+/** The day that failed its check, with the command that shows more. */
+async function peopleAreTold(): Promise<void> {
+  await expect.poll(() => people.received.length, { timeout: 15_000 }).toBe(1);
+  const { type, data } = JSON.parse(people.received[0]?.body ?? "");
+  expect(type).toBe("daymill.alert.opened");
+  expect(data.alerts).toMatchObject([
+    {
+      key: `checkFailed/ipdr-daily/${failing}/no-rejects`,
+      severity: "critical",
+      summary: `ipdr-daily ${failing}: run ipdr-daily.${failing}.r1 was stopped by check no-rejects`,
+      next: `daymill run ipdr-daily.${failing}.r1`,
+    },
+  ]);
 }
 
 /** Puts a day's files where the job looks for them. */
@@ -84,6 +115,8 @@ export async function sevenDays(): Promise<void> {
     await story();
   } finally {
     await it?.stop();
+    await people?.close();
+    rmSync(alerts, { recursive: true, force: true });
   }
 }
 
@@ -96,6 +129,7 @@ async function story(): Promise<void> {
     [short]: "provisional",
     [failing]: "failed",
   });
+  await peopleAreTold();
   const told = (await it.client.backlog("ipdr-daily", 12)).days;
   const of = (day: string) => told.find((one) => one.day === day);
   expect(of(missing)?.reason).toContain("control.json");
