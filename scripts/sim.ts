@@ -15,6 +15,7 @@ const usage = `Whole clusters on one thread with virtual time and trouble, one p
   --seeds N     how many seeds                          (default 100)
   --from S      the first one                           (default 1)
   --minutes M   go on for so long instead of --seeds
+  --takeovers N all of it has to be covered, and so many leaders replaced, or the exit code is 1
   --trace S     one seed, with every line of its history
 `;
 
@@ -28,6 +29,7 @@ async function main(): Promise<number> {
       seeds: { type: "string" },
       from: { type: "string" },
       minutes: { type: "string" },
+      takeovers: { type: "string" },
       trace: { type: "string" },
       help: { type: "boolean" },
     },
@@ -59,9 +61,14 @@ async function main(): Promise<number> {
   }
   const seconds = (performance.now() - began) / 1_000;
   console.log(campaign.report());
-  for (const gap of campaign.gaps()) console.log(`not covered: ${gap}`);
+  const gaps = campaign.gaps();
+  for (const gap of gaps) console.log(`not covered: ${gap}`);
   console.log(`${(campaign.seeds / seconds).toFixed(2)} seeds/s in ${seconds.toFixed(0)} s`);
-  return campaign.failures.length === 0 ? 0 : 1;
+  if (campaign.failures.length > 0) return 1;
+  if (values.takeovers === undefined) return 0;
+  const wanted = numberOf(values.takeovers, 0, "--takeovers");
+  if (campaign.takeovers < wanted) console.log(`too few takeovers: ${campaign.takeovers}`);
+  return gaps.length === 0 && campaign.takeovers >= wanted ? 0 : 1;
 }
 
 main().then(

@@ -1,15 +1,32 @@
-/** What each file of seeds demands of its share: no failure, nothing left uncovered, enough takeovers. */
+/**
+ * What each file of seeds demands of its share: no failure, nothing left uncovered, enough takeovers. The compiled
+ * program does it: it takes a quarter of the time less than the test runner's own form of the code.
+ */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { expect } from "vitest";
-import { Campaign, describeFailure, simulate } from "../../scripts/simulation/campaign.ts";
-import { planJobs } from "../../scripts/simulation/jobs.ts";
+import { projectRoot } from "../../shared/adapters/project.ts";
 
 /** Runs seeds `from` … `from + seeds - 1` and prints the report. */
 export async function proves(from: number, seeds: number, takeovers: number): Promise<void> {
-  const jobs = await planJobs();
-  const campaign = new Campaign();
-  for (let seed = from; seed < from + seeds; seed++) campaign.add(simulate(seed, jobs));
-  console.log(campaign.report());
-  expect(campaign.failures.map(describeFailure)).toEqual([]);
-  expect(campaign.gaps()).toEqual([]);
-  expect(campaign.takeovers).toBeGreaterThanOrEqual(takeovers);
+  const program = join(projectRoot(), "dist/scripts/sim.js");
+  const numbers = Object.entries({ from, seeds, takeovers });
+  const options = numbers.flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const { code, output } = await run(["--enable-source-maps", program, ...options]);
+  console.log(output);
+  const wrong = output.split("\n").filter((line) => /^(seed|not covered|too few)/.test(line));
+  expect(wrong).toEqual([]);
+  expect(output).toContain(`${seeds} seeds, `);
+  expect(code).toBe(0);
+}
+
+function run(args: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [...args],
+      { maxBuffer: 64 * 1024 * 1024 },
+      (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, output: stdout + stderr }),
+    );
+  });
 }
