@@ -8,13 +8,13 @@ import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import { adoptManifest, baseRead, runArranged, runPublished } from "./commit.ts";
 import type { Run } from "./durable.ts";
 import { lookedInVain, movedAway } from "./outages.ts";
-import { endRun, hasReadAll, streamsEnsured } from "./run-flow.ts";
+import { endRun, hasReadAll, stagedSeen, streamsEnsured } from "./run-flow.ts";
 import { goOnWith, inputsListed, recordsRead, streamsSeen } from "./run-planning.ts";
 import type { Answered } from "./state.ts";
 import { log, retryLater, type Turn } from "./turn.ts";
 import { goesOn, waits } from "./waiting.ts";
 
-/** listInputs, readUsage, readCompletions, ensureStreams, readRevision, arrange, commit. */
+/** listInputs, readUsage, readCompletions, listStaged, ensureStreams, readRevision, arrange, commit. */
 export function answeredForRun(turn: Turn, id: string, answered: Answered): void {
   const run = turn.state.durable.runs.get(id);
   if (run === undefined || run.ended !== undefined) return;
@@ -29,6 +29,9 @@ export function answeredForRun(turn: Turn, id: string, answered: Answered): void
       return;
     case "completions":
       recordsRead(turn, run, answer);
+      return;
+    case "staged":
+      stagedSeen(turn, run, answer);
       return;
     case "ensured":
       streamsEnsured(turn, run, answer.created);

@@ -22,8 +22,9 @@ import { lookForLeftovers } from "./leftovers.ts";
 import { lookForOldFiles } from "./old-revisions.ts";
 import { sourceAccounts } from "./rejects-limit.ts";
 import { speedOf } from "./run-speed.ts";
+import { atStake, unwantedStreams } from "./salvage.ts";
 import { carriedDataset, carriedDatasets, carriedSources, jobOfRun } from "./selection.ts";
-import { lookWithin } from "./space.ts";
+import { dropStaging, lookWithin, stagingVerdict } from "./space.ts";
 import { ask, decide, epochOf, log, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
 import { stagedFiles } from "./work-builder.ts";
@@ -330,7 +331,7 @@ function conclude(
   // Read before the fact is folded: an ended run remembers only what it shows.
   const job = turn.state.durable.jobs.get(run.jobDigest);
   const planned = [...run.exchanges.values()];
-  const streams = planned.flatMap((one) => (one.scope === undefined ? one.streams : []));
+  const stake = atStake(turn.state.durable, run);
   const scopes = new Set(planned.flatMap((one) => (one.scope === undefined ? [] : [one.scope])));
   turn.state.outages.delete(run.id);
   waitsNoMore(turn.state, run.id);
@@ -339,13 +340,14 @@ function conclude(
   decide(turn, fact);
   const background = { kind: "background" } as const;
   ask(turn, { kind: "dropRequest", epoch: epochOf(turn), run: run.id }, background);
-  ask(turn, { kind: "dropStaging", epoch: epochOf(turn), run: run.id }, background);
+  const streams = unwantedStreams(turn.state.durable, stake);
   if (streams.length > 0) ask(turn, { kind: "dropStreams", streams }, background);
   if (job !== undefined) {
     // What a run of some models did not read may be just what the next one of the whole day needs.
     const isWhole = fact.kind === "runCommitted" && run.select === undefined;
     dropExpired(turn, run, job, isWhole ? scopes : undefined);
   }
+  for (const id of stake.runs) if (stagingVerdict(turn, id).goes) dropStaging(turn, id);
   // Its attempts may still write for a moment: what they leave behind is found afterwards.
   lookForLeftovers(turn, scopes);
   lookWithin(turn, limits.purgeAfterMs);

@@ -46,7 +46,7 @@ export interface Durable {
   readonly attempts: Map<string, Attempt>;
   /** Ids of those that are running. */
   readonly running: Set<string>;
-  /** Map outputs that outlive their run, by scope. */
+  /** Outputs that outlive their run, by scope. */
   readonly kept: Map<string, Kept>;
   /** What people said about a job's days, by job: how often, and whether its backlog is paused. */
   readonly desks: Map<string, DeskRecord>;
@@ -151,6 +151,8 @@ export interface Stage {
   dropped?: readonly DroppedFile[];
   /** Scan with kept outputs: their scope. */
   readonly scope?: string;
+  /** Any other stage: the scope that its finished tasks are kept in should the run fail (salvage.ts). */
+  readonly salvage?: string;
   readonly tasks: Task[];
   /** Tasks neither done nor with a running attempt, in the order in which they became so. */
   waiting: Set<number>;
@@ -234,8 +236,11 @@ export interface Attempt {
 export interface Kept {
   readonly job: string;
   readonly day: Day;
+  /** Empty for what was salvaged. */
   readonly source: string;
   readonly exchanges: readonly PlannedExchange[];
+  /** What a run that failed had finished: it goes when its day is made. */
+  readonly isSalvage?: true;
   /** By map key. */
   readonly outputs: KeptOutputs;
 }

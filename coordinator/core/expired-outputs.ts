@@ -25,7 +25,10 @@ export function expiredScopes(
   }
   // Two runs of a day are live where a damaged journal shows one of them that has its manifest: the other goes on.
   const inUse = new Set(
-    liveRuns(durable).flatMap((run) => [...run.exchanges.values()].map((one) => one.scope)),
+    liveRuns(durable).flatMap((run) => [
+      ...[...run.exchanges.values()].map((one) => one.scope),
+      ...run.stages.map(({ salvage }) => salvage),
+    ]),
   );
   const isPast = (scope: string) => used !== undefined && !used.has(scope);
   return ours

@@ -47,7 +47,7 @@ export interface PlannedExchange {
   readonly exchange: string;
   /** Stream names by group. */
   readonly streams: readonly string[];
-  /** Equal to the producing scan's scope when its contents outlive the run. */
+  /** Equal to the producing stage's scope when its contents may outlive the run. */
   readonly scope?: string;
 }
 
@@ -112,6 +112,8 @@ export type Fact =
       readonly scans: readonly PlannedScan[];
       readonly dimensions: readonly { readonly name: string; readonly file: FileFingerprint }[];
       readonly exchanges: readonly PlannedExchange[];
+      /** Stages whose finished tasks are kept should the run fail, and where. */
+      readonly salvage?: readonly { readonly stage: string; readonly scope: string }[];
       /** What lay in each source, as a look would see it. */
       readonly digests?: InputDigests;
       /** Of files that are final; more may come. */

@@ -24,6 +24,7 @@ import type { Fact, PlannedScan } from "./facts.ts";
 import { dropResult } from "./fold-task.ts";
 import { KeptOutputs } from "./kept-outputs.ts";
 import { packSplits } from "./kept-splits.ts";
+import { foldSalvaged, foldSalvageUsed } from "./salvage.ts";
 import { runStatus } from "./views.ts";
 
 type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
@@ -72,12 +73,15 @@ export function foldRunPlanned(
   for (const exchange of fact.exchanges) run.exchanges.set(exchange.exchange, exchange);
   run.stages = run.plan.stages.map((plan) => {
     const { input } = plan;
-    if (input.kind === "exchange") return newStage(plan.id, "reduce", groupsOf(run, input));
+    const salvage = fact.salvage?.find((one) => one.stage === plan.id)?.scope;
+    if (input.kind === "exchange") {
+      return newStage(plan.id, "reduce", groupsOf(run, input), { salvage });
+    }
     const scan = fact.scans.find((one) => one.stage === plan.id);
     assert(scan !== undefined, "every scan stage was cut");
     day.splits.set(input.source, packSplits(scan.splits));
     if (scan.scope !== undefined) keepFrom(durable, run, input.source, scan.scope);
-    return newStage(plan.id, "scan", scan.splits.length, scan);
+    return newStage(plan.id, "scan", scan.splits.length, { ...scan, salvage });
   });
 }
 
@@ -145,14 +149,18 @@ export function foldChecksStarted(durable: Durable, run: Run, fact: Of<"checksSt
   run.stages.push(newStage("checks", "check", checks));
 }
 
-function newStage(id: string, kind: StageKind, tasks: number, scan?: PlannedScan): Stage {
+type Planned = Partial<PlannedScan> & { readonly salvage?: string | undefined };
+
+function newStage(id: string, kind: StageKind, tasks: number, planned: Planned = {}): Stage {
+  const { splits = [], scope, salvage, former, dropped } = planned;
   return {
     id,
     kind,
-    splits: scan?.splits ?? [],
-    ...(scan?.scope === undefined ? {} : { scope: scan.scope }),
-    ...(scan?.former === undefined ? {} : { former: scan.former }),
-    ...(scan?.dropped === undefined ? {} : { dropped: scan.dropped }),
+    splits,
+    ...(scope === undefined ? {} : { scope }),
+    ...(salvage === undefined ? {} : { salvage }),
+    ...(former === undefined ? {} : { former }),
+    ...(dropped === undefined ? {} : { dropped }),
     tasks: Array.from({ length: tasks }, newTask),
     waiting: new Set(Array.from({ length: tasks }, (_, index) => index)),
     done: 0,
@@ -180,6 +188,7 @@ export function foldRunCommitted(
   rememberFigures(durable, day, fact.figures ?? figuresOf(fact.datasets, []));
   const finals = new Map(fact.moved.map(({ staged, path }) => [staged, path]));
   settleKept(durable, run, finals);
+  foldSalvageUsed(durable, run);
   rememberDropped(day, run);
   run.ended = {
     ...runStatus(run),
@@ -241,6 +250,7 @@ export function foldRunQuarantined(
   // As after a failed check: the day is not made again by itself from the same input.
   if (run.select === undefined) foldDayFailed(day, run, failure, wallMs);
   settleKept(durable, run, new Map(moved.map(({ staged, path }) => [staged, path])));
+  foldSalvageUsed(durable, run);
   rememberDropped(day, run);
   run.ended = { ...runStatus(run), datasets, manifest, failure, endedMs: wallMs };
   shrink(run);
@@ -279,6 +289,7 @@ export function foldRunEnded(
   if (run.isGathering === true) foldGathered(day, run);
   else if (run.select === undefined) foldDayFailed(day, run, fact.failure, fact.wallMs);
   settleKept(durable, run, new Map());
+  foldSalvaged(durable, run, fact.failure);
   rememberDropped(day, run);
   run.ended = { ...runStatus(run), failure: fact.failure, endedMs: fact.wallMs };
   shrink(run);

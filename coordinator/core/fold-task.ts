@@ -13,6 +13,7 @@ import {
 } from "../../shared/kernel/work.ts";
 import type { Attempt, Durable, Run, Stage, Task, TaskResult } from "./durable.ts";
 import type { Fact } from "./facts.ts";
+import { keptScope } from "./salvage.ts";
 import { consumersOf, isComplete, producersOf, readersOf, writesDataset } from "./stage-graph.ts";
 
 type Of<Kind extends Fact["kind"]> = Extract<Fact, { kind: Kind }>;
@@ -140,7 +141,7 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
 
 export function foldTaskReused(durable: Durable, run: Run, fact: Of<"taskReused">): void {
   const found = locate(run, fact.stage, fact.task);
-  const kept = durable.kept.get(found?.stage.scope ?? "")?.outputs.get(fact.mapKey);
+  const kept = found && durable.kept.get(keptScope(found.stage))?.outputs.get(fact.mapKey);
   if (found === undefined || kept === undefined || found.task.result !== undefined) return;
   voidLost(durable, found.task);
   leaveWaiting(found.stage, fact.task);
@@ -224,8 +225,8 @@ export function dropResult(durable: Durable, run: Run, stage: Stage, index: numb
   const result = task?.result;
   if (task === undefined || result === undefined) return;
   task.replaces = Object.fromEntries(result.outputs.map((one) => [one.exchange, one.checksum]));
-  if (stage.scope !== undefined && result.mapKey !== undefined) {
-    durable.kept.get(stage.scope)?.outputs.delete(result.mapKey);
+  if (result.mapKey !== undefined) {
+    durable.kept.get(keptScope(stage))?.outputs.delete(result.mapKey);
   }
   delete task.result;
   stage.done--;

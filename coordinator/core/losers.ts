@@ -6,6 +6,7 @@
  */
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Run } from "./durable.ts";
+import { keptScope } from "./salvage.ts";
 import { outputsOf } from "./stage-graph.ts";
 import { ask, askLater, type Turn } from "./turn.ts";
 
@@ -48,7 +49,7 @@ function withoutWinners(turn: Turn, attempts: readonly string[]): readonly strin
   return attempts.filter((id) => {
     const attempt = durable.attempts.get(id);
     const stage = durable.runs.get(attempt?.run ?? "")?.stages[attempt?.stage ?? -1];
-    const kept = durable.kept.get(stage?.scope ?? "")?.outputs.get(attempt?.mapKey ?? "");
+    const kept = durable.kept.get(keptScope(stage ?? {}))?.outputs.get(attempt?.mapKey ?? "");
     const result = stage?.tasks[attempt?.task ?? -1]?.result;
     return result?.attemptId !== id && kept?.attemptId !== id;
   });

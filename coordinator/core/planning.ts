@@ -14,6 +14,7 @@ import { knownDuplicates, withoutDropped } from "./duplicates.ts";
 import type { DroppedFile, Run } from "./durable.ts";
 import type { Fact, PlannedExchange, PlannedScan } from "./facts.ts";
 import type { Answer } from "./protocol.ts";
+import { salvageScope } from "./salvage-key.ts";
 import { cutSource } from "./splits.ts";
 import { inputsOf, outputsOf } from "./stage-graph.ts";
 import { scanScope } from "./work-builder.ts";
@@ -67,8 +68,13 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
     name,
     file: must(listed.dimensions[index], "every dimension was listed"),
   }));
+  const salvage = run.plan.stages
+    .filter((stage) => !isKept(run.plan, stage) && writesAlone(run.plan, stage))
+    .map((stage) => ({ stage: stage.id, scope: salvageScope(job, run, stage) }));
   const exchanges = run.plan.exchanges.map((plan): PlannedExchange => {
-    const scope = scans.find((scan) => writes(run.plan, scan.stage, plan.id))?.scope;
+    const scope = [...scans, ...salvage].find((one) => {
+      return one.scope !== undefined && writes(run.plan, one.stage, plan.id);
+    })?.scope;
     // Kept outputs are where they are, perhaps in a later generation.
     const kept = input.kept.get(scope ?? "")?.exchanges.find((one) => one.exchange === plan.id);
     if (kept !== undefined) return kept;
@@ -86,7 +92,16 @@ export function planRun(input: PlanningInput): Extract<Fact, { kind: "runPlanned
   const digests = Object.fromEntries(
     looked.map(({ source, files }) => [source, inputDigest(files)]),
   );
-  return { kind: "runPlanned", run: run.id, scans, dimensions, exchanges, digests, wallMs };
+  return {
+    kind: "runPlanned",
+    run: run.id,
+    scans,
+    dimensions,
+    exchanges,
+    salvage,
+    digests,
+    wallMs,
+  };
 }
 
 /** A task is told of every producer that it reads, in one message. */
@@ -151,7 +166,12 @@ function firstNew(splits: readonly Split[], former: readonly Split[]): number {
 /** Kept are scans that write nothing but exchanges of their own. */
 function isKept(plan: JobPlan, stage: StagePlan): boolean {
   const written = outputsOf(stage);
-  if (written.length === 0 || written.length !== stage.outputs.length) return false;
+  if (stage.input.kind !== "scan" || written.length === 0) return false;
+  return written.length === stage.outputs.length && writesAlone(plan, stage);
+}
+
+function writesAlone(plan: JobPlan, stage: StagePlan): boolean {
+  const written = outputsOf(stage);
   return plan.stages.every(
     (other) => other.id === stage.id || !outputsOf(other).some((one) => written.includes(one)),
   );

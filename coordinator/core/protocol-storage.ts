@@ -55,6 +55,8 @@ export type StorageAsk =
     }
   /** Store.listStaging; measured: Store.stagingBytes of each, too → `staging`. */
   | { readonly kind: "listStaging"; readonly id: AskId; readonly isMeasured?: true }
+  /** Store.listStaged of each → `staged`. */
+  | { readonly kind: "listStaged"; readonly id: AskId; readonly runs: readonly string[] }
   /**
    * Store.arrange → `arranged`. The staged files must stay readable where they are (hard links): after a takeover
    * the next leader arranges the same files again under its own epoch.

@@ -258,6 +258,12 @@ export type Answer =
       /** Files in the run's staging folder. */
       readonly staged: readonly string[];
     }
+  /** All files in the staging folders of these runs. */
+  | {
+      readonly kind: "staged";
+      readonly runs: readonly string[];
+      readonly paths: readonly string[];
+    }
   | {
       readonly kind: "writers";
       /** Without those that are gone. */

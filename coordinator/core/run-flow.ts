@@ -17,11 +17,16 @@ import { dayKey, isClosing, type Run, type Stage } from "./durable.ts";
 import type { PlannedExchange } from "./facts.ts";
 import { historyNow } from "./history.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
+import type { Answer } from "./protocol.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
+import { stagingsOf } from "./salvage.ts";
+import { filesSeen } from "./salvaged-files.ts";
 import { jobOfRun, mixedInput } from "./selection.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
 import { ask, askLater, decide, publish, type Turn, tell } from "./turn.ts";
 import { waitsNoMore } from "./waiting.ts";
+
+type Staged = Extract<Answer, { kind: "staged" }>;
 
 /** The job that a run was created from, as the run sees it on its day. Kept for as long as a live run needs it. */
 export function jobOf(turn: Turn, run: Run): JobSpec | undefined {
@@ -74,8 +79,20 @@ function isOfFiles({ history }: SourceSpec): boolean {
 
 /** Asked again after each takeover and whenever a stream was found missing: what had to be made is empty. */
 export function ensureStreams(turn: Turn, run: Run): void {
-  const streams = [...run.exchanges.values()].flatMap((exchange) => exchange.streams);
   turn.state.streamsChecking.add(run.id);
+  const runs = stagingsOf(turn.state.durable, run);
+  if (runs.length === 0) makeStreams(turn, run);
+  else ask(turn, { kind: "listStaged", runs }, { kind: "run", run: run.id });
+}
+
+/** What a failed run left for this one is known to be there, or not. */
+export function stagedSeen(turn: Turn, run: Run, { runs, paths }: Staged): void {
+  filesSeen(turn, run, runs, paths);
+  makeStreams(turn, run);
+}
+
+function makeStreams(turn: Turn, run: Run): void {
+  const streams = [...run.exchanges.values()].flatMap((exchange) => exchange.streams);
   ask(turn, { kind: "ensureStreams", streams }, { kind: "run", run: run.id });
 }
 

@@ -27,7 +27,10 @@ export function inputsListed(turn: Turn, run: Run, answer: Listing): void {
   if (planned === undefined) return;
   const { kept } = turn.state.durable;
   const isKnown = (scope: string) => kept.has(scope) && !turn.state.journalLost;
-  const unknown = planned.exchanges.filter(({ scope }) => scope && !isKnown(scope));
+  const scans = new Set(planned.scans.map(({ scope }) => scope));
+  const unknown = planned.exchanges.filter(
+    ({ scope }) => scope && scans.has(scope) && !isKnown(scope),
+  );
   if (unknown.length === 0) {
     remember(turn, run, planned, []);
     return;

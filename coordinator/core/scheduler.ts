@@ -16,6 +16,8 @@ import { purgeSoon } from "./losers.ts";
 import { busyWith } from "./membership.ts";
 import { hasOthers, pick } from "./places.ts";
 import { advanceRun, changed, jobOf, tellDone } from "./run-flow.ts";
+import { keptScope } from "./salvage.ts";
+import { salvageKey } from "./salvage-key.ts";
 import { isComplete } from "./stage-graph.ts";
 import { isDelayed, loadOf, openRuns, startableStages } from "./startable.ts";
 import type { ExecutorState } from "./state.ts";
@@ -90,10 +92,10 @@ export function startTask(
   const stage = must(run.stages[index], "the stage exists");
   const job = must(jobOf(turn, run), "a live run's job is kept");
   const work = buildWork(job, run, index, task);
-  const key = work.kind === "map" ? keyOf(stage, work) : undefined;
+  const key = keyOfTask(run, index, work);
   if (key !== undefined && reuse(turn, run, index, task, key)) return undefined;
   const epoch = epochOf(turn);
-  const attemptId = nameAttempt(turn, stage, task, key);
+  const attemptId = nameAttempt(turn, stage, task, work.kind === "map" ? key : undefined);
   const isFirst = stage.startedMs === 0;
   decide(turn, {
     kind: "attemptStarted",
@@ -114,6 +116,14 @@ export function startTask(
   }
   sendTask(turn, run, { stage: index, task }, executor, work, attemptId, epoch);
   return attemptId;
+}
+
+/** What an output of an earlier run must have been made from to take the task's place. */
+function keyOfTask(run: Run, index: number, work: Work): string | undefined {
+  const stage = must(run.stages[index], "the stage exists");
+  if (work.kind === "check") return undefined;
+  if (stage.salvage !== undefined) return salvageKey(run, index, work);
+  return work.kind === "map" ? keyOf(stage, work) : undefined;
 }
 
 function sendTask(
@@ -162,7 +172,7 @@ function reuseKept(turn: Turn, run: Run, budget: { left: number }): void {
 
 function reuse(turn: Turn, run: Run, index: number, task: number, key: string): boolean {
   const stage = must(run.stages[index], "the stage exists");
-  const kept = turn.state.durable.kept.get(stage.scope ?? "");
+  const kept = turn.state.durable.kept.get(keptScope(stage));
   if (kept === undefined || !kept.outputs.has(key)) return false;
   const at = { run: run.id, stage: index, task };
   // One may run where another task of the same key has ended before it: splits that lost all their files have one.

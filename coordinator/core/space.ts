@@ -17,6 +17,7 @@ import {
 } from "./durable.ts";
 import { type ExchangeContext, type ExchangeVerdict, judgeExchange } from "./exchange-retention.ts";
 import type { Answer } from "./protocol.ts";
+import { isStagingWanted } from "./salvage.ts";
 import type { Answered, CoordinatorState } from "./state.ts";
 import { ask, decide, epochOf, log, publish, type Turn } from "./turn.ts";
 
@@ -92,7 +93,25 @@ export function stagingVerdict(
     unrestored.some((request) => request.run === id) ||
     [...submissions.values()].some(({ job, day }) => nextRun(durable, job.name, day).run === id);
   if (isComing) return { goes: false, why: "its run is being planned" };
+  if (isStagingWanted(durable, id)) {
+    return { goes: false, why: "its run failed: the day's next one goes on from what it had made" };
+  }
   return { goes: true, why: "its run has ended" };
+}
+
+/** Storage is full: what failed runs had made of days that nobody is at is worth less than a run that waits. */
+export function makeRoomOnStorage(turn: Turn): void {
+  const { durable } = turn.state;
+  const idle = [...durable.kept].filter(
+    ([, kept]) => kept.isSalvage === true && liveRun(durable, kept.job, kept.day) === undefined,
+  );
+  if (idle.length === 0) return;
+  const scopes = idle.map(([scope]) => scope);
+  log(turn, "warn", "storage is full: finished work of failed runs is given up", {
+    stages: scopes.length,
+  });
+  dropKept(turn, scopes);
+  lookWithin(turn, 0);
 }
 
 function weighed(turn: Turn, usage: Usage): void {

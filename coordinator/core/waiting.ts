@@ -5,6 +5,7 @@
  */
 import { type Failure, isStorageRefusal } from "../../shared/kernel/failure.ts";
 import type { Run } from "./durable.ts";
+import { makeRoomOnStorage } from "./space.ts";
 import type { CoordinatorState } from "./state.ts";
 import { log, publish, type Turn, tell } from "./turn.ts";
 
@@ -12,6 +13,7 @@ import { log, publish, type Turn, tell } from "./turn.ts";
 export function waits(turn: Turn, run: Run, what: string, why: Failure): void {
   if (!isStorageRefusal(why.code) && why.code !== "storageFailed" && why.code !== "exchangeFull")
     return;
+  if (why.code === "storageFull") makeRoomOnStorage(turn);
   const { waiting } = turn.state;
   const reasons = waiting.get(run.id);
   if (reasons !== undefined) {

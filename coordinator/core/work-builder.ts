@@ -12,6 +12,7 @@ import {
   type Delivery,
   type DimensionInput,
   type ExchangeRoute,
+  type FileFingerprint,
   hashVersion,
   type MapWork,
   mapKey,
@@ -101,7 +102,8 @@ function withAbsent({ absent = [], ...source }: SourceSpec, keep: readonly strin
   return { ...source, ...(read.length === 0 ? {} : { absent: read }) };
 }
 
-function reduceWork(job: JobSpec, run: Run, plan: StagePlan, group: number): ReduceWork {
+/** Also for a run that has not been planned yet, with dimensions that say nothing. */
+export function reduceWork(job: JobSpec, run: Run, plan: StagePlan, group: number): ReduceWork {
   return {
     kind: "reduce",
     wire: wireVersion,
@@ -197,14 +199,17 @@ function exchangePlans(plan: JobPlan, ids: readonly string[]): ExchangePlan[] {
  */
 export function scanScope(job: JobSpec, run: Run, plan: StagePlan): string {
   assert(plan.input.kind === "scan", "only scans are kept");
-  const nothing: FileNothing = { path: "", size: 0, mtimeNs: "0", ctimeNs: "0", inode: "0" };
-  const blank = new Map(plan.dimensions.map((name) => [name, nothing]));
-  const frame = mapFrame(job, { ...run, dimensions: blank }, plan);
+  const frame = mapFrame(job, withoutDimensions(run, plan), plan);
   const work: MapWork = { ...frame, split: { files: [] } };
   const digest = sha256Hex(canonicalJson(work as unknown as Json)).slice(0, 16);
   return `${run.job}/${run.day}/${plan.input.source}/${plan.id}/${digest}`;
 }
-type FileNothing = Split["files"][number];
+
+/** A dimension's contents name an output, not the place where it lies. */
+export function withoutDimensions(run: Run, plan: StagePlan): Run {
+  const nothing: FileFingerprint = { path: "", size: 0, mtimeNs: "0", ctimeNs: "0", inode: "0" };
+  return { ...run, dimensions: new Map(plan.dimensions.map((name) => [name, nothing])) };
+}
 
 /** Where an attempt's result goes, and what it reads. */
 export function buildDelivery(

@@ -69,6 +69,7 @@ export function createInterpreter(options: {
   const carriers = {
     ...leadershipCarriers(ports, config),
     ...storageCarriers(ports),
+    ...tidyCarriers(ports),
     ...workCarriers(ports),
     ...alertCarriers(ports),
   } satisfies Carriers;
@@ -204,6 +205,12 @@ function storageCarriers({ store }: CoordinatorPorts) {
       await store.checkViews(job, day, datasets);
       return ok;
     },
+  } satisfies Partial<Carriers>;
+}
+
+/** What lies on storage beside what readers see. */
+function tidyCarriers({ store }: CoordinatorPorts) {
+  return {
     listStaging: async ({ isMeasured }) => {
       const runs = await store.listStaging();
       // How much room there is may be what nobody can tell; what is staged is told all the same.
@@ -213,6 +220,11 @@ function storageCarriers({ store }: CoordinatorPorts) {
       const bytes: number[] = [];
       for (const run of runs) bytes.push(await store.stagingBytes(run));
       return { ...found, bytes };
+    },
+    listStaged: async ({ runs }) => {
+      const paths: string[] = [];
+      for (const run of runs) paths.push(...(await store.listStaged(run)));
+      return { kind: "staged", runs, paths };
     },
     dropStaging: async ({ epoch, run }) => {
       await store.dropStaging(epoch, run);

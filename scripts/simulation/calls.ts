@@ -35,6 +35,7 @@ const places: Readonly<Record<Ask["kind"], Place>> = {
   readUsage: nats,
   readCompletions: nats,
   listStaging: storage,
+  listStaged: storage,
   listWriters: nats,
   purgeStreams: nats,
   readRevision: storage,
@@ -60,6 +61,7 @@ const reads: ReadonlySet<Ask["kind"]> = new Set([
   "checkViews",
   "listInputs",
   "listStaging",
+  "listStaged",
   "listRevisions",
   "lookAtDay",
 ]);

@@ -122,16 +122,10 @@ export class ClusterMemory {
         return {
           kind: "completions",
           streams: ask.streams.flatMap((stream) => this.#records(stream)),
-          staged: [...this.files.keys()].filter((path) => path.startsWith(`staging/${ask.run}/`)),
+          staged: this.staged(ask.run),
         };
       case "listWriters":
         return { kind: "writers", streams: ask.streams.flatMap((stream) => this.#writers(stream)) };
-      case "listStaging":
-        return {
-          kind: "staging",
-          runs: this.stagedRuns(),
-          ...(this.room === undefined ? {} : { room: this.room }),
-        };
       case "listRevisions":
         return { kind: "revisions", days: [] };
       case "purgeStreams":
@@ -177,6 +171,11 @@ export class ClusterMemory {
     const files = this.lookedAt.get(`${source}|${day}`) ?? this.inputs;
     const newestMs = Math.max(0, ...files.map(({ mtimeNs }) => Number(mtimeNs) / 1e6));
     return { source, files, newestMs };
+  }
+
+  /** What lies in a run's staging folder. */
+  staged(run: string): string[] {
+    return [...this.files.keys()].filter((path) => path.startsWith(`staging/${run}/`));
   }
 
   /** Runs with files in staging. */
@@ -281,6 +280,18 @@ export class ClusterMemory {
       case "rebuildViews":
         this.#rebuildViews();
         return { kind: "ok" };
+      case "listStaged":
+        return {
+          kind: "staged",
+          runs: ask.runs,
+          paths: ask.runs.flatMap((run) => this.staged(run)),
+        };
+      case "listStaging":
+        return {
+          kind: "staging",
+          runs: this.stagedRuns(),
+          ...(this.room === undefined ? {} : { room: this.room }),
+        };
       case "dropStaging":
         this.droppedStaging.push(ask.run);
         for (const path of this.files.keys()) {

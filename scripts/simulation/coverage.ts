@@ -27,6 +27,7 @@ export const askKinds = Object.keys({
   readUsage: 0,
   readCompletions: 0,
   listStaging: 0,
+  listStaged: 0,
   listWriters: 0,
   purgeStreams: 0,
   readRevision: 0,

@@ -20,7 +20,7 @@ function durableWith(
     const exchanges = new Map(
       scopes.map((scope, x) => [`x${x}`, { exchange: `x${x}`, streams: [], scope }]),
     );
-    durable.runs.set(id, { id, job: "usage", day, exchanges } as unknown as Run);
+    durable.runs.set(id, { id, job: "usage", day, exchanges, stages: [] } as unknown as Run);
   });
   return durable;
 }

@@ -94,12 +94,17 @@ function reduce(
       rows.push(...found);
     }
   }
+  const named = rows.map((name) => `${name}#${group}`);
   const models = stage.outputs.flatMap((output) => (output.kind === "dataset" ? output.model : []));
   const files = models.map((model) => {
     const path = `${delivery.stagingDir}/${model}-${group}.parquet`;
-    const named = rows.map((name) => `${name}#${group}`);
     memory.files.set(path, named);
     return { model, path, rows: rows.length, bytes: 1, sha256: "" };
   });
-  return { kind: "done", outputs: [], files, accounts: [], counters };
+  const outputs = delivery.outputs.map((route) => write(memory, route, delivery.attemptId, named));
+  if (outputs.includes(undefined)) {
+    return { kind: "failed", failure: failure("exchangeShort", "a stream is gone") };
+  }
+  const sent = outputs.flatMap((output) => (output === undefined ? [] : [output]));
+  return { kind: "done", outputs: sent, files, accounts: [], counters };
 }
