@@ -113,7 +113,9 @@ function aroundItems(turn: Turn, seen: GcGathering): readonly GcItem[] {
   const staging = runs.map((run, index) => stagingItem(turn, run, bytes[index] ?? 0));
   const { durable } = turn.state;
   const { verdicts } = judgeExchange(durable, seen.usage ?? [], exchangeContext(turn));
-  const items = [...staging, ...verdicts.map(exchangeItem), journalItem(turn)];
+  // What a failed run left may be files alone.
+  const streams = verdicts.filter((one) => one.streams.length > 0);
+  const items = [...staging, ...streams.map(exchangeItem), journalItem(turn)];
   if (seen.dryRun) return items;
   const swept = staging.filter(({ goes }) => goes).slice(0, limits.stagingSweptMax);
   for (const { name } of swept) dropStaging(turn, name);
@@ -129,10 +131,11 @@ function stagingItem(turn: Turn, id: string, bytes: number): GcItem {
 }
 
 function exchangeItem(verdict: ExchangeVerdict): GcItem {
-  const { job, day, source, streams, bytes, ageMs, why } = verdict;
+  const { of, job, day, source, streams, bytes, ageMs, why } = verdict;
   const [only = ""] = streams;
   const count = streams.length === 1 ? only : `${streams.length} streams`;
-  const name = source === "" ? count : `${source}, ${count}`;
+  const whose = of === "kept" && source === "" ? "of a failed run" : source;
+  const name = whose === "" ? count : `${whose}, ${count}`;
   return { kind: "exchange", job, day, name, ageMs, bytes, goes: verdict.goes !== false, why };
 }
 

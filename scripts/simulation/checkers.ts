@@ -4,7 +4,7 @@
  * Each look costs what has changed, not what there is; whole states are compared every so often.
  */
 import { jobNamed } from "../../coordinator/core/days/jobs.ts";
-import { type Durable, dayKey, emptyDurable, liveRuns } from "../../coordinator/core/durable.ts";
+import { type Durable, dayKey, emptyDurable } from "../../coordinator/core/durable.ts";
 import type { Fact } from "../../coordinator/core/facts.ts";
 import { fold } from "../../coordinator/core/fold.ts";
 import { type FactReader, readFacts } from "../../coordinator/core/journal-text.ts";
@@ -21,6 +21,7 @@ import { BackfillChecks } from "./backfill-checks.ts";
 import { FactChecks } from "./fact-checks.ts";
 import { HeldChecks } from "./held-checks.ts";
 import { wrongWith } from "./manifest-checks.ts";
+import { nothingNeededIsDropped } from "./needed-checks.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimExecutor } from "./sim-executor.ts";
 import type { SimMemory } from "./sim-memory.ts";
@@ -76,7 +77,7 @@ export class Checkers {
     this.#held.stepped(coordinator, effects);
     if (state.role.kind === "leader") {
       this.#acts(state.role.epoch, name, life);
-      this.#nothingNeededIsDropped(coordinator, effects);
+      nothingNeededIsDropped(coordinator, effects);
       this.#isSaved(coordinator, effects);
       const isCurrent = state.durable.epoch === this.#shadowEpoch;
       this.alerts.stepped(coordinator, effects, isCurrent ? this.#shadow : undefined);
@@ -153,25 +154,6 @@ export class Checkers {
     const what = `${name} obeyed ${message.command.kind} of epoch ${message.epoch}`;
     const isRefused = message.command.kind === "refused";
     assert(isRefused || isSame, `${what} after ${before.highestEpoch}`);
-  }
-
-  /** What is taken away is nobody's: no live run and no kept output of the one who asks stands on it. */
-  #nothingNeededIsDropped({ name, state }: SimCoordinator, effects: readonly Effect[]): void {
-    const { durable } = state;
-    for (const effect of effects) {
-      if (effect.kind === "dropStaging") {
-        const isLive = liveRuns(durable).some((run) => run.id === effect.run);
-        assert(!isLive, `${name} drops the staging folder of ${effect.run}, which is live`);
-      } else if (effect.kind === "dropStreams") {
-        const used = liveRuns(durable).flatMap((run) => [...run.exchanges.values()]);
-        const inUse = used.flatMap((one) => one.streams).find((s) => effect.streams.includes(s));
-        assert(inUse === undefined, `${name} drops ${inUse}, which a live run uses`);
-      } else if (effect.kind === "purgeStreams") {
-        const won = winnersOf(durable);
-        const winner = effect.attempts.find((attempt) => won.has(attempt));
-        assert(winner === undefined, `${name} removes what ${winner} wrote, which has won`);
-      }
-    }
   }
 
   #accepted(ask: Ask, answer: Answer, coordinator: string): void {
@@ -376,20 +358,6 @@ function noReportIsForgotten(
     const isKept = reports.some((one) => one.attemptId === attemptId);
     assert(isKept || attemptId === acknowledged, `${name} forgets its report of ${attemptId}`);
   }
-}
-
-/** Attempts whose rows somebody may still read. */
-function winnersOf(durable: Durable): ReadonlySet<string> {
-  const won = new Set<string>();
-  for (const run of liveRuns(durable)) {
-    for (const { tasks } of run.stages) {
-      for (const { result } of tasks) if (result !== undefined) won.add(result.attemptId);
-    }
-  }
-  for (const { outputs } of durable.kept.values()) {
-    for (const attemptId of outputs.attemptIds()) won.add(attemptId);
-  }
-  return won;
 }
 
 /** All that durable state holds, as one text. */

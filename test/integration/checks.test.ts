@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { generate } from "../../scripts/generate/generate.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
 import { connectNats } from "../../shared/adapters/nats.ts";
@@ -123,12 +123,18 @@ test("a blocking check that fails leaves the old day to its readers", async () =
 }, 180_000);
 
 test("a doubted day waits in quarantine, can be looked at, and is shown when it is released", async () => {
+  const stagedBy = () => readdirSync(join(it.root, "staging"));
+  expect(stagedBy()).toEqual([`ipdr-daily.${day}.r2`]);
   const job = jobWith(
     "doubted",
     "{ name: enough, model: usage_hourly, rows: { at_least: 1000000 }, severity: quarantine }",
   );
   const run = await runDay(it, job, day, { rerun: true });
   expect(run).toMatchObject({ state: "quarantined", revision: 3 });
+  // The run before it had failed of a check alone: its models are taken over, file by file.
+  const made = run.stages.filter(({ id }) => id !== "checks");
+  expect(made.map(({ reused }) => reused)).toEqual(made.map(({ tasks }) => tasks));
+  await vi.waitFor(() => expect(stagedBy()).toEqual([]), { timeout: 10_000 });
   expect(run.failure?.message).toMatch(
     /^check enough on usage_hourly has [\d,]+ rows, expected at least 1,000,000$/,
   );
