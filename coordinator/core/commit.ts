@@ -336,6 +336,7 @@ function conclude(
   turn.state.outages.delete(run.id);
   waitsNoMore(turn.state, run.id);
   turn.state.carried.delete(run.id);
+  for (const index of run.stages.keys()) turn.state.reusing.delete(`${run.id}|${index}`);
   if (fact.kind === "runCommitted") dropSuperseded(turn, run);
   decide(turn, fact);
   const background = { kind: "background" } as const;

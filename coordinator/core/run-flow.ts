@@ -19,7 +19,7 @@ import { historyNow } from "./history.ts";
 import { joinedDimensions, scannedSources } from "./planning.ts";
 import type { Answer } from "./protocol.ts";
 import { rejectsOverLimit } from "./rejects-limit.ts";
-import { stagingsOf } from "./salvage.ts";
+import { keptScope, stagingsOf } from "./salvage.ts";
 import { filesSeen } from "./salvaged-files.ts";
 import { jobOfRun, mixedInput } from "./selection.ts";
 import { isComplete, producersOf } from "./stage-graph.ts";
@@ -108,7 +108,7 @@ export function streamsEnsured(turn: Turn, run: Run, created: readonly string[])
     decide(turn, { kind: "exchangeLost", run: run.id, exchange: exchange.exchange });
   }
   run.stages.forEach((stage, index) => {
-    const kept = turn.state.durable.kept.get(stage.scope ?? "");
+    const kept = turn.state.durable.kept.get(keptScope(stage));
     if (kept !== undefined && kept.outputs.size > 0 && stage.waiting.size > 0) {
       turn.state.reusing.set(`${run.id}|${index}`, 0);
     }

@@ -18,7 +18,7 @@ import { hasOthers, pick } from "./places.ts";
 import { advanceRun, changed, jobOf, tellDone } from "./run-flow.ts";
 import { keptScope } from "./salvage.ts";
 import { salvageKey } from "./salvage-key.ts";
-import { isComplete } from "./stage-graph.ts";
+import { isComplete, isReady } from "./stage-graph.ts";
 import { isDelayed, loadOf, openRuns, startableStages } from "./startable.ts";
 import type { ExecutorState } from "./state.ts";
 import { decide, epochOf, publish, type Turn, tell, tellNow } from "./turn.ts";
@@ -158,12 +158,15 @@ function reuseKept(turn: Turn, run: Run, budget: { left: number }): void {
   run.stages.forEach((stage, index) => {
     const cursor = `${run.id}|${index}`;
     let task = turn.state.reusing.get(cursor);
-    if (task === undefined) return;
+    // What a reduce reads is part of its key. Taken over before any of its tasks starts: should that one fail the run, what
+    // was finished is known to be of use.
+    if (task === undefined || (stage.kind === "reduce" && !isReady(run, index))) return;
     for (; task < stage.tasks.length && budget.left > 0; task++) {
       if (!stage.waiting.has(task)) continue;
       const work = buildWork(job, run, index, task);
       budget.left--;
-      if (work.kind === "map") reuse(turn, run, index, task, keyOf(stage, work));
+      const key = keyOfTask(run, index, work);
+      if (key !== undefined) reuse(turn, run, index, task, key);
     }
     if (task < stage.tasks.length) turn.state.reusing.set(cursor, task);
     else turn.state.reusing.delete(cursor);

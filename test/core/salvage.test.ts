@@ -6,7 +6,7 @@ import { must } from "../../shared/kernel/assert.ts";
 import { type FailureCode, failure } from "../../shared/kernel/failure.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
 import { noNegative, sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
-import { Bench, day } from "./bench.ts";
+import { Bench, day, type SentTask } from "./bench.ts";
 
 /** s0 scans into x0; s1 makes the model totals of it and sends to x1; s2 makes the model heavy of that. */
 function chain(heavySql = "SELECT 1"): JobPlan {
@@ -82,6 +82,23 @@ function works(bench: Bench): string[] {
   return done.sort();
 }
 
+const names = (tasks: readonly (SentTask | undefined)[]) =>
+  tasks.map((task) => `${task?.delivery.stage}/${task?.delivery.task}`).sort();
+
+function leaderAfter(bench: Bench, slots: number): Bench {
+  const next = new Bench(bench.memory, "c2");
+  next.at = bench.at;
+  next.lead();
+  next.attach(1, { slots });
+  return next;
+}
+
+/** Requests of a second bench would have the names of the first one's. */
+function submitAgain(bench: Bench, requestId: string): void {
+  const reply = 900 + bench.state.nextAsk;
+  bench.post({ kind: "submit", reply, requestId, job: "usage", day, rerun: true });
+}
+
 function again(bench: Bench, whole: typeof job | string = "usage"): string[] {
   bench.submit(whole, { rerun: true });
   return works(bench);
@@ -132,6 +149,30 @@ describe("the day's next run", () => {
     expectSameRows(bench, 2);
   });
 
+  test("takes over all that was finished before any other task can fail it", () => {
+    const bench = new Bench();
+    bench.memory.plan = chain();
+    bench.lead();
+    bench.attach(1, { slots: 2 });
+    bench.submit(job);
+    for (const task of [...bench.takeTasks(), ...bench.takeTasks()]) bench.finish(task);
+    for (const task of bench.takeTasks()) bench.finish(task);
+    const [first, second] = bench.takeTasks();
+    expect(names([first, second])).toEqual(["s1/0", "s1/1"]);
+    bench.finish(must(second, "s1/1"));
+    bench.fail(must(first, "s1/0"), failure("sqlRefused", "no"));
+    expect(bench.run(1).state).toBe("failed");
+    const next = leaderAfter(bench, 1);
+    submitAgain(next, "second");
+    expect(next.run(2).stages[1]).toMatchObject({ done: 1, reused: 1, running: 1 });
+    failAt(next, "s1", "sqlRefused", 0);
+    expect(next.run(2).state).toBe("failed");
+    submitAgain(next, "third");
+    expect(works(next)).toEqual(["s1/0", "s2/0", "s2/1"]);
+    expectSameRows(next, 3);
+    expect(next.state.reusing.size).toBe(0);
+  });
+
   test("goes on from the one before it also when that went on from another", () => {
     const bench = failed();
     bench.submit("usage", { rerun: true });
@@ -175,12 +216,8 @@ describe("the day's next run", () => {
     const bench = failed();
     const copy = decodeSnapshot(encodeSnapshot(bench.state.durable));
     expect(copy).toEqual(bench.state.durable);
-    const next = new Bench(bench.memory, "c2");
-    next.at = bench.at;
-    next.lead();
-    next.attach(1, { slots: 8 });
-    // Requests of this bench would have the names of the other one's.
-    next.post({ kind: "submit", reply: 900, requestId: "mine", job: "usage", day, rerun: true });
+    const next = leaderAfter(bench, 8);
+    submitAgain(next, "again");
     expect(works(next)).toEqual(["s2/0", "s2/1"]);
     expectSameRows(next, 2);
   });
