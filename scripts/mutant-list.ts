@@ -5,6 +5,7 @@
 
 import { channels } from "./mutant-list-channels.ts";
 import { alerts, attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
+import { salvage } from "./mutant-list-salvage.ts";
 
 export interface Mutant {
   readonly name: string;
@@ -191,6 +192,7 @@ export const mutants: readonly Mutant[] = [
   ...attempts,
   ...recovery,
   ...outputs,
+  ...salvage,
   ...lanes,
   ...channels,
   ...alerts,
