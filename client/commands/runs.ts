@@ -151,7 +151,7 @@ export function cancelCommand(): Command {
 export function retryCommand(): Command {
   return clusterCommand(
     "retry",
-    "run the day of a failed or cancelled run again: kept map outputs are used, reduces run",
+    "run the day of a failed or cancelled run again: it goes on from the model that failed",
   )
     .argument("<run>", "its id")
     .option("--wait", "show progress until the run has ended")

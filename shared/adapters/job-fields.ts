@@ -35,6 +35,8 @@ export function tableNameProblem(name: string): string | undefined {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(name)) {
     return "a name is [a-z][a-z0-9_]*, at most 63 characters";
   }
+  // Every object has it: what is looked up by name would find it where nothing was said.
+  if (name in {}) return `the name ${name} is reserved: choose another`;
   if (name.endsWith("_files")) return "names that end in _files are reserved for the file tables";
   if (/^x\d+$/.test(name)) return "x0, x1 … are reserved for exchanges";
   return undefined;

@@ -205,6 +205,11 @@ describe("refused, with file, line, field and a way out", () => {
       /^job\.yaml:3: sources\.Sales: a name is/,
     ],
     ["a reserved name", good.replace("  sales:", "  sales_files:"), /_files are reserved/],
+    [
+      "a name that every object has",
+      good.replace("  totals:", "  constructor:"),
+      /constructor is reserved/,
+    ],
     ["an exchange's name", good.replace("  totals:", "  x0:"), /x0, x1 … are reserved/],
     [
       "one name twice",
