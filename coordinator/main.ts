@@ -68,6 +68,13 @@ const table = {
     placeholder: "FILE",
     optional: true,
   },
+  metrics: {
+    kind: "text",
+    help: "where metrics are scraped (GET /metrics); without HOST on this machine only",
+    placeholder: "[HOST:]PORT",
+    optional: true,
+    pattern: /^(?:(?:[^:\s[\]]+|\[[0-9A-Fa-f:.]+\]):)?\d{1,5}$/,
+  },
   log: {
     kind: "text",
     help: "least severe line that is logged",
@@ -105,6 +112,7 @@ async function main(): Promise<void> {
     role: "coordinator",
     id: options.id,
     address: running.address,
+    ...(running.metrics === undefined ? {} : { metrics: running.metrics }),
     pid: process.pid,
   });
   onStopSignal((signal, count) => {

@@ -221,6 +221,25 @@ export const lanes: readonly Mutant[] = [
   },
 ];
 
+export const metrics: readonly Mutant[] = [
+  {
+    name: "exchange-rows-told-as-records",
+    what: "rows that reduces read out of the exchange are told as records of input files",
+    file: "coordinator/core/metrics/counted.ts",
+    from: 'if (stage?.kind === "scan") addSums(scans, result, 1);',
+    to: "addSums(scans, result, 1);",
+    tests: ["test/core/metrics/metrics.test.ts"],
+  },
+  {
+    name: "paused-leader-told-as-leader",
+    what: "a coordinator that stood still, and that another one leads instead of, tells that it leads",
+    file: "coordinator/core/metrics/metrics.ts",
+    from: 'role.kind === "leader" && !isOverdue(state, at)',
+    to: 'role.kind === "leader"',
+    tests: ["test/core/metrics/metrics.test.ts"],
+  },
+];
+
 export const alerts: readonly Mutant[] = [
   {
     name: "alert-ends-unseen",

@@ -4,7 +4,7 @@
  */
 
 import { channels } from "./mutant-list-channels.ts";
-import { alerts, attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
+import { alerts, attempts, lanes, metrics, outputs, recovery } from "./mutant-list-core.ts";
 import { salvage } from "./mutant-list-salvage.ts";
 
 export interface Mutant {
@@ -196,4 +196,5 @@ export const mutants: readonly Mutant[] = [
   ...lanes,
   ...channels,
   ...alerts,
+  ...metrics,
 ];

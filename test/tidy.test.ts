@@ -115,6 +115,7 @@ test("each library is known to one adapter family only", () => {
     yaml: /^shared\/adapters\/(job-|alert-file)/,
     zod: /^shared\/adapters\/(job-|alert-file)/,
     nodemailer: /^shared\/adapters\/alert-mail\.ts$/,
+    "prom-client": /^shared\/adapters\/metrics-text\.ts$/,
     opossum: /^shared\/adapters\/alert-breaker\.ts$/,
     "smtp-server": /^scripts\/alert-kit\/receivers\.ts$/,
     ajv: /^scripts\/alert-kit\/schemas\.ts$/,

@@ -286,8 +286,7 @@ function finish(stage: Stage, index: number, result: TaskResult, wallMs: number)
   addSums(stage, result, 1);
 }
 
-function addSums(stage: Stage, result: TaskResult, sign: 1 | -1): void {
-  const { sums } = stage;
+export function addSums({ sums }: Pick<Stage, "sums">, result: TaskResult, sign: 1 | -1): void {
   sums.rowsIn += sign * result.counters.rowsIn;
   sums.bytesIn += sign * result.counters.bytesIn;
   sums.rowsOut += sign * result.counters.rowsOut;

@@ -133,5 +133,6 @@ export function snapshotAnswered(turn: Turn, sequence: number, { answer }: Answe
     return;
   }
   journal.recordsSinceSnapshot = journal.sequence - sequence;
+  turn.state.counted.snapshotMs = turn.wall;
   askNow(turn, { kind: "trimJournal", sequence }, { kind: "background" });
 }

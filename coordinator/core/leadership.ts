@@ -12,6 +12,7 @@ import { emptyDesk } from "./days/desk-state.ts";
 import { emptyDurable } from "./durable.ts";
 import { fold } from "./fold.ts";
 import { encodeFacts, readFacts, recordEpoch, unitsOf } from "./journal-text.ts";
+import { emptyCounted } from "./metrics/counted.ts";
 import { emptyPlaces } from "./places.ts";
 import type { Answer } from "./protocol.ts";
 import { decodeSnapshot } from "./snapshot.ts";
@@ -371,6 +372,7 @@ function toStandby(turn: Turn): void {
   state.leftovers = noLeftovers();
   state.desk = emptyDesk();
   state.alerts = emptyAlerts();
+  state.counted = emptyCounted();
   for (const to of waiting) refuseNotLeader(turn, to);
   tellNow(turn, { kind: "roleChanged", role: "standby", epoch: state.epochSeen });
 }

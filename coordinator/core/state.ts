@@ -25,6 +25,7 @@ import type { Exclusion, Outcome } from "./exclusion.ts";
 import type { Fact, PlannedExchange } from "./facts.ts";
 import type { GcGathering } from "./gc.ts";
 import type { FactReader } from "./journal-text.ts";
+import { type Counted, emptyCounted } from "./metrics/counted.ts";
 import { emptyPlaces, type Places } from "./places.ts";
 import type { Answer, Ask, AskId, ConnectionId, Effect, ReplyId } from "./protocol.ts";
 import type { Releasing } from "./release.ts";
@@ -98,6 +99,8 @@ export interface CoordinatorState {
   leftovers: Leftovers;
   desk: Desk;
   alerts: AlertDesk;
+  /** What this leadership has decided, in figures for others. */
+  counted: Counted;
   nextAsk: AskId;
   /** Numbers the attempts of this leadership. */
   nextAttempt: number;
@@ -360,6 +363,7 @@ export function initialState(config: CoordinatorConfig): CoordinatorState {
     leftovers: noLeftovers(),
     desk: emptyDesk(),
     alerts: emptyAlerts(),
+    counted: emptyCounted(),
     nextAsk: 1,
     nextAttempt: 1,
     proceeding: false,

@@ -9,6 +9,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { Instant } from "../../shared/kernel/time.ts";
 import type { Fact } from "./facts.ts";
 import { fold } from "./fold.ts";
+import { countFact } from "./metrics/counted.ts";
 import type { Ask, Effect, EventKind, Reply, ReplyId, Tell } from "./protocol.ts";
 import type { Asked, CoordinatorState, Purpose } from "./state.ts";
 
@@ -32,6 +33,7 @@ export function epochOf(turn: Turn): number {
 export function decide(turn: Turn, fact: Fact): void {
   assert(turn.state.role.kind === "leader", "only a leader decides");
   fold(turn.state.durable, fact);
+  countFact(turn.state.counted, turn.state.durable, fact);
   turn.state.journal.unsaved.push(fact);
   turn.state.journal.decided++;
 }

@@ -173,7 +173,7 @@ export function executorStatus(executor: ExecutorState): ExecutorStatus {
     pid: executor.pid,
     slots: executor.slots,
     running: executor.busy.size,
-    state: stateNameOf(executor),
+    state: executorStateOf(executor),
     note: executor.exclusion?.note ?? "",
     committed: executor.committed,
     failed: executor.failed,
@@ -183,7 +183,7 @@ export function executorStatus(executor: ExecutorState): ExecutorStatus {
   };
 }
 
-function stateNameOf({ lost, draining, exclusion }: ExecutorState): ExecutorStateName {
+export function executorStateOf({ lost, draining, exclusion }: ExecutorState): ExecutorStateName {
   if (lost) return "lost";
   if (draining) return "draining";
   return exclusion === undefined ? "ready" : "excluded";

@@ -15,12 +15,14 @@ import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
 import { projectVersion } from "../../shared/adapters/project.ts";
 import { openStore } from "../../shared/adapters/store.ts";
+import { processFigures } from "../../shared/adapters/system.ts";
 import type { AlertConfig } from "../../shared/kernel/alert.ts";
 import type { CalendarQuestion } from "../../shared/kernel/days.ts";
 import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { AlertSender, Clock, Events, Log, SqlBinder } from "../../shared/ports.ts";
+import { metricsOf } from "../core/metrics/metrics.ts";
 import type { Effect, Message, RoleName } from "../core/protocol.ts";
 import { type CoordinatorConfig, type CoordinatorState, initialState } from "../core/state.ts";
 import { step } from "../core/step.ts";
@@ -43,6 +45,8 @@ export interface CoordinatorOptions {
   readonly listen: string;
   /** `host:port` that others reach us at; undefined = where we listen. */
   readonly advertise: string | undefined;
+  /** `[HOST:]PORT` where metrics are scraped; port 0 = any free one. Absent: nowhere. */
+  readonly metrics?: string | undefined;
   /** Copies of journal and registry. */
   readonly replicas: number;
   /** Who is told of what, and who carries that out. Absent: nobody is told of anything. It is closed with the coordinator. */
@@ -58,17 +62,20 @@ export interface CoordinatorOptions {
 export interface RunningCoordinator {
   /** Where gRPC listens. */
   readonly address: string;
+  /** Where metrics are scraped; undefined: nowhere. */
+  readonly metrics: string | undefined;
   /** Steps down, lets callers finish, closes everything. Never takes much longer than limits.shutdownGraceMs. */
   stop(): Promise<void>;
 }
 
-/** Starts one. Errors: `unavailable` (NATS, address in use), `storageFailed`, `versionMismatch`, `conflict`. */
+/** Starts one. Errors: `unavailable` (NATS, address in use), `badRequest`, `storageFailed`, `versionMismatch`, `conflict`. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
   const { log, alerts } = options;
   const stops = chaosPoints(options.stopWish, log);
+  const mailbox = new Mailbox();
+  const metrics = await openMetrics(options, mailbox);
   const opened = await openPorts(options, stops);
   const { ports, link, binder } = opened;
-  const mailbox = new Mailbox();
   const calls = new Calls((message) => mailbox.post(message));
   const changes = new RunChanges();
   const executors = new ExecutorHub({
@@ -113,9 +120,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   server.setServing(true);
   return {
     address: server.address,
+    metrics: metrics?.address,
     stop: () =>
       atMost(limits.shutdownGraceMs + 2_000, async () => {
         clearInterval(ticker);
+        await metrics?.close();
         post({ kind: "stop" });
         await server.stop();
         mailbox.close();
@@ -126,6 +135,18 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         await link.close();
       }),
   };
+}
+
+/** The state is read between two steps, and only read: a scrape is no message, and nobody waits for it. */
+async function openMetrics({ metrics: address, clock, log }: CoordinatorOptions, mailbox: Mailbox) {
+  if (address === undefined) return undefined;
+  // A library that is not needed otherwise.
+  const { serveMetrics } = await import("../../shared/adapters/metrics-server.ts");
+  const version = projectVersion();
+  const read = () => metricsOf(mailbox.state, clock.now(), { version, ...processFigures() });
+  const server = await serveMetrics({ address, read, log });
+  log.info("metrics can be scraped", { address: server.address });
+  return server;
 }
 
 interface OpenedPorts {
@@ -220,10 +241,19 @@ class Mailbox {
     this.#actor?.stop();
   }
 
+  /** As of the last step. Throws `unavailable` before the actor is there. */
+  get state(): CoordinatorState {
+    return this.#opened().state;
+  }
+
   /** Throws `mailboxFull`, and `unavailable` before the actor is there. */
   post(message: Message): void {
+    this.#opened().post(message);
+  }
+
+  #opened(): Actor<CoordinatorState, Message, Effect> {
     if (this.#actor === undefined) throw fail("unavailable", "this coordinator is starting");
-    this.#actor.post(message);
+    return this.#actor;
   }
 
   /** For messages that must not be lost: tried again until there is room. */

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { limits } from "../kernel/limits.ts";
+import type { ProcessFigures } from "../kernel/metric.ts";
 import type { Clock } from "../ports.ts";
 
 /** Monotonic time since the process began, and wall time. */
@@ -25,6 +26,19 @@ export function defaultProcessName(): string {
     ?.toLowerCase()
     .replace(/[^a-z0-9-]/g, "-");
   return `${host === undefined || host === "" ? "host" : host}-${process.pid}`;
+}
+
+/** What this process has used so far, as of now. */
+export function processFigures(): Omit<ProcessFigures, "version"> {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    startedMs: performance.timeOrigin,
+    cpuMs: (user + system) / 1_000,
+    busyMs: performance.eventLoopUtilization().active,
+    residentBytes: rss,
+    heapUsedBytes: heapUsed,
+  };
 }
 
 export type StopSignal = "SIGTERM" | "SIGINT";

@@ -6,6 +6,7 @@ import { assert } from "./assert.ts";
 import { alertLimits } from "./limits-alerts.ts";
 import { channelLimits } from "./limits-channels.ts";
 import { dayLimits } from "./limits-days.ts";
+import { metricLimits } from "./limits-metrics.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -159,6 +160,7 @@ export const limits = {
   ...dayLimits,
   ...alertLimits,
   ...channelLimits,
+  ...metricLimits,
   // --- NATS
   /** How long a process tries to reach NATS at start. */
   natsConnectMs: 10_000,

@@ -178,7 +178,9 @@ export interface RunStatus {
 }
 
 /** `excluded`: attempts kept failing there; it gets no new work for a time. */
-export type ExecutorStateName = "ready" | "draining" | "excluded" | "lost";
+export const executorStates = ["ready", "draining", "excluded", "lost"] as const;
+
+export type ExecutorStateName = (typeof executorStates)[number];
 
 export interface ExecutorStatus {
   readonly executorId: string;

@@ -38,7 +38,7 @@ export function daysBefore(day: Day, count: number): Day {
 }
 
 /** Days from 1970-01-01 to a calendar date, the inverse of `dateText`. */
-function daysSinceEpoch(day: Day): number {
+export function daysSinceEpoch(day: Day): number {
   const [year = 0, month = 0, date = 0] = day.split("-").map(Number);
   const shifted = month <= 2 ? year - 1 : year;
   const era = Math.floor(shifted / 400);

@@ -5,6 +5,7 @@
 import type { AlertDocument } from "../../../shared/kernel/alert.ts";
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
+import { countTry } from "../metrics/counted.ts";
 import type { Answered } from "../state.ts";
 import { decide, type Turn } from "../turn.ts";
 import type { AlertPurpose } from "./alert-state.ts";
@@ -57,6 +58,10 @@ export function alertsTick(turn: Turn): void {
 }
 
 export function alertsAnswered(turn: Turn, purpose: AlertPurpose, answered: Answered): void {
+  const { ask, answer } = answered;
+  if (ask.kind === "sendNotice") {
+    countTry(turn.state.counted, ask.notice.channel, answer.kind !== "failed");
+  }
   switch (purpose.kind) {
     case "notice":
       noticeAnswered(turn, purpose, answered);

@@ -6,6 +6,7 @@ import {
   severities,
 } from "../../../shared/kernel/alert.ts";
 import type { Question } from "../replies.ts";
+import type { CoordinatorState } from "../state.ts";
 import type { Turn } from "../turn.ts";
 import { type AlertBook, emptyBook } from "./book.ts";
 import { asTold } from "./life.ts";
@@ -23,7 +24,7 @@ export function alertsStatus(
     isConfigured: config.alerts !== undefined,
     alerts: job === "" ? all : all.filter((one) => one.job === job),
     silences: book.silences.filter(({ untilMs }) => untilMs > turn.wall),
-    channels: channelsOf(turn, book),
+    channels: channelsOf(turn.state, book),
   };
 }
 
@@ -58,8 +59,11 @@ function endedOnes({ ended }: AlertBook): AlertStatus[] {
     .reverse();
 }
 
-function channelsOf(turn: Turn, book: AlertBook): ChannelStatus[] {
-  const { alerts, config } = turn.state;
+/** Each channel that is configured; its state is that of its breaker, as the shell has told of it. */
+export function channelsOf(
+  { alerts, config }: Pick<CoordinatorState, "alerts" | "config">,
+  book: AlertBook,
+): ChannelStatus[] {
   const waiting = [...book.waiting.values()];
   return (config.alerts?.channels ?? []).map(({ name, kind }) => {
     const health = alerts.channels.get(name);

@@ -11,6 +11,7 @@ import { usualRunMs } from "./durations.ts";
 import { daysOf } from "./fold-days.ts";
 import { jobNamed, type NamedJob } from "./jobs.ts";
 import { type Judgement, judgeDay } from "./judge.ts";
+import { tallyOf } from "./tally.ts";
 import { windowOf } from "./window.ts";
 import { instantText } from "./words.ts";
 
@@ -31,7 +32,8 @@ export function backlogOf(turn: Turn, name: string, days: number): Reply | Failu
     const context = { isIn: inWindow.includes(record), isLive: record === newestDue };
     return dayStatus(turn, job, record, judgement, { ...context, isPaused: paused !== undefined });
   });
-  const toDo = inWindow.filter((record) => isToDo(judged(record))).length;
+  const usualMs = usualRunMs(durable.runs.values(), name);
+  const { toDo, catchUpMs } = tallyOf(inWindow.map(judged), usualMs);
   const backlog: BacklogStatus = {
     job: name,
     schedule: job.spec.schedule ?? "",
@@ -39,7 +41,7 @@ export function backlogOf(turn: Turn, name: string, days: number): Reply | Failu
     paused: paused?.reason ?? "",
     order: job.spec.backlogOrder ?? "oldest",
     toDo,
-    catchUpMs: toDo * usualRunMs(durable.runs.values(), name),
+    catchUpMs,
     late: durable.desks.get(name)?.late?.total ?? 0,
     days: listed,
   };
@@ -48,11 +50,6 @@ export function backlogOf(turn: Turn, name: string, days: number): Reply | Failu
 
 function newestDueOf(turn: Turn, days: readonly DayRecord[]): DayRecord | undefined {
   return days.find(({ plan }) => plan !== undefined && plan.startMs <= turn.wall);
-}
-
-function isToDo({ state, action }: Judgement): boolean {
-  if (action.kind === "wait" && action.isSoon === true) return true;
-  return state === "running" || action.kind === "run";
 }
 
 interface Context {

@@ -9,6 +9,7 @@ import type { Turn } from "../turn.ts";
 import type { DayState } from "./judge.ts";
 import type { DayVerdict } from "./readiness.ts";
 import type { SeenSource } from "./seen.ts";
+import type { DaysTally } from "./tally.ts";
 
 export interface Desk {
   nextAt: Instant;
@@ -24,6 +25,8 @@ export interface Desk {
   readonly refused: Map<string, Refused>;
   /** What was last told of each day. */
   readonly told: Map<string, DayState>;
+  /** By job: the days of its window as they were judged last. */
+  readonly tallies: Map<string, DaysTally>;
   readonly late: LateLooks;
   /** By job: the account of what people said is being written. */
   readonly saving: Map<string, Saving>;
@@ -107,6 +110,7 @@ export function emptyDesk(): Desk {
     looks: new Map(),
     refused: new Map(),
     told: new Map(),
+    tallies: new Map(),
     late: {
       nextAt: 0,
       looked: new Set(),

@@ -24,6 +24,7 @@ import { type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
 import { type DayToSee, forgetLooks, lookAround } from "./looks.ts";
 import { submitByDesk } from "./starting.ts";
+import { tallyOf } from "./tally.ts";
 import { upstreamOf } from "./upstream.ts";
 import { windowOf } from "./window.ts";
 
@@ -215,10 +216,14 @@ function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void 
   const newest = newestDue(turn, days);
   const usualMs = usualRunMs(turn.state.durable.runs.values(), job.spec.name);
   const pass = newPass(turn);
-  const judged = days.map((record) => ({ record, view: viewOf(turn, job, record, pass) }));
+  const judged = days.map((record) => {
+    const view = viewOf(turn, job, record, pass);
+    return { record, view, judgement: judgeDay(view) };
+  });
+  const found = judged.map(({ judgement }) => judgement);
+  turn.state.desk.tallies.set(job.spec.name, tallyOf(found, usualMs));
   const ready: { record: DayRecord; view: DayView; judgement: Judgement }[] = [];
-  for (const { record, view } of judged) {
-    const judgement = judgeDay(view);
+  for (const { record, view, judgement } of judged) {
     tellChange(turn, record, judgement);
     watchDeadlines(turn, record, judgement, usualMs);
     if (judgement.action.kind === "run") ready.push({ record, view, judgement });

@@ -11,17 +11,20 @@ import type { DayFailed, DayMemory, InputKnown } from "./day.ts";
 import { otherFiles } from "./day.ts";
 import { filesText, instantText } from "./words.ts";
 
-export type DayState =
-  | "waiting"
-  | "ready"
-  | "running"
-  | "done"
-  | "provisional"
-  | "failed"
-  | "missing input"
-  | "stale"
-  | "skipped"
-  | "held";
+export const dayStates = [
+  "waiting",
+  "ready",
+  "running",
+  "done",
+  "provisional",
+  "failed",
+  "missing input",
+  "stale",
+  "skipped",
+  "held",
+] as const;
+
+export type DayState = (typeof dayStates)[number];
 
 export type DayAction =
   | { readonly kind: "none" }
