@@ -13,6 +13,8 @@ export interface ClusterFile {
   readonly natsUrl: string;
   readonly storageRoot: string;
   readonly coordinators: readonly string[];
+  /** Where metrics are scraped; absent: nowhere. */
+  readonly metrics?: readonly string[];
   /** In the order of start: nats-server first. */
   readonly processes: readonly {
     readonly name: string;
@@ -27,10 +29,12 @@ function clusterFilePath(work: string): string {
 
 /** Writes down a running cluster; gives what was written. */
 export function writeClusterFile(work: string, cluster: LocalCluster): ClusterFile {
+  const metrics = cluster.coordinators.flatMap(({ metrics: place }) => place ?? []);
   const file: ClusterFile = {
     natsUrl: cluster.natsUrl,
     storageRoot: cluster.storageRoot,
     coordinators: cluster.coordinators.map((coordinator) => coordinator.address),
+    ...(metrics.length === 0 ? {} : { metrics }),
     processes: cluster.processes(),
   };
   writeFileSync(clusterFilePath(work), `${JSON.stringify(file, undefined, 2)}\n`);

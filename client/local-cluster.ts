@@ -30,6 +30,8 @@ export interface LocalClusterOptions {
   readonly natsUrl?: string;
   /** Port of the first coordinator, the others follow; 0 (default): any free ones. */
   readonly firstPort?: number;
+  /** Port of the first coordinator's metrics, the others follow; 0: any free ones. Absent: none are told. */
+  readonly metricsPort?: number;
   /** Name of the cluster, to keep clusters on one NATS apart; default `daymill`. */
   readonly cluster?: string;
   readonly logLevel?: string;
@@ -50,6 +52,8 @@ export interface CoordinatorHandle {
   readonly pid: number;
   /** gRPC `host:port`. */
   readonly address: string;
+  /** `host:port` where its metrics are scraped; absent: nowhere. */
+  readonly metrics?: string;
 }
 
 export interface ExecutorHandle {
@@ -235,14 +239,18 @@ class Cluster implements LocalCluster {
 
   async #startCoordinator(id: string): Promise<CoordinatorHandle> {
     const index = this.#ids.coordinators.indexOf(id);
-    const { firstPort = 0, grpcVia } = this.#options;
+    const { firstPort = 0, metricsPort, grpcVia } = this.#options;
     // Whoever stands between has to know the port before it is listened on.
     const port = firstPort !== 0 ? firstPort + index : grpcVia === undefined ? 0 : await freePort();
     const listen = `127.0.0.1:${port}`;
     const advertise = grpcVia === undefined ? [] : ["--advertise", grpcVia(id, listen)];
-    const started = await this.#startRole("coordinator", id, ["--listen", listen, ...advertise]);
+    const scraped = metricsPort === undefined ? [] : ["--metrics", portText(metricsPort, index)];
+    const args = ["--listen", listen, ...advertise, ...scraped];
+    const started = await this.#startRole("coordinator", id, args);
     const ready = await started.ready(limits.localReadyMs, this.#options.signal);
-    const handle = { id, pid: started.pid, address: String(ready["address"]) };
+    const address = String(ready["address"]);
+    const metrics = ready["metrics"] === undefined ? {} : { metrics: String(ready["metrics"]) };
+    const handle = { id, pid: started.pid, address, ...metrics };
     this.#coordinators.push(handle);
     return handle;
   }
@@ -294,6 +302,11 @@ class Cluster implements LocalCluster {
   #alive(pid: number): boolean {
     return this.#running.some((entry) => entry.pid === pid && entry.exit() === undefined);
   }
+}
+
+/** Of the so-and-so-many-th that listens; 0 = any free one. */
+function portText(first: number, index: number): string {
+  return String(first === 0 ? 0 : first + index);
 }
 
 /** What Node itself is told of a role: what can't be set once it runs. */

@@ -43,6 +43,7 @@ async function main(): Promise<number> {
     executors: options.executors,
     slots: options.slots,
     memoryBytes: options.memoryBytes,
+    ...(options.keep ? { metricsPort: 0 } : {}),
     signal: interrupt,
     ...(threads === undefined ? {} : { threads }),
   });
@@ -144,7 +145,7 @@ function leaveRunning(
   cluster: LocalCluster,
   say: (line: string) => void,
 ): void {
-  const { coordinators } = writeClusterFile(options.work, cluster);
+  const { coordinators, metrics = [] } = writeClusterFile(options.work, cluster);
   cluster.release();
   const daymill = "node dist/client/main.js";
   say(
@@ -155,6 +156,7 @@ function leaveRunning(
       `  ${daymill} runs`,
       `  ${daymill} result app_daily --day ${options.day} --order-by "dl_bytes DESC" --limit 5`,
       `  ${daymill} submit ${demoJob(options)} --day ${options.day} --rerun --wait`,
+      ...metrics.map((place) => `  curl -s http://${place}/metrics`),
       `stop it with:`,
       `  ${daymill} down --work ${options.work}`,
     ].join("\n"),

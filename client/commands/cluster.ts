@@ -30,6 +30,7 @@ interface UpOptions {
   readonly threads?: string;
   readonly port: string;
   readonly nats?: string;
+  readonly metrics?: string;
   readonly alerts?: string;
   readonly log: string;
 }
@@ -45,6 +46,7 @@ export function upCommand(): Command {
     .option("--threads <n>", "DuckDB threads of one worker")
     .option("--port <n>", "port of the first coordinator; 0 for any", String(firstCoordinatorPort))
     .option("--nats <url>", "use this NATS instead of starting one")
+    .option("--metrics <port>", "where the first coordinator's metrics are scraped; 0 for any")
     .option("--alerts <file>", "who is told when something is wrong")
     .addOption(
       new Option("--log <level>", "of its processes")
@@ -64,7 +66,7 @@ async function up(options: UpOptions): Promise<number> {
     );
   }
   const interrupt = interruptible();
-  const { threads, nats, root, alerts } = options;
+  const { threads, nats, root, metrics, alerts } = options;
   const cluster = await startLocalCluster({
     work,
     executors: wholeNumber("--executors", options.executors, 0, limits.executorsMax),
@@ -76,6 +78,7 @@ async function up(options: UpOptions): Promise<number> {
     signal: interrupt.signal,
     ...(threads === undefined ? {} : { threads: wholeNumber("--threads", threads, 1, 1_024) }),
     ...(nats === undefined ? {} : { natsUrl: nats }),
+    ...(metrics === undefined ? {} : { metricsPort: wholeNumber("--metrics", metrics, 0, 65_000) }),
     ...(root === undefined ? {} : { storageRoot: root }),
     ...(alerts === undefined ? {} : { env: toCoordinators({ DAYMILL_ALERTS: resolve(alerts) }) }),
   });
@@ -109,6 +112,9 @@ function upLines(cluster: LocalCluster): readonly string[] {
   return [
     `NATS          ${cluster.natsUrl}`,
     `coordinators  ${addresses}`,
+    ...cluster.coordinators.flatMap(({ metrics }) =>
+      metrics === undefined ? [] : [`metrics       http://${metrics}/metrics`],
+    ),
     `executors     ${cluster.executors.map((executor) => executor.id).join(", ")}`,
     `storage root  ${cluster.storageRoot}`,
     `logs          ${cluster.logs}`,

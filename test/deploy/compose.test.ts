@@ -129,14 +129,20 @@ describe("names only what exists", () => {
     expect(roles.some((role) => helpOf(role).includes(variable))).toBe(true);
   });
 
-  test("published ports are the ports that coordinators listen on, and only on this machine", () => {
-    for (const [name, service] of services) {
-      for (const port of service.ports ?? []) {
-        const [address, , inside] = port.split(":");
+  test("published ports are those where coordinators listen and tell metrics, and only on this machine", () => {
+    const taken = new Set<string>();
+    for (const [name, { ports = [], command = [], environment = {} }] of services) {
+      if (ports.length === 0) continue;
+      const published = ports.map((port) => port.split(":"));
+      for (const [address, outside = ""] of published) {
         expect(address, name).toBe("127.0.0.1");
-        const listen = service.command?.[service.command.indexOf("--listen") + 1];
-        expect(listen?.endsWith(`:${inside}`), `${name} listens on ${listen}`).toBe(true);
+        expect(taken.has(outside), `${name}: port ${outside} is published twice`).toBe(false);
+        taken.add(outside);
       }
+      const listening = [command[command.indexOf("--listen") + 1], environment["DAYMILL_METRICS"]];
+      const inside = listening.map((place = "none") => place.split(":").at(-1));
+      expect(published.map((parts) => parts[2]).sort(), name).toEqual(inside.sort());
     }
+    expect(taken.size).toBe(4);
   });
 });

@@ -30,6 +30,7 @@ export async function startTestCluster(options: {
   readonly slots: number;
   readonly coordinators?: number;
   readonly memoryBytes?: number;
+  readonly metricsPort?: number;
   readonly env?: NonNullable<LocalClusterOptions["env"]>;
 }): Promise<TestCluster> {
   const work = mkdtempSync(join(tmpdir(), "daymill-cluster-"));

@@ -10,6 +10,8 @@ import { expect } from "vitest";
 import { type HttpReceiver, httpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import { generate } from "../../scripts/generate/generate.ts";
 import { readJobBundle } from "../../shared/adapters/job-file.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { nonZero, type Scraped, scrape } from "../metrics/exposition.ts";
 import { differences, exampleJob, startTestCluster, type TestCluster } from "./cluster-fixture.ts";
 import { pinned, weekBefore, weekIsOutOfDate, weekIsRight } from "./days-history.ts";
 
@@ -29,7 +31,8 @@ const alerts = mkdtempSync(join(tmpdir(), "daymill-alerts-"));
 async function setUp(): Promise<void> {
   people = await httpReceiver();
   const env = alertsTo(people.url);
-  it = await startTestCluster({ executors: 2, slots: 2, coordinators: 2, env: () => env });
+  const size = { executors: 2, slots: 2, coordinators: 2 };
+  it = await startTestCluster({ ...size, metricsPort: 0, env: () => env });
   made = join(it.work, "made");
   for (const day of days) {
     await generate({
@@ -59,14 +62,17 @@ async function setUp(): Promise<void> {
   );
 }
 
-/** A file of alerts that has checks told to that URL at once, and where coordinators find it. */
+/** A file of alerts that has checks told to that URL at once, and where coordinators find it. Nobody listens to the other channel. */
 function alertsTo(url: string): Record<string, string> {
   const file = join(alerts, "alerts.yaml");
   const channel = `{ kind: webhook, url: "${url}", signing: [{ env: SIGNING }] }`;
   const routes = "[{ rules: [checkFailed], channels: [people] }]";
-  writeFileSync(file, `channels: { people: ${channel} }\nroutes: ${routes}\ngroup_wait: 0s\n`);
+  const deaf = "{ kind: slack, url: { env: DEAF } }";
+  const channels = `channels: { people: ${channel}, deaf: ${deaf} }`;
+  writeFileSync(file, `${channels}\nroutes: ${routes}\ngroup_wait: 0s\n`);
   const secret = Buffer.alloc(32, 7).toString("base64");
-  return { DAYMILL_ALERTS: file, SIGNING: `whsec_${secret}` };
+  const nowhere = "http://127.0.0.1:9/secret-path";
+  return { DAYMILL_ALERTS: file, SIGNING: `whsec_${secret}`, DEAF: nowhere };
 }
 
 /** The day that failed its check, with the command that shows more. */
@@ -82,6 +88,52 @@ async function peopleAreTold(): Promise<void> {
       next: `daymill run ipdr-daily.${failing}.r1`,
     },
   ]);
+}
+
+/** Who leads, works, is behind and is told: scraped from both coordinators, after a channel was tried in vain. */
+async function metricsAreTold(): Promise<void> {
+  for (let tries = 0; tries < limits.breakerTriesMin; tries++) {
+    await expect(it.client.alerts.test("deaf")).rejects.toThrow(/not taken/);
+  }
+  const places = it.cluster.coordinators.map(({ metrics = "" }) => metrics);
+  const scrapeAll = () => Promise.all(places.map(scrape));
+  // As the desk judged them last. The newest day is not over yet; the window begins a day before those with files.
+  const daysTold = async () => Object.assign({}, ...(await scrapeAll()).map(daysOf));
+  await expect.poll(daysTold, { timeout: 5_000 }).toEqual({
+    '{job="ipdr-daily",state="done"}': 4,
+    '{job="ipdr-daily",state="provisional"}': 1,
+    '{job="ipdr-daily",state="missing input"}': 2,
+    '{job="ipdr-daily",state="failed"}': 1,
+    '{job="ipdr-daily",state="waiting"}': 1,
+  });
+  const all = await scrapeAll();
+  const leaders = all.filter(({ series }) => series.get("daymill_leader") === 1);
+  const [leader] = leaders;
+  if (leader === undefined) throw new Error("nobody says that they lead");
+  expect([all.length, leaders.length]).toEqual([2, 1]);
+  const standby = all.find((one) => one !== leader);
+  expect(
+    [...(standby?.families.keys() ?? [])].filter((name) => /alert|exec|run/.test(name)),
+  ).toEqual([]);
+  expect(nonZero(leader, "daymill_executors")).toEqual({ '{state="ready"}': 2 });
+  expect(nonZero(leader, "daymill_slots")).toEqual({ '{state="free"}': 4 });
+  expect(nonZero(leader, "daymill_runs_ended_total")).toEqual({
+    '{job="ipdr-daily",state="committed"}': 5,
+    '{job="ipdr-daily",state="failed"}': 1,
+  });
+  const newest = Date.parse(`${days.at(-1)}T00:00:00Z`) / 1_000;
+  expect(nonZero(leader, "daymill_newest_day_timestamp_seconds")).toEqual({
+    '{job="ipdr-daily"}': newest,
+  });
+  expect(nonZero(leader, "daymill_alert_breaker_state")).toEqual({
+    '{target="people",state="closed"}': 1,
+    '{target="deaf",state="open"}': 1,
+  });
+  expect(JSON.stringify([...leader.series.keys()])).not.toMatch(/secret|127\.0\.0\.1/);
+}
+
+function daysOf(scraped: Scraped): Readonly<Record<string, number>> {
+  return nonZero(scraped, "daymill_days");
 }
 
 /** Puts a day's files where the job looks for them. */
@@ -130,6 +182,7 @@ async function story(): Promise<void> {
     [failing]: "failed",
   });
   await peopleAreTold();
+  await metricsAreTold();
   const told = (await it.client.backlog("ipdr-daily", 12)).days;
   const of = (day: string) => told.find((one) => one.day === day);
   expect(of(missing)?.reason).toContain("control.json");
