@@ -1,7 +1,8 @@
 /**
  * Trial: who is told what when a real cluster is in trouble. Runs fail, checks are not kept, input does not come, days are
  * slow, late, odd or not started, executors hang, room runs out, a channel fails in every way, and the leader is killed
- * while receivers hold their answers back. Receivers are real ones of each channel; each checks the form of what it gets.
+ * between deciding and sending (in a cluster of its own), and while receivers hold their answers back. Receivers are real
+ * ones of each channel; each checks the form of what it gets.
  * Prints a JSON line for each part and one for all: which rules fired, which of them ended, messages by channel. Exit 1 when
  * a rule did not fire, an alert did not arrive on a channel that its routes name, came again within its repeat interval, its
  * end was not told once, a message after the kill had another id than before, or a form was wrong.
@@ -20,6 +21,7 @@ import { startLocalCluster } from "../client/local-cluster.ts";
 import { type AlertRule, type AlertStatus, alertRules } from "../shared/kernel/alert.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { AlertDesk } from "./alert-kit/desk.ts";
+import { killBeforeSending } from "./alert-kit/kill-decided.ts";
 import { type Bed, openAlerts, until } from "./alert-kit/story.ts";
 import {
   clusterTrouble,
@@ -89,6 +91,9 @@ async function main(): Promise<number> {
   mkdirSync(storageRoot, { recursive: true });
   const desk = await AlertDesk.open(work, fullShareOf(storageRoot));
   try {
+    const own = { work: path.join(work, "decided"), storage: path.join(storageRoot, "decided") };
+    const fullShare = desk.settings.config.thresholds.fullShare;
+    say({ part: "decided", ...(await killBeforeSending({ ...own, fullShare })) });
     const env = () => desk.environment;
     const cluster = await startLocalCluster({ work, storageRoot, executors: 3, slots: 1, env });
     try {

@@ -4,12 +4,13 @@
  */
 import { type StoreCalls, systemCalls } from "../../shared/adapters/store-calls.ts";
 import { fail } from "../../shared/kernel/failure.ts";
-import type { ExchangeAdmin, Journal, Log } from "../../shared/ports.ts";
+import type { AlertSender, ExchangeAdmin, Journal, Log } from "../../shared/ports.ts";
 import type { ExecutorHub } from "./grpc-hub.ts";
 
 /**
  * `append` to the journal; `dispatch` of a task; `link`, `rename` and `delete` on storage, of whatever; `manifest`: the
- * link that commits; `view`: the rename that shows a revision; `drop` of exchange streams; `purge` of one attempt.
+ * link that commits; `view`: the rename that shows a revision; `drop` of exchange streams; `purge` of one attempt; a `notice`
+ * to whoever is told of alerts.
  */
 const stopPoints = [
   "append",
@@ -21,6 +22,7 @@ const stopPoints = [
   "delete",
   "drop",
   "purge",
+  "notice",
 ] as const;
 export type StopPoint = (typeof stopPoints)[number];
 
@@ -48,6 +50,7 @@ export interface ChaosPoints {
   journal(journal: Journal): Journal;
   exchange(admin: ExchangeAdmin): ExchangeAdmin;
   hub(hub: Hub): Hub;
+  alerts(sender: AlertSender): AlertSender;
 }
 
 /** `stop` returns when the process goes on. */
@@ -62,6 +65,7 @@ export function chaosPoints(
       journal: (journal) => journal,
       exchange: (admin) => admin,
       hub: (hub) => hub,
+      alerts: (sender) => sender,
     };
   }
   log.warn("a trial: this process stops itself", { before: wish.point, nth: wish.nth });
@@ -102,6 +106,13 @@ function watching(reached: (point: StopPoint) => void): ChaosPoints {
         hub.send(connection, epoch, command);
       },
       close: (connection) => hub.close(connection),
+    }),
+    alerts: (sender) => ({
+      ...sender,
+      send: (notice) => {
+        reached("notice");
+        return sender.send(notice);
+      },
     }),
   };
 }

@@ -180,7 +180,7 @@ async function openPorts(options: CoordinatorOptions, stops: ChaosPoints): Promi
         ...ports,
         planJob,
         planCalendar: calendar,
-        ...(options.alerts === undefined ? {} : { alerts: options.alerts.sender }),
+        ...(options.alerts === undefined ? {} : { alerts: stops.alerts(options.alerts.sender) }),
       },
       events: openEvents(link, id, log),
       link,

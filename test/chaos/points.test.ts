@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { chaosPoints, parseStopWish } from "../../coordinator/shell/chaos-points.ts";
+import type { Notice } from "../../shared/kernel/alert.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 
@@ -41,6 +42,22 @@ test("the stop comes before the nth act and not again", async () => {
   for (const path of links) await calls.link(one, path);
   expect(thereAtStop).toEqual([[true, false, false]]);
   expect(links.map((path) => existsSync(path))).toEqual([true, true, true]);
+});
+
+test("a message about alerts is stopped before it is sent, and sent when the process goes on", async () => {
+  const done: string[] = [];
+  const sender = {
+    send: async ({ id }: Notice) => void done.push(`sent ${id}`),
+    heartbeat: async () => void done.push("heartbeat"),
+    watchChannels: () => undefined,
+    close: async () => undefined,
+  };
+  const stop = () => done.push("stopped");
+  const watched = chaosPoints({ point: "notice", nth: 2 }, quietLog(), stop).alerts(sender);
+  const notice = { channel: "chat", group: "g", kind: "opened", alerts: [], omitted: 0 } as const;
+  await watched.heartbeat();
+  for (const id of ["n1", "n2", "n3"]) await watched.send({ ...notice, id, decidedMs: 0 });
+  expect(done).toEqual(["heartbeat", "sent n1", "stopped", "sent n2", "sent n3"]);
 });
 
 test("the commit's link and the view's rename have points of their own", async () => {
