@@ -172,6 +172,15 @@ describe("what travels", () => {
     ]);
   });
 
+  test("what nobody reads of an aggregate is not sent for it", async () => {
+    const plan = await planOf({
+      known:
+        "SELECT user_id FROM (SELECT user_id, median(score) AS m FROM events GROUP BY user_id)",
+    });
+    expect(exchange(plan, "x0").columns.map((column) => column.name)).toEqual(["user_id"]);
+    expect(plan.stages[0]?.input).toMatchObject({ keep: ["user_id"] });
+  });
+
   test("a scan keeps what is read and nothing else", async () => {
     const plan = await planOf({ n: "SELECT count(*) AS n FROM events WHERE cell > 3" });
     expect(plan.stages[0]?.input).toEqual({

@@ -3,7 +3,7 @@
  * rows of a group meet? Also the canonical form of calls whose answer would follow the order of rows.
  */
 import type { Column } from "../../../shared/kernel/job.ts";
-import { aggregateNames, anyRowAggregates, orderedAggregates } from "./functions.ts";
+import { aggregateNames, anyRowAggregates, orderedAggregates, rowMakers } from "./functions.ts";
 import { type Body, orderExpr } from "./relation.ts";
 import { classOf, type Item, keyOf, listOf, order, type Tree, textOf } from "./tree.ts";
 
@@ -113,4 +113,9 @@ export function isAggregateCall(expr: Tree): boolean {
     (classOf(expr) === "FUNCTION" &&
       aggregateNames.has(textOf(expr, "function_name").toLowerCase()))
   );
+}
+
+/** Is the expression itself a call that gives several rows or none for one? */
+export function makesRows(expr: Tree): boolean {
+  return classOf(expr) === "FUNCTION" && rowMakers.has(functionName(expr));
 }

@@ -5,6 +5,7 @@
 
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import type { Json } from "../../../shared/kernel/canonical.ts";
+import { keptCalls, keptItems } from "./pruning.ts";
 import { type Body, type From, orderExpr, type Relation } from "./relation.ts";
 import {
   cast,
@@ -108,9 +109,8 @@ export function relationNode(
 ): Tree {
   const { body } = relation;
   const keep = (list: readonly Item[]): readonly Item[] => {
-    const kept = needed === undefined ? list : list.filter((item) => needed.has(item.name));
-    const chosen = kept.length > 0 ? kept : list.slice(0, 1);
-    return chosen.map((item) => ({ name: item.name, expr: withSubqueries(item.expr, table) }));
+    const kept = needed === undefined ? list : keptItems(list, needed);
+    return kept.map((item) => ({ name: item.name, expr: withSubqueries(item.expr, table) }));
   };
   switch (body.kind) {
     case "base":
@@ -147,8 +147,7 @@ function aggregateNode(
   table: TableName,
   needed: ReadonlySet<string> | undefined,
 ): Tree {
-  const wanted = body.calls.filter((item) => needed === undefined || needed.has(item.name));
-  const calls = wanted.length > 0 || body.keys.length > 0 ? wanted : body.calls.slice(0, 1);
+  const calls = needed === undefined ? body.calls : keptCalls(body, needed);
   const from = tableReference(table(body.input), "t");
   const named = (item: Item): Item => ({ ...item, expr: withSubqueries(item.expr, table) });
   const select = [...body.keys, ...calls].map(named);

@@ -58,6 +58,14 @@ export const orderedWindows: ReadonlySet<string> = new Set([
   "WINDOW_FILL",
 ]);
 
+/** Functions that give several rows or none for one. */
+export const rowMakers: ReadonlySet<string> = new Set([
+  "unnest",
+  "unlist",
+  "generate_subscripts",
+  "regexp_split_to_table",
+]);
+
 /** Read as the run's logical time: `now()` and friends. */
 export const timestampNow: ReadonlySet<string> = new Set([
   "now",

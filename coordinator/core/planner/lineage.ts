@@ -3,8 +3,9 @@
  * source, aggregate, join … below it) is. Expressions over views can be carried down to the anchor's columns, which
  * makes "partitioned by" comparable between models.
  */
+import { makesRows } from "./aggregates.ts";
 import { leavesOf, type Relation, type Relations } from "./relation.ts";
-import { classOf, column, columnRefs, keyOf, mapColumns, some, type Tree, textOf } from "./tree.ts";
+import { classOf, column, columnRefs, keyOf, mapColumns, some, type Tree } from "./tree.ts";
 
 export class Lineage {
   private readonly relations: Relations;
@@ -88,6 +89,5 @@ export class Lineage {
 }
 
 function unsayable(expr: Tree): boolean {
-  if (classOf(expr) === "SUBQUERY" || classOf(expr) === "WINDOW") return true;
-  return classOf(expr) === "FUNCTION" && textOf(expr, "function_name") === "unnest";
+  return classOf(expr) === "SUBQUERY" || classOf(expr) === "WINDOW" || makesRows(expr);
 }

@@ -2,6 +2,7 @@
  * Which columns of each relation a stage really needs, from its outputs down. What nobody reads is neither computed nor
  * sent: an exchange carries the union of what its readers use, and nothing else.
  */
+import { makesRows } from "./aggregates.ts";
 import {
   type Body,
   conditionsOf,
@@ -10,7 +11,7 @@ import {
   refsByAlias,
   subqueryRelations,
 } from "./relation.ts";
-import type { Item, Tree } from "./tree.ts";
+import { type Item, some, type Tree } from "./tree.ts";
 
 /** Needed columns by relation. */
 export type Needs = Map<string, Set<string>>;
@@ -44,12 +45,13 @@ export function noteInputs(
       return;
     }
     case "aggregate": {
-      const calls = chosen(body.calls, needed);
-      const kept =
-        calls.length > 0 || body.keys.length > 0
-          ? calls
-          : body.calls.slice(0, 1).map((item) => item.expr);
-      noteUnary(body.input, [...body.keys.map((item) => item.expr), ...kept], needs, columnsOf);
+      const items = [...body.keys, ...keptCalls(body, needed)];
+      noteUnary(
+        body.input,
+        items.map((item) => item.expr),
+        needs,
+        columnsOf,
+      );
       return;
     }
     case "window":
@@ -65,9 +67,23 @@ export function noteInputs(
   }
 }
 
+/** Items of a select list that are computed: those that are needed, and those that decide how many rows there are. */
+export function keptItems(items: readonly Item[], needed: ReadonlySet<string>): readonly Item[] {
+  const kept = items.filter((item) => needed.has(item.name) || some(item.expr, makesRows));
+  return kept.length > 0 ? kept : items.slice(0, 1);
+}
+
+/** Calls of an aggregate that are computed: those that are needed, or one where there would be no column at all. */
+export function keptCalls(
+  { keys, calls }: Body & { readonly kind: "aggregate" },
+  needed: ReadonlySet<string>,
+): readonly Item[] {
+  const kept = calls.filter((item) => needed.has(item.name));
+  return kept.length > 0 || keys.length > 0 ? kept : calls.slice(0, 1);
+}
+
 function chosen(items: readonly Item[], needed: ReadonlySet<string>): readonly Tree[] {
-  const kept = items.filter((item) => needed.has(item.name));
-  return (kept.length > 0 ? kept : items.slice(0, 1)).map((item) => item.expr);
+  return keptItems(items, needed).map((item) => item.expr);
 }
 
 function noteUnary(

@@ -2,7 +2,7 @@
  * Subqueries in expressions. Over dimensions alone they stay where they are. Over spread data, IN and EXISTS of a WHERE
  * become semi- or anti-joins and a scalar becomes a one-row join; anything else is refused by name.
  */
-import { isAggregateCall } from "./aggregates.ts";
+import { isAggregateCall, makesRows } from "./aggregates.ts";
 import { type Ctes, leaf, type Reading, readFrom } from "./from-clause.ts";
 import { freshItemName, splitJoins } from "./join-split.ts";
 import { ordinalOf } from "./modifiers.ts";
@@ -135,18 +135,9 @@ export function takePredicate(
   return takeExists(subject, (kind === "EXISTS") !== negated, ctes, growing, outer.scope, reading);
 }
 
-/** Functions that give several rows or none for one. */
-export const rowMakers = new Set([
-  "unnest",
-  "unlist",
-  "generate_subscripts",
-  "regexp_split_to_table",
-]);
-
 /** Has a SELECT rows exactly where its FROM and WHERE have some? Then EXISTS may ignore the rest of it. */
 function hasRowPerRow(node: Tree): boolean {
-  const changesRows = (expr: Tree): boolean =>
-    isAggregateCall(expr) || rowMakers.has(textOf(expr, "function_name").toLowerCase());
+  const changesRows = (expr: Tree): boolean => isAggregateCall(expr) || makesRows(expr);
   const sets = node["group_sets"];
   return (
     textOf(node, "aggregate_handling") !== "FORCE_AGGREGATES" &&

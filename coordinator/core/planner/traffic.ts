@@ -5,12 +5,12 @@
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import type { ExchangeTraffic, RowsBound } from "../../../shared/kernel/plan.ts";
+import { makesRows } from "./aggregates.ts";
 import { limitValue } from "./modifiers.ts";
 import type { Placement } from "./placement.ts";
 import { type Body, type From, inputsOf, leavesOf } from "./relation.ts";
 import type { DraftStage } from "./stages.ts";
-import { rowMakers } from "./subqueries.ts";
-import { classOf, some, type Tree, textOf } from "./tree.ts";
+import { some, textOf } from "./tree.ts";
 
 type Flow = Omit<ExchangeTraffic, "exchange">;
 type Join = From & { readonly kind: "join" };
@@ -196,8 +196,4 @@ function together(one: Flow, other: Flow): Flow {
   if (one.atMost === undefined || other.atMost === undefined) return { sources, atLeast, assumes };
   const atMost = apart ? Math.max(one.atMost, other.atMost) : one.atMost + other.atMost;
   return { sources, atLeast, atMost, assumes };
-}
-
-function makesRows(expr: Tree): boolean {
-  return classOf(expr) === "FUNCTION" && rowMakers.has(textOf(expr, "function_name").toLowerCase());
 }
