@@ -31,7 +31,7 @@ export interface TwoStep {
   /** Keys of the combination, over the partial relation. */
   readonly keys: readonly Item[];
   readonly calls: readonly Item[];
-  /** Group means that variances are combined around: window columns to add to the partials first. */
+  /** Means that variances are combined around, one for each grouping set: window columns to add to the partials first. */
   readonly means: readonly Item[];
 }
 
@@ -44,13 +44,13 @@ export function twoStep(
   const partial: Item[] = [];
   const means: Item[] = [];
   const types = new Map(columns.map((entry) => [entry.name, entry.type]));
-  const keyRefs = body.keys.map((key) => column("t", key.name));
+  const groupings = groupingsOf(body);
   const calls = body.calls.map((item, index) => {
     const kind = kinds[index];
     const expr =
       kind === undefined || kind.kind === "holistic" || kind.kind === "grouping"
         ? groupingCall(item, body)
-        : combined(item, kind.how, { partial, means, keyRefs });
+        : combined(item, kind.how, { partial, means, groupings });
     const type = types.get(item.name);
     return { name: item.name, expr: type === undefined ? expr : cast(expr, type) };
   });
@@ -61,7 +61,33 @@ export function twoStep(
 interface Making {
   readonly partial: Item[];
   readonly means: Item[];
-  readonly keyRefs: readonly Tree[];
+  readonly groupings: readonly Grouping[];
+}
+
+/** One way in which the rows are grouped; with grouping sets there are several. */
+interface Grouping {
+  readonly keys: readonly Tree[];
+  /** Is a combined row of this one? undefined: there is no other. */
+  readonly isMeant: Tree | undefined;
+}
+
+function groupingsOf({ keys, sets }: Aggregate): readonly Grouping[] {
+  const refs = keys.map((key) => column("t", key.name));
+  if (sets === undefined) return [{ keys: refs, isMeant: undefined }];
+  const asked: Tree = {
+    class: "OPERATOR",
+    type: "GROUPING_FUNCTION",
+    alias: "",
+    children: refs as never,
+  };
+  const byBits = new Map<number, Grouping>();
+  for (const set of sets) {
+    // GROUPING() has a bit for each key, the last one lowest, which is 1 where rows are not grouped by it.
+    const bits = refs.reduce((sum, _, index) => sum * 2 + (set.includes(index) ? 0 : 1), 0);
+    const isMeant = comparison("COMPARE_EQUAL", asked, constant("BIGINT", bits));
+    byBits.set(bits, { keys: refs.filter((_, index) => set.includes(index)), isMeant });
+  }
+  return [...byBits.values()];
 }
 
 function combined(item: Item, how: string, making: Making): Tree {
@@ -124,15 +150,21 @@ function combinedMoments(
   const mean = part("_mean", exactMean);
   const deviation = part("_m2", choice(equal, cast(constant("INTEGER", 0), "DOUBLE"), squared));
   const weighted = operator("*", count, mean);
-  const over = (expr: Tree): Tree => windowSum(expr, making.keyRefs);
-  const groupMean = operator("/", over(weighted), over(count));
-  const name = `${item.name}_group_mean`;
-  making.means.push({ name, expr: groupMean });
-  const off = operator("-", mean, column("t", name));
-  const spread = operator("*", count, operator("*", off, off));
   const zero = constant("INTEGER", 0);
+  const spreads = making.groupings.map(({ keys, isMeant }, index) => {
+    const over = (expr: Tree): Tree => windowSum(expr, keys);
+    const name = `${item.name}_group_mean${isMeant === undefined ? "" : `_${index}`}`;
+    making.means.push({ name, expr: operator("/", over(weighted), over(count)) });
+    const off = operator("-", mean, column("t", name));
+    const spread = operator("*", count, operator("*", off, off));
+    return { isMeant, sum: call("sum", [coalesce(spread, zero)]) };
+  });
   const equalMeans = comparison("COMPARE_EQUAL", call("min", [mean]), call("max", [mean]));
-  const between = choice(equalMeans, zero, call("sum", [coalesce(spread, zero)]));
+  const spread = spreads.reduce<Tree>(
+    (others, { isMeant, sum }) => (isMeant === undefined ? sum : choice(isMeant, sum, others)),
+    zero,
+  );
+  const between = choice(equalMeans, zero, spread);
   const squares = operator("+", call("sum", [deviation]), between);
   const rows = call("sum", [count]);
   return momentResult(functionName(item.expr), squares, rows);
