@@ -13,7 +13,7 @@ import { pushedFilter } from "./pushdown.ts";
 import { inModel } from "./refusal.ts";
 import { inputsOf, type Relation } from "./relation.ts";
 import { type Siblings, siblingPlaces } from "./siblings.ts";
-import { cast, column, columnRefs, type Item, mapColumns, type Tree } from "./tree.ts";
+import { cast, column, columnRef, columnRefs, type Item, mapColumns, type Tree } from "./tree.ts";
 
 /** A model as it is written. */
 export interface Written {
@@ -309,7 +309,8 @@ class StageDraft {
       const type = target.keyTypes[index] ?? "";
       const asTheyAre = columnRefs(expr).every((ref) => !casts.has(ref.name));
       const plain = asTheyAre && typing.exprType(anchor, expr) === type;
-      return plain ? bareColumns(expr) : cast(bareColumns(expr), type);
+      const key = columnRef(expr) === undefined ? orNull(bareColumns(expr)) : bareColumns(expr);
+      return plain ? key : cast(key, type);
     });
     const node = plainSelect(anchor, sent.columns, casts, sent.filter);
     const id = must(this.ids.get(exchange), "an exchange has its id");
@@ -345,6 +346,11 @@ class StageDraft {
     const keep = declared.filter((name) => this.needs.get(source)?.has(name));
     return { keep: keep.length > 0 ? keep : declared.slice(0, 1), files };
   }
+}
+
+/** Rows that a reader's WHERE leaves out are sent as well: where it would not compute a key, theirs may not fail. */
+function orNull(expr: Tree): Tree {
+  return { class: "OPERATOR", type: "OPERATOR_TRY", alias: "", children: [expr as never] };
 }
 
 function bareColumns(expr: Tree): Tree {
