@@ -61,6 +61,28 @@ describe("messages", () => {
     expect(refused.message).toContain("LEFT JOIN (SELECT key, … GROUP BY key) USING (key)");
   });
 
+  test("a model whose columns are not those that the engine tells is never run", async () => {
+    const binder = await openBinder();
+    const lying = (columns: number) => ({
+      ...binder,
+      ask: async (question: Parameters<typeof binder.ask>[0]) => {
+        const answer = await binder.ask(question);
+        if (question.kind !== "describe" || answer.kind !== "columns") return answer;
+        const told = [
+          { name: "n", type: "FLOAT" },
+          { name: "m", type: "FLOAT" },
+        ];
+        return { ...answer, columns: told.slice(0, columns) };
+      },
+    });
+    const job = jobOf([{ name: "a", sql: "SELECT count(*) AS n FROM events" }]);
+    await expect(planWithBinder(job, lying(1))).rejects.toThrow(
+      "column n: would be computed as BIGINT where the engine has FLOAT; write CAST(… AS FLOAT)",
+    );
+    await expect(planWithBinder(job, lying(2))).rejects.toThrow("SELECT: makes 2 columns of 1");
+    binder.close();
+  });
+
   test("two things of one name are refused before any SQL is read", async () => {
     const refused = await refusalOf({ Apps: "SELECT 1 AS a FROM events" });
     expect(refused.message).toContain("used twice");

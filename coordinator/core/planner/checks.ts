@@ -30,6 +30,7 @@ export function checkStatement(root: Tree): Checked {
   visit(root, new Set(), (name, position) => {
     if (!tables.has(name.toLowerCase())) tables.set(name.toLowerCase(), { name, position });
   });
+  checkStars(root, false);
   checkCollations(root, false);
   return { tables: [...tables.values()] };
 }
@@ -57,6 +58,22 @@ function visit(value: Json | undefined, ctes: ReadonlySet<string>, found: Found)
   for (const [key, member] of Object.entries(value)) {
     if (key !== "cte_map") visit(member, inner, found);
   }
+}
+
+/** A star inside an expression stands for as many expressions as there are columns. */
+function checkStars(value: Json | undefined, inside: boolean): void {
+  if (Array.isArray(value)) {
+    for (const entry of value) checkStars(entry, inside);
+    return;
+  }
+  if (!isTree(value)) return;
+  if (inside && classOf(value) === "STAR") {
+    throw new Refusal("COLUMNS", "inside an expression: write it out for each column", {
+      position: positionOf(value),
+    });
+  }
+  const within = "class" in value || (inside && !textOf(value, "type").endsWith("_NODE"));
+  for (const member of Object.values(value)) checkStars(member, within);
 }
 
 /**
@@ -162,7 +179,10 @@ function checkNode(node: Tree, ctes: ReadonlySet<string>, found: Found): void {
       throw new Refusal(
         `table function ${name}`,
         why ?? "models read sources, dimensions and other models; make a small table with VALUES",
-        { position, code: why === undefined ? "sqlRefused" : "pathForbidden" },
+        {
+          position,
+          code: why === undefined ? "sqlRefused" : "pathForbidden",
+        },
       );
     }
     case "RECURSIVE_CTE_NODE":

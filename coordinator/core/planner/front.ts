@@ -340,9 +340,15 @@ function readModel(entry: Parsed, shared: Shared): Written {
   const answer = readQuery(node, new Map(), reading);
   const columns = must(known.get(model.name), "models are described before they are read");
   const given = relations.get(answer).columns;
+  if (given.length !== columns.length) {
+    throw new Refusal(
+      "SELECT",
+      `makes ${columns.length} columns of ${given.length}; write a struct's fields, and what a * stands for, one by one`,
+    );
+  }
   const select = columns.map((entry, index) => ({
     name: entry.name,
-    expr: column("m", must(given[index], "the engine and the planner count the same columns")),
+    expr: column("m", must(given[index], "counted above")),
   }));
   relations.add({
     name: model.name,
@@ -356,7 +362,8 @@ function readModel(entry: Parsed, shared: Shared): Written {
       "reads only dimensions or constants: every task would write the same rows; read a source too",
     );
   }
-  return { model: model.name, relation: model.name, columns, orders: fileOrders(node, columns) };
+  const orders = fileOrders(node, columns);
+  return { model: model.name, relation: model.name, answer, columns, orders };
 }
 
 /** ORDER BY of a model, as far as it names output columns: the order of rows within its files. */

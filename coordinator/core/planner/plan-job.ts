@@ -12,7 +12,7 @@ import { readChecks } from "./check-sql.ts";
 import { selectNode, statement } from "./emit.ts";
 import { type Front, readJob } from "./front.ts";
 import { Placement } from "./placement.ts";
-import { failureAt, lineAt, Refusal } from "./refusal.ts";
+import { failureAt, inModel, lineAt, Refusal } from "./refusal.ts";
 import { type DraftExchange, type DraftStage, draftStages } from "./stages.ts";
 import { trafficOf } from "./traffic.ts";
 import { printTree, type Tree } from "./tree.ts";
@@ -53,6 +53,9 @@ function explainRefusal(refusal: Refusal, job: JobSpec): Failure {
 function plan(job: JobSpec, asker: Asker): JobPlan {
   const front = readJob(job, asker);
   const types = describeRelations(front, asker);
+  for (const { model, answer, columns } of front.written) {
+    inModel(model, () => refuseOtherTypes(types.get(answer) ?? [], columns));
+  }
   const typing = new Typing(front.relations, asker, front.known, types);
   const sourceOf = (name: string): string | undefined => front.sourceOf.get(name);
   const placement = new Placement(front.relations, types, typing, sourceOf);
@@ -66,6 +69,18 @@ function plan(job: JobSpec, asker: Asker): JobPlan {
   const { reads } = front;
   const known = Object.keys(reads).length === 0 ? {} : { reads };
   return withHistory({ ...new PlanText(job, asker).plan(stages, front), traffic, ...known }, front);
+}
+
+/** A model that is read in another way than the engine reads it shows in its types first. */
+function refuseOtherTypes(read: readonly Column[], told: readonly Column[]): void {
+  told.forEach(({ name, type }, index) => {
+    const other = read[index]?.type;
+    if (other === type) return;
+    throw new Refusal(
+      `column ${name}`,
+      `would be computed as ${other} where the engine has ${type}; write CAST(… AS ${type})`,
+    );
+  });
 }
 
 /** Says what of earlier days is read, and which datasets depend on it. */

@@ -56,6 +56,7 @@ export function resolve(scope: Scope, names: readonly string[]): Tree | undefine
 export function expandStar(scope: Scope, star: Tree): readonly Item[] {
   const relation = textOf(star, "relation_name");
   const excluded = textsOf(star, "exclude_list").map((name) => name.toLowerCase());
+  const excludedOf = listOf(star, "qualified_exclude_list");
   const replaced = new Map(
     listOf(star, "replace_list").map((entry) => [
       textOf(entry, "key").toLowerCase(),
@@ -68,7 +69,9 @@ export function expandStar(scope: Scope, star: Tree): readonly Item[] {
     if (relation !== "" && !same(table.alias, relation)) continue;
     for (const { name, expr } of table.columns) {
       const lower = name.toLowerCase();
-      if (excluded.includes(lower)) continue;
+      const isExcluded = (entry: Tree): boolean =>
+        same(textOf(entry, "table"), table.alias) && same(textOf(entry, "column"), name);
+      if (excluded.includes(lower) || excludedOf.some(isExcluded)) continue;
       const merged = relation === "" ? scope.merged.get(lower) : undefined;
       if (merged !== undefined && mergedDone.has(lower)) continue;
       if (merged !== undefined) mergedDone.add(lower);
@@ -85,12 +88,16 @@ export interface Resolver {
   readonly aliases: ReadonlyMap<string, Tree>;
   /** Scopes of the queries around this one; used by EXISTS only. */
   readonly outer?: Scope;
+  /** What a whole expression stands for, before its parts are looked at; undefined: look at them. Used by HAVING only. */
+  readonly whole?: (expr: Tree, lambda: readonly string[]) => Tree | undefined;
   readonly onSubquery: (expr: Tree) => Tree;
   readonly onLogicalTime: () => void;
 }
 
 /** Resolves every name in an expression. Throws `Refusal` for names nobody knows. */
 export function resolveNames(expr: Tree, resolver: Resolver, lambda: readonly string[] = []): Tree {
+  const whole = resolver.whole?.(expr, lambda);
+  if (whole !== undefined) return whole;
   const names = textsOf(expr, "column_names");
   const kind = classOf(expr);
   if (kind === "COLUMN_REF") {

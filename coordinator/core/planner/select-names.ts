@@ -14,9 +14,11 @@ import { type Growing, inPlace, takePredicate } from "./subqueries.ts";
 import {
   childOf,
   classOf,
+  columnRef,
   columnRefs,
   conjuncts,
   type Item,
+  keyOf,
   listOf,
   some,
   type Tree,
@@ -59,7 +61,6 @@ export function resolveParts(node: Tree, ctes: Ctes, reading: Reading): Parts {
   for (const part of conjuncts(childOf(node, "where_clause"))) {
     if (!takePredicate(part, ctes, growing, resolver, reading)) where.push(name(part));
   }
-  const having = conjuncts(childOf(node, "having")).map(name);
   const qualify = conjuncts(childOf(node, "qualify")).map(name);
   const modifiers = listOf(node, "modifiers");
   const orders = modifiers
@@ -76,6 +77,10 @@ export function resolveParts(node: Tree, ctes: Ctes, reading: Reading): Parts {
     ? select.map((item) => item.expr).filter((expr) => !hasAggregate(expr) && !isConstant(expr))
     : listOf(node, "group_expressions").map((expr) => ordinalItem(expr, select) ?? name(expr));
   const sets = groupingSets(node);
+  const having = groupAll
+    ? conjuncts(childOf(node, "having")).map(name)
+    : resolveHaving(node, groups, resolver);
+  if (groupAll) refuseGroupingMore(having, groups, growing);
   const exprs = [
     ...select.map((item) => item.expr),
     ...having,
@@ -108,6 +113,51 @@ export function resolveParts(node: Tree, ctes: Ctes, reading: Reading): Parts {
     distinct: distinct !== undefined && on.length === 0,
     distinctOn: on.map((expr) => ordinalItem(expr, select) ?? name(expr)),
   };
+}
+
+/** In HAVING, like the engine: what is grouped by, else an output column, else (in aggregates: at once) one of the FROM. */
+function resolveHaving(node: Tree, groups: readonly Tree[], resolver: Resolver): readonly Tree[] {
+  const grouped = new Set(groups.map(keyOf));
+  const whole: Resolver["whole"] = (expr, lambda) => {
+    if (isAggregateCall(expr)) return resolveNames(expr, resolver, lambda);
+    if (some(expr, (entry) => classOf(entry) === "SUBQUERY")) return undefined;
+    const plain = resolveNames(expr, resolver, lambda);
+    if (grouped.has(keyOf(plain))) return plain;
+    const [name, ...others] = textsOf(expr, "column_names").map((part) => part.toLowerCase());
+    if (name === undefined || others.length > 0 || lambda.includes(name)) return undefined;
+    return resolver.aliases.get(name);
+  };
+  const inHaving = { ...resolver, whole };
+  return conjuncts(childOf(node, "having")).map((part) =>
+    withoutAlias(resolveNames(part, inHaving)),
+  );
+}
+
+/** With GROUP BY ALL the engine groups by every column that HAVING reads as well, were it within an output column. */
+function refuseGroupingMore(
+  having: readonly Tree[],
+  groups: readonly Tree[],
+  { singles }: Growing,
+): void {
+  const grouped = new Set(groups.map(keyOf));
+  const isMore = (expr: Tree): boolean => {
+    const ref = columnRef(expr);
+    return (
+      ref !== undefined &&
+      !grouped.has(keyOf(expr)) &&
+      !singles.some((single) => single.alias === ref.table)
+    );
+  };
+  for (const expr of having) {
+    walk(expr, (entry) => {
+      if (isAggregateCall(entry)) return false;
+      if (!isMore(entry)) return undefined;
+      throw new Refusal(
+        "HAVING",
+        `of GROUP BY ALL groups by ${columnRef(entry)?.name ?? "its columns"}, too; name the columns to group by, or filter around the query`,
+      );
+    });
+  }
 }
 
 function resolveSelect(

@@ -19,6 +19,8 @@ import { cast, column, columnRef, columnRefs, type Item, mapColumns, type Tree }
 export interface Written {
   readonly model: string;
   readonly relation: string;
+  /** The relation of its query, with the same columns in the same order. */
+  readonly answer: string;
   readonly columns: readonly Column[];
   /** ORDER BY of the model, over its output columns `[t, name]`. */
   readonly orders: readonly Tree[];
