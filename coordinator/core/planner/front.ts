@@ -16,7 +16,16 @@ import { readQuery } from "./query.ts";
 import { inModel, Refusal } from "./refusal.ts";
 import { orderExpr, orderLike, ordersOf, Relations } from "./relation.ts";
 import type { Written } from "./stages.ts";
-import { childOf, classOf, column, listOf, parseTree, type Tree, textsOf } from "./tree.ts";
+import {
+  childOf,
+  classOf,
+  column,
+  doublesAsCasts,
+  listOf,
+  parseTree,
+  type Tree,
+  textsOf,
+} from "./tree.ts";
 
 export interface Front {
   readonly relations: Relations;
@@ -174,7 +183,7 @@ function parseModels(
         if (found === undefined) throw unknownTable(name, position, [...names.values()]);
         return found;
       });
-      return { model, node: singleStatement(parseTree(answer.tree)), reads };
+      return { model, node: doublesAsCasts(singleStatement(parseTree(answer.tree))), reads };
     }),
   );
 }

@@ -47,6 +47,35 @@ export function printTree(tree: Tree): string {
   });
 }
 
+/**
+ * Constants of type DOUBLE as casts of their text. The engine would write `0.1e0` back as `0.1`, which it reads as a
+ * DECIMAL: then 3 * 0.1e0 is 0.3, and in another group and text than it was.
+ */
+export function doublesAsCasts(tree: Tree): Tree {
+  const visit = (value: Json | undefined): Json | undefined => {
+    if (Array.isArray(value)) return value.map((entry) => visit(entry) ?? null);
+    if (!isTree(value)) return value;
+    const token = classOf(value) === "CONSTANT" ? doubleToken(value) : undefined;
+    if (token === undefined) {
+      return Object.fromEntries(
+        Object.entries(value).map(([key, member]) => [key, visit(member) ?? null]),
+      );
+    }
+    const exact = cast(constant("VARCHAR", token), "DOUBLE");
+    return { ...exact, alias: textOf(value, "alias") } as Json;
+  };
+  return visit(tree as Json) as Tree;
+}
+
+function doubleToken(constantExpr: Tree): string | undefined {
+  const known = childOf(constantExpr, "value") ?? {};
+  if (known["is_null"] === true || textOf(childOf(known, "type") ?? {}, "id") !== "DOUBLE") {
+    return undefined;
+  }
+  const value = known["value"];
+  return typeof value === "string" ? value.replace(numberMark, "") : String(value);
+}
+
 /** Is a constant beyond what its type holds, as `1e400`? */
 export function isOverflown(constantExpr: Tree): boolean {
   const value = childOf(constantExpr, "value")?.["value"];
