@@ -4,6 +4,7 @@
  */
 import type { Column } from "../../../shared/kernel/job.ts";
 import { aggregateNames, anyRowAggregates, orderedAggregates, rowMakers } from "./functions.ts";
+import { travels } from "./key-types.ts";
 import { type Body, orderExpr } from "./relation.ts";
 import { classOf, type Item, keyOf, listOf, order, type Tree, textOf } from "./tree.ts";
 
@@ -38,6 +39,8 @@ export function callKind(expr: Tree, type: string): CallKind {
   const how = mergeOf(name, others.length, type);
   if (how === undefined || name === "") return { kind: "holistic" };
   if (how === "extreme" && !isOwnTieBreak(expr)) return { kind: "holistic" };
+  // The least of lists or structs is one of them: as a partial result it could not be sent.
+  if (type !== "" && !travels(type)) return { kind: "holistic" };
   if (expr["distinct"] !== true || how === "extreme") return { kind: "mergeable", how };
   if (argument === undefined || how === "moments") return { kind: "holistic" };
   return { kind: "distinct", argument, how };

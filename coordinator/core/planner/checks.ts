@@ -3,7 +3,7 @@
  * other databases, the environment; random values; constructs that the planner has no faithful plan for.
  */
 import type { Json } from "../../../shared/kernel/canonical.ts";
-import { forbiddenFunction } from "./functions.ts";
+import { forbiddenFunction, rowMakers } from "./functions.ts";
 import { Refusal } from "./refusal.ts";
 import {
   childOf,
@@ -176,14 +176,13 @@ function checkNode(node: Tree, ctes: ReadonlySet<string>, found: Found): void {
     case "TABLE_FUNCTION": {
       const name = textOf(childOf(node, "function") ?? {}, "function_name");
       const why = forbiddenFunction(name.toLowerCase());
-      throw new Refusal(
-        `table function ${name}`,
-        why ?? "models read sources, dimensions and other models; make a small table with VALUES",
-        {
-          position,
-          code: why === undefined ? "sqlRefused" : "pathForbidden",
-        },
-      );
+      const way = rowMakers.has(name.toLowerCase())
+        ? "call it in a SELECT list: FROM (SELECT *, unnest(…) AS x FROM …)"
+        : "models read sources, dimensions and other models; make a small table with VALUES";
+      throw new Refusal(`table function ${name}`, why ?? way, {
+        position,
+        code: why === undefined ? "sqlRefused" : "pathForbidden",
+      });
     }
     case "RECURSIVE_CTE_NODE":
       throw new Refusal(

@@ -31,11 +31,21 @@ export function commonType(left: string, right: string): string | undefined {
   return undefined;
 }
 
-/** What a column of this type travels as. Types without an exact form are refused. */
-export function travelType(column: string, type: string): string {
+/** Has the type an exact form on the way to another task? */
+export function travels(type: string): boolean {
+  return travelForm(type) !== undefined;
+}
+
+function travelForm(type: string): string | undefined {
   if (isWireType(type)) return type;
   if (type === "HUGEINT") return "DECIMAL(38,0)";
-  if (viaText.has(type)) return "VARCHAR";
+  return viaText.has(type) ? "VARCHAR" : undefined;
+}
+
+/** What a column of this type travels as. Types without an exact form are refused. */
+export function travelType(column: string, type: string): string {
+  const form = travelForm(type);
+  if (form !== undefined) return form;
   throw new Refusal(
     `column ${column} of type ${type}`,
     "can't travel between tasks; use plain columns (for lists: string_agg, or unnest before grouping)",

@@ -23,9 +23,10 @@ export function placeJoin(placement: Placement, name: string, body: Join): void 
   }
   const typed = { ...face, pairs: face.pairs.filter((pair) => pair.type !== undefined) };
   if (typed.pairs.length === 0) {
+    const compared = face.pairs.map(({ types }) => types).join(", ");
     throw new Refusal(
       "JOIN",
-      "compares columns of different types; cast one side to the type of the other",
+      `compares ${compared}; cast one side to the type of the other, and compare columns of a row one by one with AND`,
     );
   }
   const anchor = placement.anchor(left.input);

@@ -17,7 +17,7 @@ export function placeSetOperation(placement: Placement, name: string, body: SetO
   if (anchors.length < body.inputs.length) {
     throw new Refusal(
       `${body.op} with a dimension`,
-      "every task has the whole dimension, so its rows would be doubled; make the dimension a source",
+      "or constants: every task has them whole, so their rows would be doubled; put them into a source",
     );
   }
   const [first] = anchors;

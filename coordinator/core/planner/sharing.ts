@@ -72,6 +72,8 @@ export interface KeyPair {
   readonly theirsText: string;
   /** What both are cast to before hashing; undefined: no type that holds both exactly. */
   readonly type: string | undefined;
+  /** Their own types, for messages. */
+  readonly types: string;
 }
 
 /** The equalities of the join that `demand` belongs to, from the side of its input. */
@@ -104,6 +106,7 @@ export function facePairs(placement: Placement, mine: Demand, theirs: Demand): F
       mineText: placement.lineage.textDown(mine.input, key) ?? "",
       theirsText: placement.lineage.textDown(theirs.input, partner ?? {}) ?? "",
       type: commonType(mineType, theirType),
+      types: `${mineType} with ${theirType}`,
     });
   }
   return { other, pairs };

@@ -289,7 +289,8 @@ class StageDraft {
     const casts = new Map<string, string>();
     for (const entry of columns) {
       const type = this.placement.typing.columnType(name, entry);
-      if (travelType(entry, type) !== type) casts.set(entry, type);
+      const { model } = this.placement.relations.get(name);
+      if (inModel(model, () => travelType(entry, type)) !== type) casts.set(entry, type);
     }
     return casts;
   }

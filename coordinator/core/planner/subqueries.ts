@@ -119,9 +119,13 @@ export function takePredicate(
     const relation = reading.query(innerNode(subject), ctes);
     const child = childOf(subject, "child");
     const clause = leaf(relation, "listed", [], reading);
-    const [first] = clause.scope.tables[0]?.columns ?? [];
-    if (child === undefined || first === undefined) return false;
-    const condition = [comparison("COMPARE_EQUAL", resolveNames(child, outer), first.expr)];
+    const columns = clause.scope.tables[0]?.columns ?? [];
+    if (child === undefined) return false;
+    const sought = columns.length > 1 ? listOf(child, "children") : [child];
+    const condition = columns.flatMap(({ expr }, index) => {
+      const one = sought[index];
+      return one === undefined ? [] : [comparison("COMPARE_EQUAL", resolveNames(one, outer), expr)];
+    });
     growing.from = {
       kind: "join",
       joinType: "SEMI",
