@@ -84,8 +84,15 @@ export class LocalRunner {
       ...plan.exchanges.map((entry) => define(`data_${entry.id}`, entry.columns, ", __p INTEGER")),
       ...plan.datasets.map((entry) => define(`out_${entry.model}`, entry.columns)),
     ];
-    await this.connection.run(statements.join(";\n"));
-    for (const stage of plan.stages) await this.runStage(stage, exchanges, options.splits);
+    // In one transaction: less to do for each statement, and nothing is left of a run that failed.
+    await this.connection.run(["BEGIN", ...statements].join(";\n"));
+    try {
+      for (const stage of plan.stages) await this.runStage(stage, exchanges, options.splits);
+      await this.connection.run("COMMIT");
+    } catch (error) {
+      await this.connection.run("ROLLBACK");
+      throw error;
+    }
   }
 
   private async runStage(
@@ -119,31 +126,14 @@ export class LocalRunner {
       for (const { name, sql, materialize } of stage.tables) {
         made.push({ kind: materialize ? "TABLE" : "VIEW", name, sql });
       }
-      await this.runTask([
+      // All statements of a task in one go: the round trips would cost more than the work.
+      const all = [
         ...made.map(({ kind, name, sql }) => `CREATE TEMP ${kind} "${name}" AS ${sql}`),
         ...stage.outputs.map((output) => outputStatement(output, exchanges)),
         ...made.reverse().map(({ kind, name }) => `DROP ${kind} temp."${name}"`),
-      ]);
+      ];
+      await this.connection.run(all.join(";\n"));
     }
-  }
-
-  /** All statements of a task in one go: the round trips would cost more than the work. */
-  private async runTask(statements: readonly string[]): Promise<void> {
-    try {
-      await this.connection.run(statements.join(";\n"));
-    } catch (error) {
-      await this.dropTemporary();
-      throw error;
-    }
-  }
-
-  private async dropTemporary(): Promise<void> {
-    const found = await this.connection.runAndReadAll(
-      `SELECT 'DROP VIEW temp."' || view_name || '"' FROM duckdb_views() WHERE temporary AND NOT internal
-       UNION ALL SELECT 'DROP TABLE temp."' || table_name || '"' FROM duckdb_tables() WHERE temporary`,
-    );
-    const drops = found.getRows().map((row) => String(row[0]));
-    if (drops.length > 0) await this.connection.run(drops.join(";\n"));
   }
 
   private async read(sql: string): Promise<ResultSet> {
