@@ -211,6 +211,12 @@ export class ClusterMemory {
     return Math.max(0, ...this.epochs.keys());
   }
 
+  /** NATS lost its state; what is on storage is there. */
+  loseJournal(): void {
+    this.journal = [];
+    this.journalLast = 0;
+  }
+
   #read(from: number, recordsMax: number): Answer {
     // Records are in order: nothing before the first wanted one has to be looked at when there is none.
     let first = this.journal.length;

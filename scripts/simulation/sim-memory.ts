@@ -188,9 +188,8 @@ export class SimMemory extends ClusterMemory {
     return there?.mtimeNs === file.mtimeNs;
   }
 
-  loseJournal(): void {
-    this.journal = [];
-    this.journalLast = 0;
+  override loseJournal(): void {
+    super.loseJournal();
     this.damaged();
   }
 

@@ -36,13 +36,7 @@ export function lead(bench: Bench, minute: number, job?: JobSpec): Bench {
 
 /** Time passes, and everything that is sent is carried out. Gives what was: `map part-0 part-1`, `reduce 0`. */
 export function live(bench: Bench, ms: number): string[] {
-  const done: Work[] = [];
-  const until = bench.at + ms;
-  while (bench.at < until) {
-    bench.pass(Math.min(1_000, until - bench.at), [1]);
-    done.push(...bench.work());
-  }
-  return done.map(told);
+  return bench.live(ms).map(told);
 }
 
 export function told(work: Work): string {

@@ -260,8 +260,7 @@ describe("another leader", () => {
     const bench = beforeStart(sampleFiles(2));
     live(bench, minuteMs);
     const { memory } = bench;
-    memory.journal = [];
-    memory.journalLast = 0;
+    memory.loseJournal();
     memory.snapshot = undefined;
     const next = lead(new Bench(memory, "c2"), 53);
     expect(live(next, 2 * minuteMs)).toEqual([]);

@@ -11,16 +11,8 @@ export function atNoon(bench = new Bench(), job = sampleJob()): Bench {
   bench.lead();
   bench.attach(1, { slots: 8 });
   bench.submit(job, { day: "2026-01-11" });
-  live(bench, 5_000);
+  bench.live(5_000);
   return bench;
-}
-
-export function live(bench: Bench, ms: number): void {
-  const until = bench.at + ms;
-  while (bench.at < until) {
-    bench.pass(Math.min(1_000, until - bench.at), [1]);
-    bench.work();
-  }
 }
 
 export const wish: BackfillWish = {

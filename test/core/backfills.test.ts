@@ -1,7 +1,7 @@
 // Backfills: transcripts of one coordinator and those that lead after it.
 import { describe, expect, test } from "vitest";
 import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
-import { all, atNoon, lines, live, noon, only, start, wish } from "./backfill-story.ts";
+import { all, atNoon, lines, noon, only, start, wish } from "./backfill-story.ts";
 import { Bench } from "./bench.ts";
 
 /** Time passes, and what was sent is left alone. */
@@ -40,7 +40,7 @@ describe("a backfill", () => {
       lane: "backlog",
       origin: "backfill",
     });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))).toEqual([
       "2026-01-10 done r1",
       "2026-01-11 skipped revision 1 is there",
@@ -49,7 +49,7 @@ describe("a backfill", () => {
     ]);
     expect(only(bench)).toMatchObject({ state: "done", toDo: 0, done: 3, skipped: 1 });
     expect(bench.memory.desks.get("usage")?.desk.backfills?.[0]?.state).toBe("done");
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(runs(bench)).toHaveLength(4);
   });
 
@@ -63,7 +63,7 @@ describe("a backfill", () => {
       "2026-01-11 to do",
       "2026-01-10 to do",
     ]);
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(runs(bench)).toEqual(
       ["10.r1", "11.r1", "11.r2", "12.r1", "13.r1"].map((run) => `usage.2026-01-${run}`),
     );
@@ -74,7 +74,7 @@ describe("a backfill", () => {
     bench.memory.lookedAt.set("ipdr|2026-01-12", []);
     atNoon(bench);
     start(bench);
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))[2]).toBe("2026-01-12 skipped missing input: ipdr: no file yet");
     expect(only(bench)).toMatchObject({ state: "done", done: 2, skipped: 2 });
     expect(runs(bench).filter((run) => run.includes("-12."))).toEqual([]);
@@ -82,13 +82,13 @@ describe("a backfill", () => {
 
   test("looks again: what was seen when the day was still in the window counts no more", () => {
     const bench = atNoon(new Bench(), sampleJob({ schedule: "0 1 * * *", backlogDays: 1 }));
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(runs(bench)).toContain("usage.2026-01-18.r1");
     // Ten days on the folder is empty.
     bench.wallFrom += 10 * 86_400_000;
     bench.memory.lookedAt.set("ipdr|2026-01-18", []);
     start(bench, { from: "2026-01-18", to: "2026-01-18", redo: "all" });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))).toEqual(["2026-01-18 skipped missing input: ipdr: no file yet"]);
   });
 
@@ -100,14 +100,14 @@ describe("a backfill", () => {
         ? { kind: "failed", failure }
         : undefined;
     start(bench);
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))[2]).toBe(
       "2026-01-12 failed usage.2026-01-12.r1 failed: file 3 is empty",
     );
     expect(only(bench)).toMatchObject({ state: "done", done: 2, failed: 1, skipped: 1 });
     bench.override = () => undefined;
     start(bench, { redo: "failed" }, "two");
-    live(bench, 10_000);
+    bench.live(10_000);
     const [second, first] = all(bench).toSorted((a, b) => (a.id < b.id ? 1 : -1));
     expect(first).toMatchObject({ id: "usage.b1", failed: 1 });
     expect(second).toMatchObject({ id: "usage.b2", done: 1, skipped: 3 });
@@ -120,7 +120,7 @@ describe("a backfill", () => {
     start(bench);
     idle(bench, 5_000);
     expect(lines(only(bench))[0]).toBe("2026-01-10 running usage.2026-01-10.r1: running");
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))[0]).toBe("2026-01-10 done r1");
     expect(runs(bench).filter((run) => run.includes("-10."))).toEqual(["usage.2026-01-10.r1"]);
   });
@@ -143,7 +143,7 @@ describe("a dry run", () => {
       "2026-01-12 to do it has no revision",
       "2026-01-13 to do it has no revision",
     ]);
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(JSON.stringify([...bench.state.durable.desks])).toBe(before);
     expect(runs(bench)).toHaveLength(1);
   });
@@ -155,7 +155,7 @@ describe("what people say about a backfill", () => {
     start(bench);
     idle(bench, 3_000);
     expect(say(bench, "pause")).toMatchObject({ backfills: [{ state: "paused" }] });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))).toEqual([
       "2026-01-10 done r1",
       "2026-01-11 skipped revision 1 is there",
@@ -164,7 +164,7 @@ describe("what people say about a backfill", () => {
     ]);
     expect(only(bench)).toMatchObject({ state: "paused", changed: "maintenance" });
     say(bench, "resume");
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(only(bench)).toMatchObject({ state: "done", done: 3 });
     expect(say(bench, "pause")).toMatchObject({
       failure: {
@@ -179,7 +179,7 @@ describe("what people say about a backfill", () => {
     start(bench);
     idle(bench, 3_000);
     say(bench, "cancel");
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))).toEqual([
       "2026-01-10 done r1",
       "2026-01-11 skipped revision 1 is there",
@@ -188,7 +188,7 @@ describe("what people say about a backfill", () => {
     ]);
     expect(only(bench).state).toBe("cancelled");
     expect(start(bench, {}, "two")).toMatchObject({ backfills: [{ id: "usage.b2", toDo: 2 }] });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(runs(bench)).toHaveLength(4);
   });
 
@@ -226,10 +226,10 @@ describe("what people say about a backfill", () => {
     const pause = { kind: "pauseBacklog", job: "usage", reason: "" } as const;
     bench.say({ ...pause, paused: true });
     start(bench);
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(only(bench)).toMatchObject({ toDo: 3, skipped: 1 });
     bench.say({ ...pause, paused: false });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(lines(only(bench))[2]).toBe("2026-01-12 skipped held: bad feed");
     expect(only(bench)).toMatchObject({ state: "done", done: 2, skipped: 2 });
   });
@@ -275,9 +275,9 @@ describe("a new leader in the middle", () => {
   test.each([1_000, 2_000, 3_000, 4_000, 5_000, 7_000])("after %i ms: each day once", (ms) => {
     const bench = atNoon();
     start(bench, { redo: "all" });
-    live(bench, ms);
+    bench.live(ms);
     const next = takeOver(bench);
-    live(next, 40_000);
+    next.live(40_000);
     expect(only(next)).toMatchObject({ state: "done", done: 4, skipped: 0, failed: 0 });
     expect(runs(next)).toEqual(
       ["10.r1", "11.r1", "11.r2", "12.r1", "13.r1"].map((run) => `usage.2026-01-${run}`),
@@ -291,12 +291,11 @@ describe("a new leader in the middle", () => {
       // The accounts of what comes of the days do not reach storage: manifests have to tell.
       start(bench, { redo: "all" });
       bench.hold = ({ kind }) => kind === "saveDesk";
-      live(bench, ms);
-      bench.memory.journal = [];
-      bench.memory.journalLast = 0;
+      bench.live(ms);
+      bench.memory.loseJournal();
       bench.memory.snapshot = undefined;
       const next = takeOver(bench);
-      live(next, 40_000);
+      next.live(40_000);
       expect(only(next)).toMatchObject({ id: "usage.b1", state: "done", done: 4, by: "ann" });
       expect(runs(next)).toEqual(
         ["10.r1", "11.r1", "11.r2", "12.r1", "13.r1"].map((run) => `usage.2026-01-${run}`),
@@ -308,13 +307,12 @@ describe("a new leader in the middle", () => {
     const bench = atNoon();
     start(bench);
     say(bench, "pause");
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     const next = takeOver(bench);
-    live(next, 20_000);
+    next.live(20_000);
     expect(only(next)).toMatchObject({ state: "paused", toDo: 3, changed: "maintenance" });
     say(next, "resume");
-    live(next, 20_000);
+    next.live(20_000);
     expect(only(next)).toMatchObject({ state: "done", done: 3 });
   });
 });
@@ -327,7 +325,7 @@ test("a backfill of a scheduled job and its window do not make a day twice", () 
   bench.memory.inputs = sampleFiles(4);
   bench.register(sampleJob({ schedule: "0 1 * * *", backlogDays: 3 }));
   start(bench, { from: "2026-01-14", to: "2026-01-19", concurrency: 4 });
-  live(bench, 60_000);
+  bench.live(60_000);
   expect(runs(bench)).toEqual(
     ["14", "15", "16", "17", "18", "19"].map((day) => `usage.2026-01-${day}.r1`),
   );

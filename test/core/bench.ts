@@ -113,6 +113,16 @@ export class Bench {
     }
   }
 
+  /** Time passes, and every task that is sent is carried out, in steps of a second. Gives the works done. */
+  live(ms: number, beating: readonly number[] = [1]): Work[] {
+    const done: Work[] = [];
+    for (const until = this.at + ms; this.at < until; ) {
+      this.pass(Math.min(1_000, until - this.at), beating);
+      done.push(...this.work());
+    }
+    return done;
+  }
+
   /** Leads from here on. */
   lead(): this {
     this.pass(limits.leaseExpiresMs + limits.candidateJitterMsMax + 2 * limits.tickEveryMs);
@@ -161,54 +171,46 @@ export class Bench {
 
   /** Makes a scheduled job known without a day to run. */
   register(job: JobSpec): Reply | undefined {
-    const reply = this.#replies++;
-    this.post({
+    const request = { job, day: "", rerun: false };
+    return this.#answered((reply) => ({
       kind: "submit",
       reply,
       requestId: `register-${reply}`,
-      job,
-      day: "",
-      rerun: false,
-    });
-    return this.#replied.get(reply);
+      ...request,
+    }));
   }
 
   /** What somebody says about days. */
   say(message: Unnumbered<DaysMessage>): Reply | undefined {
-    const reply = this.#replies++;
-    this.post({ ...message, reply } as DaysMessage);
-    return this.#replied.get(reply);
+    return this.#answered((reply) => ({ ...message, reply }) as DaysMessage);
   }
 
   /** Somebody tidies up, or reads. */
   tidy(action: UpkeepAction): Reply | undefined {
-    const reply = this.#replies++;
-    this.post({ kind: "upkeep", reply, action });
-    return this.#replied.get(reply);
+    return this.#answered((reply) => ({ kind: "upkeep", reply, action }));
   }
 
   /** What somebody says about alerts. */
   alert(action: AlertAction): Reply | undefined {
-    const reply = this.#replies++;
-    this.post({ kind: "alert", reply, action });
-    return this.#replied.get(reply);
+    return this.#answered((reply) => ({ kind: "alert", reply, action }));
   }
 
   cancel(run: string): Reply | undefined {
-    const reply = this.#replies++;
-    this.post({ kind: "cancelRun", reply, run, reason: "test" });
-    return this.#replied.get(reply);
+    return this.#answered((reply) => ({ kind: "cancelRun", reply, run, reason: "test" }));
   }
 
   releaseRun(run: string): Reply | undefined {
-    const reply = this.#replies++;
-    this.post({ kind: "releaseRun", reply, run });
-    return this.#replied.get(reply);
+    return this.#answered((reply) => ({ kind: "releaseRun", reply, run }));
   }
 
   ask(question: Question): Reply | undefined {
+    return this.#answered((reply) => ({ kind: "question", reply, question }));
+  }
+
+  /** What is answered at once to a message that has a number for its reply. */
+  #answered(message: (reply: number) => Message): Reply | undefined {
     const reply = this.#replies++;
-    this.post({ kind: "question", reply, question });
+    this.post(message(reply));
     return this.#replied.get(reply);
   }
 

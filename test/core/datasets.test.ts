@@ -38,8 +38,7 @@ describe("another job that writes the same dataset", () => {
     bench.submit();
     bench.work();
     expect(other(bench)).toMatchObject(conflict("usage"));
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     const next = new Bench(bench.memory, "c2");
     next.at = bench.at;
     next.lead();

@@ -72,12 +72,6 @@ function refusal(bench: Bench, changes: Partial<AcknowledgeWish>): string {
   return `${reply.failure.code}: ${reply.failure.message}`;
 }
 
-/** NATS lost its state; what is on storage is there. */
-function loseJournal({ memory }: Bench): void {
-  memory.journal = [];
-  memory.journalLast = 0;
-}
-
 describe("a delivery", () => {
   test("is outstanding until its consumer acknowledges it, and an event tells that", () => {
     const bench = delivered();
@@ -176,7 +170,7 @@ describe("a delivery", () => {
     const withoutAge = (list: readonly DeliveryStatus[]) =>
       list.map((one) => ({ ...one, openMs: 0 }));
     expect(withoutAge(all(next))).toEqual(withoutAge(known));
-    loseJournal(bench);
+    bench.memory.loseJournal();
     const third = nextLeader(next);
     expect(lines(third)).toEqual(lines(next));
     expect(all(third)[0]).toMatchObject({ replacedMs: known[0]?.replacedMs });

@@ -22,15 +22,6 @@ function atNight(job = daily(), bench = new Bench()): Bench {
   return bench;
 }
 
-/** Time passes, and everything that is sent is carried out. */
-function live(bench: Bench, ms: number): void {
-  const until = bench.at + ms;
-  while (bench.at < until) {
-    bench.pass(Math.min(1_000, until - bench.at), [1]);
-    bench.work();
-  }
-}
-
 function backlog(bench: Bench, job = "usage"): BacklogStatus {
   const reply = bench.ask({ kind: "backlog", job, days: 0 });
   if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
@@ -59,7 +50,7 @@ const files = (count: number) => sampleFiles(count);
 describe("a scheduled job", () => {
   test("catches up its window and runs each day once, the live one when it is due", () => {
     const bench = atNight();
-    live(bench, 40_000);
+    bench.live(40_000);
     const caughtUp = ["usage.2026-01-14.r1", "usage.2026-01-15.r1", "usage.2026-01-16.r1"];
     expect(committed(bench).sort()).toEqual(caughtUp);
     expect(grid(bench)).toEqual([
@@ -69,9 +60,9 @@ describe("a scheduled job", () => {
       "2026-01-15 done: revision 1",
       "2026-01-14 done: revision 1",
     ]);
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(committed(bench)).toContain("usage.2026-01-17.r1");
-    live(bench, 10 * 60_000);
+    bench.live(10 * 60_000);
     expect(committed(bench)).toHaveLength(4);
   });
 
@@ -79,11 +70,11 @@ describe("a scheduled job", () => {
     const bench = new Bench();
     bench.memory.lookedAt.set("ipdr|2026-01-15", []);
     atNight(daily(), bench);
-    live(bench, 40_000);
+    bench.live(40_000);
     expect(stateOf(bench, "2026-01-15")).toBe("missing input");
     expect(committed(bench)).not.toContain("usage.2026-01-15.r1");
     bench.memory.lookedAt.set("ipdr|2026-01-15", files(4));
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(committed(bench)).toContain("usage.2026-01-15.r1");
     expect(stateOf(bench, "2026-01-15")).toBe("done");
   });
@@ -91,49 +82,49 @@ describe("a scheduled job", () => {
   test("is provisional with enough of a number of files, and done when the others come", () => {
     const rule = { by: "count", value: "5", completeness: 0.8, grace: "0s" } as const;
     const bench = atNight(daily({ ready: { ipdr: rule } }));
-    live(bench, 120_000);
+    bench.live(120_000);
     expect(stateOf(bench, "2026-01-15")).toBe("provisional");
     for (const day of ["14", "16", "17", "18"]) {
       bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, files(4));
     }
     bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
     bench.memory.inputs = files(5);
-    live(bench, 300_000);
+    bench.live(300_000);
     expect(grid(bench)).toContain("2026-01-15 done: revision 2");
     expect(stateOf(bench, "2026-01-16")).toBe("provisional");
   });
 
   test("runs a day again when a late file comes, and only then", () => {
     const bench = atNight();
-    live(bench, 40_000);
+    bench.live(40_000);
     bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
     bench.memory.inputs = files(5);
     for (const day of ["14", "16", "17", "18"]) {
       bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, files(4));
     }
-    live(bench, 150_000);
+    bench.live(150_000);
     expect(committed(bench)).toContain("usage.2026-01-15.r2");
     expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
-    live(bench, 300_000);
+    bench.live(300_000);
     expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
   });
 
   test("marks days of another form, and runs them again where the job says so", () => {
     const bench = atNight();
-    live(bench, 40_000);
+    bench.live(40_000);
     const models = [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }];
     const changed = (onChange?: "rerun") => daily({ models, ...(onChange && { onChange }) });
     // What changes no row leaves a day what it is.
     bench.register(daily({ finishBy: "06:00", onChange: "rerun" }));
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(stateOf(bench, "2026-01-15")).toBe("done");
     expect(committed(bench)).not.toContain("usage.2026-01-15.r2");
     bench.register(changed());
-    live(bench, 5_000);
+    bench.live(5_000);
     expect(stateOf(bench, "2026-01-15")).toBe("stale");
     expect(committed(bench)).not.toContain("usage.2026-01-15.r2");
     bench.register(changed("rerun"));
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(committed(bench)).toContain("usage.2026-01-15.r2");
     expect(stateOf(bench, "2026-01-15")).toBe("done");
   });
@@ -141,16 +132,16 @@ describe("a scheduled job", () => {
   test("makes days again from which on its source has other columns, and no others", () => {
     // A run that has mapped ahead ends with its form of the job, and its day begins with the next revision.
     const bench = atNight(daily({ workAhead: false }));
-    live(bench, 40_000);
+    bench.live(40_000);
     bench.register(versioned(undefined, "2026-01-16"));
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(committed(bench).filter((run) => run.endsWith(".r2"))).toEqual(["usage.2026-01-16.r2"]);
     expect(stateOf(bench, "2026-01-15")).toBe("done");
   });
 
   test("does not make a day for which nobody has told the columns, and says so", () => {
     const bench = atNight(versioned("2026-01-15", "2026-01-16"));
-    live(bench, 40_000);
+    bench.live(40_000);
     expect(committed(bench).sort()).toEqual(["usage.2026-01-15.r1", "usage.2026-01-16.r1"]);
     expect(grid(bench).at(-1)).toMatch(
       /^2026-01-14 failed: the columns of source ipdr are told from 2026-01-15 on, not for 2026-01-14: add/,
@@ -167,7 +158,7 @@ describe("a source that is not the same in all forms of the job", () => {
 
   test("no model reads it: it is looked at, and makes no day again", () => {
     const bench = atNight(daily(both));
-    live(bench, 150_000);
+    bench.live(150_000);
     expect(committed(bench)).toHaveLength(4);
     expect(again(bench)).toEqual([]);
     expect(stateOf(bench, "2026-01-15")).toBe("done");
@@ -188,14 +179,14 @@ describe("a source that is not the same in all forms of the job", () => {
   test("it is new, or has gone: the job has changed, not its files", () => {
     const models = [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }];
     const bench = atNight(daily({ workAhead: false }));
-    live(bench, 40_000);
+    bench.live(40_000);
     bench.register(daily({ ...both, models, workAhead: false }));
-    live(bench, 150_000);
+    bench.live(150_000);
     const changed = /^2026-01-15 stale: definition: .* it runs again on command/;
     expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toMatch(changed);
     expect(again(bench)).toEqual([]);
     bench.register(daily({ models, workAhead: false }));
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(again(bench)).toEqual([]);
     expect(backlog(bench).days.find(({ day }) => day === "2026-01-15")?.files).toBe(4);
   });
@@ -224,10 +215,10 @@ describe("what people say about days", () => {
     bench.release();
     expect(bench.memory.desks.get("usage")?.desk.days["2026-01-15"]?.held?.reason).toBe("bad feed");
     bench.memory.lookedAt.set("ipdr|2026-01-15", files(4));
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(grid(bench)).toContain("2026-01-15 held: bad feed");
     expect(bench.say({ ...mark, mark: "released", reason: "" })).toEqual({ kind: "said" });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(stateOf(bench, "2026-01-15")).toBe("done");
   });
 
@@ -243,12 +234,12 @@ describe("what people say about days", () => {
     } as const;
     expect(bench.say(pause)).toEqual({ kind: "said" });
     bench.memory.lookedAt.clear();
-    live(bench, 150_000);
+    bench.live(150_000);
     expect(committed(bench).sort()).toEqual(["usage.2026-01-16.r1", "usage.2026-01-17.r1"]);
     expect(backlog(bench)).toMatchObject({ paused: "maintenance", toDo: 1 });
     expect(grid(bench).at(-1)).toMatch(/^2026-01-15 ready: .* → runs when the backlog goes on$/);
     bench.say({ ...pause, paused: false });
-    live(bench, 20_000);
+    bench.live(20_000);
     // The 14th has left the window of two days meanwhile.
     expect(committed(bench).sort()[0]).toBe("usage.2026-01-15.r1");
     expect(committed(bench)).toHaveLength(3);
@@ -256,16 +247,15 @@ describe("what people say about days", () => {
 
   test("what was said outlives a journal that is lost", () => {
     const bench = atNight();
-    live(bench, 40_000);
+    bench.live(40_000);
     const about = { job: "usage", day: "2026-01-17" };
     bench.say({ kind: "markDay", ...about, mark: "held", reason: "bad feed" });
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     const next = new Bench(bench.memory, "c2");
     next.wallFrom = midnight + 2 * hourMs;
     next.lead();
     next.attach(1, { slots: 8 });
-    live(next, 60_000);
+    next.live(60_000);
     expect(stateOf(next, "2026-01-17")).toBe("held");
     expect(committed(next).filter((run) => run.includes("-17"))).toEqual([]);
   });
@@ -299,16 +289,16 @@ describe("a day that fails", () => {
             failure: { code: "inputEmpty", message: "file 3 is empty", detail: {} },
           }
         : undefined;
-    live(bench, 30_000);
+    bench.live(30_000);
     expect(grid(bench)[2]).toBe(
       "2026-01-16 failed: usage.2026-01-16.r1 failed: file 3 is empty; it runs again when its input or the job changes, or on command",
     );
-    live(bench, 30 * 60_000);
+    bench.live(30 * 60_000);
     expect([...bench.memory.manifests.keys()].filter((run) => run.includes("-16"))).toHaveLength(1);
     bench.override = planned;
     bench.memory.inputs = files(5);
     // Who mends its input does not wait for a minute.
-    live(bench, 15_000);
+    bench.live(15_000);
     expect(committed(bench)).toContain("usage.2026-01-16.r2");
   });
 });
@@ -316,13 +306,13 @@ describe("a day that fails", () => {
 describe("a new leader", () => {
   test("goes on where the last one was: no day is run twice, none is left out", () => {
     const bench = atNight();
-    live(bench, 12_000);
+    bench.live(12_000);
     const before = committed(bench);
     const next = new Bench(bench.memory, "c2");
     next.wallFrom = midnight + hourMs + 60_000;
     next.lead();
     next.attach(1, { slots: 8 });
-    live(next, 120_000);
+    next.live(120_000);
     const runs = committed(next).sort();
     expect(runs).toEqual(["14", "15", "16", "17"].map((day) => `usage.2026-01-${day}.r1`));
     expect(runs).toEqual(expect.arrayContaining(before));
@@ -360,7 +350,7 @@ describe("a deadline", () => {
   test("nobody is called for days that a job takes up because it looks further back now", () => {
     const job = { finishBy: "01:02", workAhead: false } as const;
     const bench = atNight(daily(job));
-    live(bench, 30_000);
+    bench.live(30_000);
     bench.effects = [];
     bench.register(daily({ ...job, backlogDays: 5 }));
     bench.pass(2_000, [1]);
@@ -386,9 +376,9 @@ describe("a deadline", () => {
 
 test("a look and a listing that never agree run a day once more, not for ever", () => {
   const bench = atNight();
-  live(bench, 40_000);
+  bench.live(40_000);
   bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
-  live(bench, 30 * 60_000);
+  bench.live(30 * 60_000);
   expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
   expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain(
     "stale: input: files have come, changed or gone since revision 2; a run that was begun because of that found other files",

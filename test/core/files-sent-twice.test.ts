@@ -308,8 +308,7 @@ describe("a later run of the day", () => {
       const old = withFiles([...original, copyOf(first)]);
       const [, ...rest] = old.takeTasks();
       for (const task of rest) old.finish(task);
-      old.memory.journal = [];
-      old.memory.journalLast = 0;
+      old.memory.loseJournal();
       old.memory.epochs.clear();
       const next = new Bench(old.memory, "c2");
       next.at = old.at;

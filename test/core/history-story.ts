@@ -126,12 +126,7 @@ export class HistoryStory {
 
   /** Time passes, and everything that is sent is carried out. */
   live(ms: number): readonly Work[] {
-    const done: Work[] = [];
-    for (const until = this.bench.at + ms; this.bench.at < until; ) {
-      this.bench.pass(Math.min(1_000, until - this.bench.at), [1]);
-      done.push(...this.bench.work());
-    }
-    return done;
+    return this.bench.live(ms);
   }
 
   /** Until a run is committed, 300 s at most. */

@@ -114,8 +114,7 @@ describe("an append without an answer", () => {
   test("a journal that went back ends the leadership", () => {
     const bench = new Bench().lead();
     bench.submit();
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     bench.attach(1);
     expect(bench.state.role.kind).toBe("standby");
   });

@@ -228,8 +228,7 @@ describe("a lane", () => {
   test("comes back with a run that a lost journal had promised", () => {
     const bench = leader();
     submit(bench, monday, "backlog");
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     bench.memory.epochs.clear();
     bench.memory.streams.clear();
     const next = new Bench(bench.memory, "c2");

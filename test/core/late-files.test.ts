@@ -158,8 +158,7 @@ describe("what is known", () => {
       expect(told(round(bench))).toHaveLength(1);
       expect(bench.memory.desks.get("usage")?.desk.late?.total).toBe(1);
       if (isLost) {
-        bench.memory.journal = [];
-        bench.memory.journalLast = 0;
+        bench.memory.loseJournal();
         bench.memory.snapshot = undefined;
       }
       const next = new Bench(bench.memory, "c2");

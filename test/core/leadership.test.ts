@@ -236,8 +236,7 @@ describe("a lost journal", () => {
     first.submit();
     first.work();
     const { memory } = first;
-    memory.journal = [];
-    memory.journalLast = 0;
+    memory.loseJournal();
     memory.epochs.clear();
     memory.streams.clear();
     const next = second(first).lead();
@@ -303,8 +302,7 @@ describe("a lost journal", () => {
     const first = new Bench().lead();
     const { memory } = first;
     const snapshot = { sequence: 3, texts: encodeSnapshot(first.state.durable) };
-    memory.journal = [];
-    memory.journalLast = 0;
+    memory.loseJournal();
     memory.epochs.clear();
     memory.snapshot = snapshot;
     // Its own snapshot comes too late: it dies before.

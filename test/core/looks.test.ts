@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
-import { atNoon, lines, live, noon, only, start } from "./backfill-story.ts";
+import { atNoon, lines, noon, only, start } from "./backfill-story.ts";
 import { Bench } from "./bench.ts";
 
 const byCount = (value: string) => sampleJob({ ready: { ipdr: { by: "count", value } } });
@@ -12,18 +12,18 @@ describe("a day of a backfill", () => {
   test("is not judged by the first sight of its files: they may still change", () => {
     const bench = atNoon(new Bench(), byCount("4"));
     start(bench, { from: "2026-01-12", to: "2026-01-12" });
-    live(bench, 5_000);
+    bench.live(5_000);
     expect(lines(only(bench))).toEqual([
       "2026-01-12 running ipdr: 4 of at least 4 files; 4 not seen unchanged for 30 s, first raw/day=2026-01-15/part-0.csv",
     ]);
-    live(bench, limits.lookEveryMs);
+    bench.live(limits.lookEveryMs);
     expect(lines(only(bench))).toEqual(["2026-01-12 done r1"]);
   });
 
   test("is skipped when they are seen to be too few", () => {
     const bench = atNoon(new Bench(), byCount("5"));
     start(bench, { from: "2026-01-12", to: "2026-01-12" });
-    live(bench, 5_000 + limits.lookEveryMs);
+    bench.live(5_000 + limits.lookEveryMs);
     expect(lines(only(bench))).toEqual([
       "2026-01-12 skipped missing input: ipdr: 4 of at least 5 files; waits for the rest",
     ]);
@@ -37,12 +37,12 @@ describe("a day of a backfill", () => {
         ? { kind: "looked", sources: [{ source: "ipdr", files: [], newestMs: 0, problem }] }
         : undefined;
     start(bench, { from: "2026-01-12", to: "2026-01-12" });
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(lines(only(bench))).toEqual([
       "2026-01-12 running ipdr: folder raw: cannot be listed (EIO)",
     ]);
     bench.override = () => undefined;
-    live(bench, 2 * limits.lookEveryMs);
+    bench.live(2 * limits.lookEveryMs);
     expect(lines(only(bench))).toEqual(["2026-01-12 done r1"]);
   });
 
@@ -50,10 +50,10 @@ describe("a day of a backfill", () => {
     const bench = atNoon();
     bench.hold = ({ kind }) => kind === "lookAtDay";
     start(bench, { from: "2026-01-12", to: "2026-01-12" });
-    live(bench, limits.lookEveryMs + 5_000);
+    bench.live(limits.lookEveryMs + 5_000);
     expect(bench.heldAsks).toHaveLength(1);
     bench.release();
-    live(bench, 5_000);
+    bench.live(5_000);
     expect(lines(only(bench))).toEqual(["2026-01-12 done r1"]);
   });
 });
@@ -61,14 +61,14 @@ describe("a day of a backfill", () => {
 test("what is said while a look is under way is looked at when that is over", () => {
   const schedule = "0 1 * * *";
   const bench = atNoon(new Bench(), sampleJob({ schedule, backlogDays: 0 }));
-  live(bench, 5_000);
+  bench.live(5_000);
   bench.hold = ({ kind }) => kind === "lookAtDay";
-  live(bench, limits.lookWhenDoneEveryMs);
+  bench.live(limits.lookWhenDoneEveryMs);
   const held = () => bench.heldAsks.flatMap((ask) => (ask.kind === "lookAtDay" ? [ask.day] : []));
   expect(held()).toContain("2026-01-19");
   bench.say({ kind: "delivered", job: "usage", day: "2026-01-19", source: "" });
   bench.release();
-  live(bench, 1_000);
+  bench.live(1_000);
   expect(held()).toEqual(["2026-01-19"]);
 });
 
@@ -76,19 +76,19 @@ test("what was seen of a day is forgotten when it has left the window, and its b
   const schedule = "0 1 * * *";
   const bench = atNoon(new Bench(), sampleJob({ schedule, backlogDays: 1 }));
   const seen = () => [...bench.state.desk.looks.keys()].map((key) => key.slice(-2)).sort();
-  live(bench, 20_000);
+  bench.live(20_000);
   expect(seen()).toEqual(["18", "19", "20"]);
   bench.memory.lookedAt.set("ipdr|2026-01-10", []);
   bench.hold = (ask) => ask.kind === "lookAtDay" && ask.day === "2026-01-10";
   start(bench, { from: "2026-01-09", to: "2026-01-10", concurrency: 2 });
-  live(bench, 20_000);
+  bench.live(20_000);
   expect(seen()).toEqual(["10", "18", "19", "20"]);
   bench.release();
-  live(bench, 5_000);
+  bench.live(5_000);
   expect(seen()).toEqual(["18", "19", "20"]);
   bench.wallFrom += 86_400_000;
   bench.hold = () => false;
-  live(bench, 20_000);
+  bench.live(20_000);
   expect(seen()).toEqual(["19", "20", "21"]);
 });
 
@@ -114,7 +114,7 @@ describe("beside a job that waits for the files of sixty days", () => {
     bench.lead();
     bench.attach(1, { slots: 8 });
     bench.register(waiting);
-    live(bench, 20_000);
+    bench.live(20_000);
     if (job.schedule === undefined) bench.submit(job, { day: "2026-01-11" });
     else bench.register(job);
     return bench;
@@ -123,23 +123,23 @@ describe("beside a job that waits for the files of sixty days", () => {
 
   test("days of another job are looked at and run", () => {
     const bench = beside(sampleJob({ schedule, backlogDays: 1 }));
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(runs(bench)).toEqual(["usage.2026-01-18.r1", "usage.2026-01-19.r1"]);
   });
 
   test("so are those of a backfill", () => {
     const bench = beside();
     start(bench, { from: "2026-01-12", to: "2026-01-13" });
-    live(bench, 60_000);
+    bench.live(60_000);
     expect(runs(bench).slice(1)).toEqual(["usage.2026-01-12.r1", "usage.2026-01-13.r1"]);
   });
 
   test("a day that is done is looked at, in case files come", () => {
     const bench = beside(sampleJob({ schedule, backlogDays: 0 }));
-    live(bench, 60_000);
+    bench.live(60_000);
     bench.memory.lookedAt.set("ipdr|2026-01-19", sampleFiles(5));
     bench.memory.inputs = sampleFiles(5);
-    live(bench, 5 * limits.lookWhenDoneEveryMs);
+    bench.live(5 * limits.lookWhenDoneEveryMs);
     expect(runs(bench)).toEqual(["usage.2026-01-19.r1", "usage.2026-01-19.r2"]);
   });
 });

@@ -22,8 +22,7 @@ function halfDone(sideFile?: string): Bench {
 
 /** Everything that NATS held but the exchange is gone, and the leader with it; executors dial in afterwards. */
 function afterLoss(old: Bench, before: (next: Bench) => void = () => undefined): Bench {
-  old.memory.journal = [];
-  old.memory.journalLast = 0;
+  old.memory.loseJournal();
   old.memory.epochs.clear();
   const next = new Bench(old.memory, "c2");
   next.at = old.at;

@@ -193,8 +193,7 @@ describe("another leader", () => {
 
   test("knows a quarantined revision from its manifest when the journal is lost", () => {
     const old = quarantined();
-    old.memory.journal = [];
-    old.memory.journalLast = 0;
+    old.memory.loseJournal();
     old.memory.snapshot = undefined;
     const next = leader(old.memory, old.at);
     expect(dataset(next, 0)).toMatchObject({ revision: 1 });

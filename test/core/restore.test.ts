@@ -18,8 +18,7 @@ function leader(): Bench {
 }
 
 function loseNats(memory: ClusterMemory): void {
-  memory.journal = [];
-  memory.journalLast = 0;
+  memory.loseJournal();
   memory.epochs.clear();
   memory.streams.clear();
 }

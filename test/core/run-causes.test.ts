@@ -21,14 +21,6 @@ function atNight(bench = new Bench()): Bench {
   return bench;
 }
 
-function live(bench: Bench, ms: number): void {
-  const until = bench.at + ms;
-  while (bench.at < until) {
-    bench.pass(Math.min(1_000, until - bench.at), [1]);
-    bench.work();
-  }
-}
-
 function runs(bench: Bench): readonly RunStatus[] {
   const reply = bench.ask({ kind: "runs", job: "", limit: 100 });
   if (reply?.kind !== "runs") throw new Error(JSON.stringify(reply));
@@ -49,18 +41,12 @@ function submit(bench: Bench, day: string, by: string, rerun = false): void {
   bench.post({ kind: "submit", ...request });
 }
 
-/** NATS lost its state; what is on storage is there. */
-function loseJournal({ memory }: Bench): void {
-  memory.journal = [];
-  memory.journalLast = 0;
-}
-
 describe("each run says who or what started it", () => {
   test("the schedule, catching up, a person, a late file, another form, a command, a backfill", () => {
     const bench = atNight();
-    live(bench, 100_000);
+    bench.live(100_000);
     submit(bench, "2026-01-16", "ann", true);
-    live(bench, 10_000);
+    bench.live(10_000);
     bench.say({
       kind: "markDay",
       job: "usage",
@@ -68,13 +54,13 @@ describe("each run says who or what started it", () => {
       mark: "wanted",
       reason: "a look",
     });
-    live(bench, 10_000);
+    bench.live(10_000);
     for (const day of ["14", "16", "17", "18"]) {
       bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, sampleFiles(4));
     }
     bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(5));
     bench.memory.inputs = sampleFiles(5);
-    live(bench, 150_000);
+    bench.live(150_000);
     const wish = {
       job: "usage",
       from: "2026-01-10",
@@ -89,7 +75,7 @@ describe("each run says who or what started it", () => {
       kind: "backfill",
       action: { kind: "start", requestId: "b", dryRun: false, wish },
     });
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(causes(bench).filter((line) => !line.startsWith("2026-01-18"))).toEqual([
       "2026-01-10 r1: backfill usage.b1",
       "2026-01-14 r1: catch-up",
@@ -102,7 +88,7 @@ describe("each run says who or what started it", () => {
     ]);
     const models = [{ name: "totals", sql: "SELECT 2", file: "totals.sql" }];
     bench.register(daily({ models, onChange: "rerun" }));
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(causes(bench)).toContain("2026-01-16 r3: definition");
   });
 
@@ -131,29 +117,29 @@ describe("each run says who or what started it", () => {
     bench.lead();
     bench.attach(1, { slots: 8 });
     bench.register(daily({ backlogDays: 0 }));
-    live(bench, 120_000);
+    bench.live(120_000);
     expect(causes(bench)).toContain("2026-01-17 r1: schedule");
     submit(bench, "2026-01-17", "ann");
-    live(bench, 10_000);
+    bench.live(10_000);
     expect(causes(bench)).toContain("2026-01-17 r1: request ann");
     expect(runs(bench).find(({ day }) => day === "2026-01-17")?.state).toBe("committed");
   });
 
   test("the next leader and a snapshot know it, and a run that comes back when the journal is lost", () => {
     const bench = atNight();
-    live(bench, 30_000);
+    bench.live(30_000);
     submit(bench, "2026-01-16", "ann", true);
     const known = causes(bench);
     expect(known).toContain("2026-01-16 r2: request ann");
     const kept = decodeSnapshot(encodeSnapshot(bench.state.durable));
     expect(kept.runs.get("usage.2026-01-16.r2")?.by).toBe("ann");
     expect(bench.memory.requests.get("usage.2026-01-16.r2")?.start).toEqual({ by: "ann" });
-    loseJournal(bench);
+    bench.memory.loseJournal();
     const next = new Bench(bench.memory, "c2");
     next.wallFrom = bench.wallFrom + bench.at;
     next.lead();
     next.attach(1, { slots: 8 });
-    live(next, 10_000);
+    next.live(10_000);
     expect(causes(next)).toContain("2026-01-16 r2: request ann");
   });
 });

@@ -20,17 +20,9 @@ describe("what was not run stays what it was", () => {
     bench.lead();
     bench.attach(1, { slots: 8 });
     bench.register(daily({ workAhead: false }));
-    live(bench, 100_000);
+    bench.live(100_000);
     expect(bench.run(1).state).toBe("committed");
     return bench;
-  }
-
-  function live(bench: Bench, ms: number): void {
-    const until = bench.at + ms;
-    while (bench.at < until) {
-      bench.pass(Math.min(1_000, until - bench.at), [1]);
-      bench.work();
-    }
   }
 
   function stateOf(bench: Bench): string {
@@ -45,14 +37,14 @@ describe("what was not run stays what it was", () => {
     const models = daily().models.map((one) => ({ ...one, sql: `${one.sql} AS other` }));
     const changed = daily({ models, workAhead: false });
     bench.register(changed);
-    live(bench, 3_000);
+    bench.live(3_000);
     expect(stateOf(bench)).toMatch(/^stale: definition: revision 1 /);
     select(bench, ["heavy"], "usage");
-    live(bench, 5_000);
+    bench.live(5_000);
     expect(bench.run(2).state).toBe("committed");
     expect(stateOf(bench)).toMatch(/^stale: definition: revision 1 /);
     bench.submit("usage", { rerun: true });
-    live(bench, 5_000);
+    bench.live(5_000);
     expect(stateOf(bench)).toBe("done: revision 3");
   });
 
@@ -66,7 +58,7 @@ describe("what was not run stays what it was", () => {
       "files of ipdr have changed since revision 1: datasets that this run does not make are of " +
         "the old ones; a run of the whole day makes them one again",
     ]);
-    live(bench, 150_000);
+    bench.live(150_000);
     expect(bench.run(3)).toMatchObject({ state: "committed", cause: "late input" });
     expect(stateOf(bench)).toBe("done: revision 3");
   });
@@ -78,7 +70,7 @@ describe("what was not run stays what it was", () => {
     for (const task of bench.takeTasks()) bench.fail(task, why);
     expect(bench.run(2)).toMatchObject({ state: "failed", select: ["heavy"] });
     expect(bench.state.durable.days.get(`usage|${day}`)?.failed).toBeUndefined();
-    live(bench, 5_000);
+    bench.live(5_000);
     expect(stateOf(bench)).toBe("done: revision 1");
     expect(bench.memory.views.get(`usage|${day}`)).toBe(1);
   });

@@ -152,8 +152,7 @@ describe("when something goes wrong", () => {
     const bench = committed();
     select(bench, ["heavy"]);
     expect(bench.memory.requests.get(`usage.${day}.r2`)?.select).toEqual(["heavy"]);
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     const next = new Bench(bench.memory, "c2");
     next.lead();
     next.attach(1);

@@ -272,8 +272,7 @@ describe("a leader that goes", () => {
     sends(bench, ({ channel }) => (channel === "chat" ? away() : undefined));
     bench.pass(2 * minuteMs);
     expect(taken(bench)).toEqual([`pager opened _cluster: ${few}`]);
-    bench.memory.journal = [];
-    bench.memory.journalLast = 0;
+    bench.memory.loseJournal();
     bench.memory.snapshot = undefined;
     bench.memory.take = () => ({ kind: "ok" });
     const next = successor(bench);
