@@ -1,6 +1,6 @@
 /** Columns that the files of a day lack and those of other days have: NULL in every row, whatever the format and rule. */
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { Column, SourceSpec } from "../../shared/kernel/job.ts";
 import type { FileFingerprint, MapWork } from "../../shared/kernel/work.ts";
@@ -10,17 +10,12 @@ import {
   context,
   delivery,
   fingerprint,
-  makeRoot,
   mapWork,
-  type Root,
+  rootOfEachTest,
   source,
 } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 const day = "2026-01-15";
 const inside = Date.UTC(2026, 0, 15, 12);

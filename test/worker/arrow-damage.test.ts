@@ -10,7 +10,7 @@ import {
   Utf8,
   vectorFromArray,
 } from "apache-arrow";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createColumnReader, loadedType } from "../../shared/adapters/arrow-columns.ts";
 import { openArrowFile } from "../../shared/adapters/arrow-file.ts";
 import { parseMessage } from "../../shared/adapters/arrow-metadata.ts";
@@ -20,13 +20,9 @@ import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { Column } from "../../shared/kernel/job.ts";
 import { type FileFingerprint, mapKey } from "../../shared/kernel/work.ts";
 import { copied, forms, ipc, rowsOf, sample } from "./arrow-files.ts";
-import { columns, copyWork, failsWith, makeRoot, type Root, source } from "./setup.ts";
+import { columns, copyWork, failsWith, rootOfEachTest, source } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 const run = (file: FileFingerprint, declared: readonly Column[]) => copied(root, file, declared);
 

@@ -34,7 +34,7 @@ import {
   Vector,
   vectorFromArray,
 } from "apache-arrow";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import "../../shared/adapters/arrow.ts";
 import type { Column } from "../../shared/kernel/job.ts";
@@ -47,16 +47,11 @@ import {
   copyWork,
   delivery,
   failsWith,
-  makeRoot,
-  type Root,
+  rootOfEachTest,
   source,
 } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 const run = (file: FileFingerprint, declared: readonly Column[]) => copied(root, file, declared);
 

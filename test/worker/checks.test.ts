@@ -1,6 +1,6 @@
 /** Checks in a worker: real DuckDB over real staged files, and what is an answer when the SQL gives none. */
-import { readdirSync, rmSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { rmSync } from "node:fs";
+import { describe, expect, test } from "vitest";
 import { checkSql } from "../../coordinator/core/check-query.ts";
 import { runCheck } from "../../executor/shell/worker/run-check.ts";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
@@ -8,18 +8,11 @@ import { openEngine } from "../../shared/adapters/duckdb.ts";
 import type { AskedCheck, FreshCheck } from "../../shared/kernel/check.ts";
 import type { Column } from "../../shared/kernel/job.ts";
 import type { CheckWork } from "../../shared/kernel/work.ts";
-import { columns, context, copyWork, delivery, makeRoot, type Root, source } from "./setup.ts";
+import { columns, context, copyWork, delivery, rootOfEachTest, source } from "./setup.ts";
 
 const day = "2026-01-15";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => {
-  expect(readdirSync(root.temp)).toEqual([]);
-  root.remove();
-});
+const root = rootOfEachTest();
 
 /** The lines as staged files of model `copy`, one file for each text. */
 async function staged(types: readonly Column[], ...texts: readonly string[]) {

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { findEntry, keepEntry } from "../../executor/shell/worker/dimension-cache.ts";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { WorkerPool } from "../../executor/shell/worker-pool.ts";
@@ -23,18 +23,13 @@ import { wireTypes } from "../../shared/kernel/plan.ts";
 import type { FileFingerprint, MapWork } from "../../shared/kernel/work.ts";
 import type { Log } from "../../shared/ports.ts";
 import { query } from "./query.ts";
-import { columns, context, delivery, makeRoot, mapWork, type Root, source } from "./setup.ts";
+import { columns, context, delivery, mapWork, rootOfEachTest, source } from "./setup.ts";
 
-let root: Root;
+const root = rootOfEachTest();
 /** What attempts said about their dimensions, in order. */
-let said: string[];
+let said: string[] = [];
 beforeEach(() => {
-  root = makeRoot();
   said = [];
-});
-afterEach(() => {
-  expect(readdirSync(root.temp)).toEqual([]);
-  root.remove();
 });
 
 const fromFile = "dimension loaded from its file";

@@ -1,23 +1,16 @@
 /** What SQL in a worker may do, and what its failures are called. No message ever quotes a row. */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { runWork, type WorkerContext } from "../../executor/shell/worker/run-work.ts";
 import { openEngine } from "../../shared/adapters/duckdb.ts";
 import type { StageTable } from "../../shared/kernel/plan.ts";
 import type { Delivery, MapWork } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
-import { columns, context, delivery, makeRoot, mapWork, type Root, source } from "./setup.ts";
+import { columns, context, delivery, mapWork, rootOfEachTest, source } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => {
-  expect(readdirSync(root.temp)).toEqual([]);
-  root.remove();
-});
+const root = rootOfEachTest();
 
 interface Stage {
   readonly sql: string;

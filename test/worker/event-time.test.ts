@@ -1,26 +1,13 @@
 /** Records outside their day: kept, set aside or rejected, and always counted for their file. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { OutsideRule, SourceSpec } from "../../shared/kernel/job.ts";
 import { query } from "./query.ts";
-import {
-  columns,
-  context,
-  copyWork,
-  delivery,
-  makeRoot,
-  mapWork,
-  type Root,
-  source,
-} from "./setup.ts";
+import { columns, context, copyWork, delivery, mapWork, rootOfEachTest, source } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 const day = "2026-01-15";
 // 2026-01-15 in Kolkata begins at 2026-01-14T18:30:00Z.

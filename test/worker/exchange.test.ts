@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { type ExchangeIo, openExchange } from "../../shared/adapters/exchange.ts";
 import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
@@ -26,17 +26,16 @@ import {
   columns,
   context,
   delivery,
-  makeRoot,
   mapWork,
-  type Root,
   reduceWork,
+  rootOfEachTest,
   source,
 } from "./setup.ts";
 
 let server: NatsFixture;
 let link: NatsLink;
 let exchange: ExchangeIo;
-let root: Root;
+const root = rootOfEachTest();
 beforeAll(async () => {
   server = await startNats();
   const log = quietLog();
@@ -48,10 +47,6 @@ afterAll(async () => {
   await link?.close();
   await server?.stop();
 });
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
 
 let streams = 0;
 async function route(plan: ExchangePlan): Promise<ExchangeRoute> {

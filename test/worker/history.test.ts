@@ -1,6 +1,6 @@
 /** Days of a dataset as a worker reads them: files of several revisions, each with its day; against plain DuckDB. */
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { SourceSpec } from "../../shared/kernel/job.ts";
 import { query } from "./query.ts";
@@ -11,17 +11,12 @@ import {
   delivery,
   failsWith,
   fingerprint,
-  makeRoot,
   mapWork,
-  type Root,
+  rootOfEachTest,
   source,
 } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 async function revision(day: string, name: string, sql: string) {
   const path = `revisions/usage/${day}/${name}/daily/${name.split("-")[0]}-00000.parquet`;

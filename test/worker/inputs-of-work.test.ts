@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
@@ -12,19 +12,11 @@ import {
   copyWork,
   delivery,
   failsWith,
-  makeRoot,
-  type Root,
+  rootOfEachTest,
   source,
 } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => {
-  expect(readdirSync(root.temp)).toEqual([]);
-  root.remove();
-});
+const root = rootOfEachTest();
 
 const abc = columns("a BIGINT, b VARCHAR, c BIGINT");
 const run = (file: FileFingerprint, format: "csv" | "csv.gz" = "csv") =>

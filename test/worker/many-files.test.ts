@@ -6,20 +6,16 @@
 import { appendFileSync, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { CsvOptions, SourceSpec } from "../../shared/kernel/job.ts";
 import { plainCsv } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { AttemptSuccess } from "../../shared/kernel/work.ts";
 import { query } from "./query.ts";
-import { columns, context, copyWork, delivery, makeRoot, type Root, source } from "./setup.ts";
+import { columns, context, copyWork, delivery, rootOfEachTest, source } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 const texts: Readonly<Record<string, string>> = {
   "empty at the start": "",

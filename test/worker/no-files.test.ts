@@ -1,25 +1,12 @@
 /** A split that lost all of its files to their twins: its task gives nothing, with an account of nothing. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import type { OutsideRule, SourceFormat } from "../../shared/kernel/job.ts";
 import type { StagePlan } from "../../shared/kernel/plan.ts";
 import { query } from "./query.ts";
-import {
-  columns,
-  context,
-  copyWork,
-  delivery,
-  makeRoot,
-  mapWork,
-  type Root,
-  source,
-} from "./setup.ts";
+import { columns, context, copyWork, delivery, mapWork, rootOfEachTest, source } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 const formats: readonly SourceFormat[] = ["csv", "csv.gz", "parquet", "arrow"];
 const rules: readonly (OutsideRule | undefined)[] = [undefined, "keep", "late_table", "reject"];

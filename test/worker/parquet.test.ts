@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { runWork } from "../../executor/shell/worker/run-work.ts";
 import { parquetError } from "../../shared/adapters/duckdb-parquet.ts";
 import { query } from "./query.ts";
@@ -12,16 +12,11 @@ import {
   copyWork,
   delivery,
   fingerprint,
-  makeRoot,
-  type Root,
+  rootOfEachTest,
   source,
 } from "./setup.ts";
 
-let root: Root;
-beforeEach(() => {
-  root = makeRoot();
-});
-afterEach(() => root.remove());
+const root = rootOfEachTest();
 
 async function parquet(name: string, sql: string) {
   root.write(name, "");

@@ -3,10 +3,18 @@
  * Engine, files and (in exchange.test.ts) NATS are real.
  */
 
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { expect } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import type { WorkerContext } from "../../executor/shell/worker/run-work.ts";
 import type { ExchangeIo } from "../../shared/adapters/exchange.ts";
 import type { Column, SourceSpec } from "../../shared/kernel/job.ts";
@@ -42,6 +50,19 @@ export function makeRoot(): Root {
     },
     remove: () => rmSync(base, { recursive: true, force: true }),
   };
+}
+
+/** A root for each test of a file, gone after it; no work leaves anything in its temporary folder. */
+export function rootOfEachTest(): Root {
+  const root = {} as Root;
+  beforeEach(() => {
+    Object.assign(root, makeRoot());
+  });
+  afterEach(() => {
+    expect(readdirSync(root.temp)).toEqual([]);
+    root.remove();
+  });
+  return root;
 }
 
 export function fingerprint(root: string, path: string): FileFingerprint {
