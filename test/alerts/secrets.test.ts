@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
 import { answer, httpReceiver, smtpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
@@ -15,11 +15,9 @@ import { scrubbed } from "../../shared/adapters/alert-secrets.ts";
 import { openAlertSender } from "../../shared/adapters/alert-sender.ts";
 import { DaymillError, fromUnknown } from "../../shared/kernel/failure.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 const canary = "C4nary-s3cret/with+signs=&more";
 const token = "t0k3nInTheP4th9876";

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach } from "vitest";
+import { afterAll } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
 import { httpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import { selfSigned } from "../../scripts/alert-kit/self-signed.ts";
@@ -12,6 +12,7 @@ import type { AlertRule, Notice } from "../../shared/kernel/alert.ts";
 import { type Failure, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { AlertSender } from "../../shared/ports.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 
 const nowMs = Date.UTC(2026, 0, 16, 5, 0);
 const folder = mkdtempSync(join(tmpdir(), "daymill-alerts-"));
@@ -20,10 +21,7 @@ export const ca = join(folder, "ca.pem");
 writeFileSync(ca, certified.cert);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-export const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+export const cleanups = cleanupsOfEachTest();
 
 export async function receiving(tls = false) {
   const receiver = await httpReceiver(tls ? certified : undefined);

@@ -1,18 +1,16 @@
 // `daymill alerts` and its commands as they are compiled: what the coordinator is asked, what is printed. Needs ./scripts/build.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
 import { fail } from "../../shared/kernel/failure.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { refusing, stamp } from "./fake-coordinator.ts";
 
 const dist = process.env["DAYMILL_TEST_DIST"] ?? join(projectRoot(), "dist");
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 /** A coordinator that writes down what it is asked; the command, run against it. */
 async function alerts() {

@@ -1,20 +1,15 @@
 // Backfills from the client over a real gRPC server to a coordinator's core and back, and as people read them.
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { backfillLines, backfillTable } from "../../client/backfill-view.ts";
-import { type BackfillRequested, DaymillClient } from "../../client/client.ts";
-import { Calls } from "../../coordinator/shell/calls.ts";
+import type { BackfillRequested, DaymillClient } from "../../client/client.ts";
 import { daysHandlers } from "../../coordinator/shell/grpc-days.ts";
-import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
-import { createLog } from "../../shared/adapters/logger.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 import { Bench } from "../core/bench.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { sampleJob } from "../sim/sample-job.ts";
-import { refusing } from "./fake-coordinator.ts";
+import { serveBench } from "./bench-server.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 /** A leader at noon of 20 January that knows a job with a revision of the 11th, behind a server. */
 async function serve(): Promise<{ readonly bench: Bench; readonly client: DaymillClient }> {
@@ -24,21 +19,7 @@ async function serve(): Promise<{ readonly bench: Bench; readonly client: Daymil
   bench.attach(1, { slots: 8 });
   bench.submit(sampleJob(), { day: "2026-01-11" });
   bench.work();
-  const calls: Calls = new Calls((message) => {
-    bench.post(message);
-    for (const effect of bench.effects.splice(0)) {
-      if (effect.kind === "reply") calls.settle(effect.reply, effect.stamp, effect.result);
-    }
-  });
-  const services = [coordinatorService({ ...refusing, ...daysHandlers(calls) })];
-  const server = await createServer({
-    services,
-    address: "127.0.0.1:0",
-    log: createLog("silent", {}),
-  });
-  cleanups.push(() => server.stop());
-  const client = new DaymillClient({ coordinators: [server.address] });
-  cleanups.push(() => client.close());
+  const client = await serveBench(bench, daysHandlers, cleanups);
   return { bench, client };
 }
 

@@ -1,7 +1,7 @@
 /**
  * The client library against real gRPC servers that play coordinators: finding, following, retrying, not going back.
  */
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { DaymillClient } from "../../client/client.ts";
 import { showRun } from "../../client/show-run.ts";
 import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
@@ -12,12 +12,10 @@ import type {
 } from "../../shared/adapters/grpc-types.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
 import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { emptyRun, refusing, stamp } from "./fake-coordinator.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 async function coordinator(handlers: Partial<CoordinatorHandlers>, address = "127.0.0.1:0") {
   const services = [coordinatorService({ ...refusing, ...handlers })];

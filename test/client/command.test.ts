@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { ClusterFile } from "../../client/cluster-file.ts";
 import { errorLines, exitCodeOf } from "../../client/exit-codes.ts";
 import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
@@ -15,15 +15,13 @@ import type { CoordinatorHandlers, SubmitRequest } from "../../shared/adapters/g
 import { createLog } from "../../shared/adapters/logger.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
 import { fail, failure, failureCodes } from "../../shared/kernel/failure.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { emptyRun, refusing, stage, stamp } from "./fake-coordinator.ts";
 
 const dist = process.env["DAYMILL_TEST_DIST"] ?? join(projectRoot(), "dist");
 const program = join(dist, "client/main.js");
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 beforeAll(() => {
   expect(existsSync(program), `${program} is missing: run ./scripts/build`).toBe(true);
 });

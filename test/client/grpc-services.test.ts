@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import * as loader from "@grpc/proto-loader";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   coordinatorService,
   createServer,
@@ -17,6 +17,7 @@ import {
 } from "../../shared/adapters/grpc.ts";
 import type { AlertStatus, ChannelStatus } from "../../shared/adapters/grpc-types-alerts.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { emptyRun, refusing, stage, stamp, statusReply } from "./fake-coordinator.ts";
 
 const log = createLog("silent", {});
@@ -24,10 +25,7 @@ const reflectionProtos = join(
   dirname(createRequire(import.meta.url).resolve("@grpc/reflection/package.json")),
   "build/proto",
 );
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 async function serve(): Promise<GrpcServer> {
   const services = [coordinatorService(refusing), executorHubService({ attach: () => undefined })];

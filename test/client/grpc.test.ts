@@ -2,7 +2,7 @@
  * The gRPC adapter on a real socket: failures keep their code, streams keep order and end once, stop cannot hang.
  */
 import { getEventListeners } from "node:events";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   coordinatorService,
   createServer,
@@ -16,15 +16,14 @@ import type {
   ToExecutor,
 } from "../../shared/adapters/grpc-types.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
-import { type Failure, fail, fromUnknown } from "../../shared/kernel/failure.ts";
+import { type Failure, fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { failureOf } from "../kit/failures.ts";
 import { deferred, emptyRun, refusing, stamp, statusReply } from "./fake-coordinator.ts";
 
 const log = createLog("silent", {});
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 async function serve(handlers: Partial<CoordinatorHandlers>): Promise<GrpcServer> {
   const services = [coordinatorService({ ...refusing, ...handlers })];
@@ -37,15 +36,6 @@ function client(address: string) {
   const made = connectCoordinator(address);
   cleanups.push(() => made.close());
   return made;
-}
-
-async function failureOf(work: Promise<unknown>): Promise<Failure> {
-  try {
-    await work;
-  } catch (error) {
-    return fromUnknown(error);
-  }
-  throw new Error("it did not fail");
 }
 
 describe("single replies", () => {

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startLocalCluster } from "../../client/local-cluster.ts";
 import { groupLives, launch, waitUntil } from "../../client/managed-process.ts";
 import { MemorySampler } from "../../client/process-memory.ts";
@@ -16,12 +16,10 @@ import { connectNats } from "../../shared/adapters/nats.ts";
 import { jetStreamFacts } from "../../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 
 const dist = process.env["DAYMILL_TEST_DIST"] ?? join(projectRoot(), "dist");
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), "daymill-local-"));

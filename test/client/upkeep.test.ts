@@ -1,22 +1,17 @@
 // What goes by retention and late files, from the client over a real gRPC server to a coordinator's core and back.
-import { afterEach, describe, expect, test } from "vitest";
-import { DaymillClient } from "../../client/client.ts";
+import { describe, expect, test } from "vitest";
 import { gcLines, lateLines } from "../../client/gc-view.ts";
 import type { Answer, Ask } from "../../coordinator/core/protocol.ts";
-import { Calls } from "../../coordinator/shell/calls.ts";
+import type { Calls } from "../../coordinator/shell/calls.ts";
 import { daysHandlers } from "../../coordinator/shell/grpc-days.ts";
 import { upkeepHandlers } from "../../coordinator/shell/grpc-upkeep.ts";
-import { coordinatorService, createServer } from "../../shared/adapters/grpc.ts";
-import { createLog } from "../../shared/adapters/logger.ts";
 import { fromUnknown } from "../../shared/kernel/failure.ts";
 import { Bench } from "../core/bench.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
-import { refusing } from "./fake-coordinator.ts";
+import { serveBench } from "./bench-server.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 const noon = Date.parse("2026-01-20T12:00:00Z");
 const weekMs = 7 * 86_400_000;
@@ -45,21 +40,8 @@ async function serve() {
   work();
   dropped.length = 0;
   bench.effects = [];
-  const calls: Calls = new Calls((message) => {
-    bench.post(message);
-    for (const effect of bench.effects.splice(0)) {
-      if (effect.kind === "reply") calls.settle(effect.reply, effect.stamp, effect.result);
-    }
-  });
-  const handlers = { ...refusing, ...daysHandlers(calls), ...upkeepHandlers(calls) };
-  const server = await createServer({
-    services: [coordinatorService(handlers)],
-    address: "127.0.0.1:0",
-    log: createLog("silent", {}),
-  });
-  cleanups.push(() => server.stop());
-  const client = new DaymillClient({ coordinators: [server.address] });
-  cleanups.push(() => client.close());
+  const handlers = (calls: Calls) => ({ ...daysHandlers(calls), ...upkeepHandlers(calls) });
+  const client = await serveBench(bench, handlers, cleanups);
   return { bench, client, dropped, work };
 }
 

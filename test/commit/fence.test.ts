@@ -9,6 +9,7 @@ import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Store } from "../../shared/ports.ts";
+import { codeOf } from "../kit/failures.ts";
 import { makeStorage, manifest, run, type StorageFixture } from "./storage.ts";
 
 let storage: StorageFixture;
@@ -17,11 +18,6 @@ beforeEach(async () => {
 });
 afterEach(() => storage.remove());
 
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no error",
-    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
-  );
 const staged = "staging/daily.2026-01-15.r1/t0-a/part.parquet";
 const files = [{ dataset: "hits", staged }];
 
@@ -50,10 +46,10 @@ describe("after a newer claim", () => {
       const leader = await openStore(storage.root);
       expect(await leader.claim(2)).toBe(true);
       const before = await storage.tree("");
-      expect(await code(write(zombie, 1))).toBe("storageFenced");
+      expect(await codeOf(write(zombie, 1))).toBe("storageFenced");
       expect(await storage.tree("")).toEqual(before);
       // The same call of the new leader works: nothing else stood in its way.
-      expect(await code(write(leader, 2))).toBe("no error");
+      expect(await codeOf(write(leader, 2))).toBe("no error");
     },
   );
 
@@ -65,7 +61,7 @@ describe("after a newer claim", () => {
     await mkdir(join(storage.root, "control/leaders/e1"));
     await storage.stage(staged, "rows");
     for (const write of Object.values(writes)) {
-      expect(await code(write(zombie, 1))).toBe("storageFenced");
+      expect(await codeOf(write(zombie, 1))).toBe("storageFenced");
     }
   });
 
@@ -76,7 +72,7 @@ describe("after a newer claim", () => {
     let seenByLeader = -1;
     const outcomes = await Promise.all([
       ...Array.from({ length: 50 }, (_, i) =>
-        code(zombie.commit(1, manifest(run(i + 1), 1, {}, "aborted"))),
+        codeOf(zombie.commit(1, manifest(run(i + 1), 1, {}, "aborted"))),
       ),
       leader.claim(2).then(async (claimed) => {
         seenByLeader = (await leader.readManifests()).length;
@@ -182,7 +178,7 @@ describe("commit", () => {
       const store = await openStore(storage.root);
       await store.claim(1);
       const wrong = [{ dataset: "hits", staged: path }];
-      expect(await code(store.arrange(1, run(1), wrong))).toBe("pathForbidden");
+      expect(await codeOf(store.arrange(1, run(1), wrong))).toBe("pathForbidden");
     },
   );
 });
@@ -230,7 +226,7 @@ describe("views", () => {
 
 describe("trouble", () => {
   test("a storage root that is not there is refused, not made", async () => {
-    expect(await code(openStore(join(storage.root, "unmounted")))).toBe("storageFailed");
+    expect(await codeOf(openStore(join(storage.root, "unmounted")))).toBe("storageFailed");
   });
 
   test("a snapshot that was torn or damaged anywhere is passed over", async () => {
@@ -344,6 +340,6 @@ describe("trouble", () => {
     expect(await store.claim(1)).toBe(true);
     await store.publish(1, await store.commit(1, manifest(run(1), 1, { hits: [] })));
     await rename(real, `${real}-moved`);
-    expect(await code(store.publish(1, manifest(run(2), 1, { hits: [] })))).toBe("storageFenced");
+    expect(await codeOf(store.publish(1, manifest(run(2), 1, { hits: [] })))).toBe("storageFenced");
   });
 });

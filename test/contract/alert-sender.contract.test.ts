@@ -1,5 +1,5 @@
 // The AlertSender port: one suite on the memory form and on the real one, which sends to real receivers.
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { sampleAlert, sampleNotice } from "../../client/alert-samples.ts";
 import { answer, hangs, httpReceiver, smtpReceiver } from "../../scripts/alert-kit/receivers.ts";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
@@ -9,6 +9,7 @@ import { failure, fromUnknown } from "../../shared/kernel/failure.ts";
 import type { AlertSender } from "../../shared/ports.ts";
 import { memoryAlertSender } from "../fakes/memory-alert-sender.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 
 type Behaviour = "takes" | "busy" | "refuses" | "hangs" | "asksForPatience";
 
@@ -21,10 +22,7 @@ interface Opened {
 }
 
 const times = { triesMin: 3, restMs: 800, sendMs: 1_200, windowMs: 10_000, failuresShare: 0.5 };
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 const failures = {
   takes: undefined,

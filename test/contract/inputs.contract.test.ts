@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openInputs } from "../../shared/adapters/inputs.ts";
 import type { SourceToSee } from "../../shared/kernel/days.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
 import { plainCsv, type ReadyRule } from "../../shared/kernel/job.ts";
 import type { Inputs } from "../../shared/ports.ts";
 import { memoryFolder, memoryInputs } from "../fakes/memory-inputs.ts";
+import { codeOf } from "../kit/failures.ts";
 import { columns, makeRoot, type Root, source } from "../worker/setup.ts";
 
 const roots: Root[] = [];
@@ -48,12 +48,6 @@ const calls = source({
 });
 const manifest: ReadyRule = { by: "manifest", value: "control.json" };
 
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no error",
-    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
-  );
-
 async function lookAt(inputs: Inputs, rule?: ReadyRule, of: SourceToSee["source"] = calls) {
   const [look] = await inputs.look([{ source: of, rule }], day);
   if (look === undefined) throw new Error("one source, one look");
@@ -65,7 +59,7 @@ const control = (...files: object[]) => JSON.stringify({ day, files });
 describe.each(Object.entries(forms))("%s", (_name, open) => {
   test("files that a run reads: in path order; none and empty ones are errors", async () => {
     const { inputs, write } = open();
-    expect(await code(inputs.listSource(calls, day))).toBe("inputMissing");
+    expect(await codeOf(inputs.listSource(calls, day))).toBe("inputMissing");
     write(`${folder}/gw=2/a.csv`, "1\n");
     write(`${folder}/gw=1/a.csv`, "1\n2\n");
     write(`${folder}/gw=1/a.csv.part`, "1\n");
@@ -75,11 +69,11 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       "gw=2/a.csv 2",
     ]);
     write(`${folder}/gw=3/a.csv`, "");
-    expect(await code(inputs.listSource(calls, day))).toBe("inputEmpty");
-    expect(await code(inputs.listSource({ ...calls, allowEmptyFiles: true }, day))).toBe(
+    expect(await codeOf(inputs.listSource(calls, day))).toBe("inputEmpty");
+    expect(await codeOf(inputs.listSource({ ...calls, allowEmptyFiles: true }, day))).toBe(
       "no error",
     );
-    expect(await code(inputs.listSource(calls, "2026-02-31"))).toBe("badRequest");
+    expect(await codeOf(inputs.listSource(calls, "2026-02-31"))).toBe("badRequest");
   });
 
   test("a dimension is one file with something in it", async () => {
@@ -91,13 +85,13 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       columns: columns("a BIGINT"),
       csv: plainCsv,
     } as const;
-    expect(await code(inputs.dimension(apps, day))).toBe("inputMissing");
+    expect(await codeOf(inputs.dimension(apps, day))).toBe("inputMissing");
     write("dims/apps.csv", "");
-    expect(await code(inputs.dimension(apps, day))).toBe("inputEmpty");
+    expect(await codeOf(inputs.dimension(apps, day))).toBe("inputEmpty");
     write("dims/apps.csv", "1\n");
     expect((await inputs.dimension(apps, day)).path).toBe("dims/apps.csv");
     write("dims/apps2.csv", "1\n");
-    expect(await code(inputs.dimension(apps, day))).toBe("jobInvalid");
+    expect(await codeOf(inputs.dimension(apps, day))).toBe("jobInvalid");
   });
 
   test("a look at nothing, and at empty files, is a value", async () => {
@@ -126,7 +120,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     const dns = { ...calls, name: "dns" };
     const looks = await inputs.look([{ source: dns }, { source: calls }], day);
     expect(looks.map(({ source: name }) => name)).toEqual(["dns", "ipdr"]);
-    expect(await code(inputs.look([{ source: calls }], "yesterday"))).toBe("badRequest");
+    expect(await codeOf(inputs.look([{ source: calls }], "yesterday"))).toBe("badRequest");
   });
 
   test("a marker is there or not", async () => {

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
 import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { Journal, JournalRecord, LeaderHint, Registry } from "../../shared/ports.ts";
 import { memoryJournal, memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { codeOf } from "../kit/failures.ts";
 import { type NatsFixture, startNats } from "./nats-fixture.ts";
 
 let server: NatsFixture;
@@ -21,12 +21,6 @@ afterAll(async () => {
   await link?.close();
   await server?.stop();
 });
-
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no error",
-    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
-  );
 
 async function all(journal: Journal, from: number): Promise<JournalRecord[]> {
   const records: JournalRecord[] = [];
@@ -70,15 +64,15 @@ describe.each(Object.entries(journals))("%s", (_name, open) => {
   test("refuses an append that does not follow the last record, and stays as it was", async () => {
     const { one, other } = await open();
     await one.append(0, "mine");
-    expect(await code(other.append(0, "too low"))).toBe("journalConflict");
-    expect(await code(other.append(7, "too high"))).toBe("journalConflict");
+    expect(await codeOf(other.append(0, "too low"))).toBe("journalConflict");
+    expect(await codeOf(other.append(7, "too high"))).toBe("journalConflict");
     expect((await all(one, 1)).map((r) => r.text)).toEqual(["mine"]);
   });
 
   test("of many appends after one record exactly one wins", async () => {
     const { one, other } = await open();
     const tries = Array.from({ length: 20 }, (_, i) =>
-      code((i % 2 ? one : other).append(0, `writer ${i}`)),
+      codeOf((i % 2 ? one : other).append(0, `writer ${i}`)),
     );
     const outcomes = await Promise.all(tries);
     expect(outcomes.filter((outcome) => outcome === "no error").length).toBe(1);

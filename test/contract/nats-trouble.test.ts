@@ -12,10 +12,11 @@ import { cloudEvent, openEvents } from "../../shared/adapters/nats-events.ts";
 import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { checkClusterName, eventSubject } from "../../shared/adapters/nats-names.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
-import { DaymillError, type Failure } from "../../shared/kernel/failure.ts";
+import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { LeaderHint } from "../../shared/ports.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { failureOf } from "../kit/failures.ts";
 import { freePort, type NatsFixture, startNats } from "./nats-fixture.ts";
 
 const open: { stop(): Promise<void> }[] = [];
@@ -33,15 +34,6 @@ async function connected(url: string, lines: KeptLine[] = []): Promise<NatsLink>
   const link = await connectNats({ servers: [url], name: "test", log: quietLog(lines) });
   open.push({ stop: () => link.close() });
   return link;
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  const error = await promise.then(
-    () => new Error("no error"),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof DaymillError) return error.failure;
-  throw error;
 }
 
 async function eventually(check: () => Promise<boolean> | boolean): Promise<void> {

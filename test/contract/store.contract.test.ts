@@ -1,11 +1,11 @@
 // The Store port: one suite on the file system and on the memory form.
 import { afterAll, describe, expect, test } from "vitest";
 import { openStore } from "../../shared/adapters/store.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { Store } from "../../shared/ports.ts";
 import { makeStorage, manifest, run, type StorageFixture } from "../commit/storage.ts";
 import { memoryDisk, memoryStore } from "../fakes/memory-store.ts";
+import { codeOf } from "../kit/failures.ts";
 
 const made: StorageFixture[] = [];
 afterAll(async () => {
@@ -42,12 +42,6 @@ const forms: Record<string, () => Promise<Opened>> = {
     };
   },
 };
-
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no error",
-    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
-  );
 
 const job = (name: string, digest: string) => ({ spec: { name } as JobSpec, digest });
 const nobody = { open: [], ended: [], waiting: [], told: [], silences: [] };
@@ -99,7 +93,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
         store.dropRequest(epoch, "daily.2026-01-15.r1"),
         store.dropRevision(epoch, run(1), 1, "all"),
       ];
-      expect(await Promise.all(writes.map(code))).toEqual(writes.map(() => "storageFenced"));
+      expect(await Promise.all(writes.map(codeOf))).toEqual(writes.map(() => "storageFenced"));
     }
     expect(await other.readJobs()).toEqual([]);
     expect(await other.readSnapshot()).toBeUndefined();
@@ -200,7 +194,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(paths).toEqual([`${folder}/hits/r2-00000.parquet`, `${folder}/tops/r2-00000.parquet`]);
     expect(await one.arrange(1, run(2), files)).toEqual(paths);
     const carry = (dataset: string, path: string, day = "2026-01-15") =>
-      code(one.arrange(1, run(3, day), [{ dataset, staged: path }]));
+      codeOf(one.arrange(1, run(3, day), [{ dataset, staged: path }]));
     expect(await carry("tops", tops, "2026-01-16")).toBe("pathForbidden");
     expect(await carry("hits", tops)).toBe("pathForbidden");
     expect(await carry("tops", tops.replace("daily", "hourly"))).toBe("pathForbidden");
@@ -249,7 +243,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     await one.claim(1);
     const held = { ...manifest(run(1), 1, { hits: [] }, "quarantined") };
     await one.commit(1, held);
-    expect(await code(one.release(1, run(2), 5))).toBe("unknownRun");
+    expect(await codeOf(one.release(1, run(2), 5))).toBe("unknownRun");
     const released = {
       ...held,
       state: "committed",
@@ -263,7 +257,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     await one.commit(1, aborted);
     expect(await one.release(1, run(2), 7)).toEqual(aborted);
     await other.claim(2);
-    expect(await code(one.release(1, run(1), 8))).toBe("storageFenced");
+    expect(await codeOf(one.release(1, run(1), 8))).toBe("storageFenced");
   });
 
   test("a quarantined revision whose dataset is another job's by now stays where it is", async () => {
@@ -273,7 +267,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     const theirs = { ...manifest(run(1), 1, { hits: [] }), job: "another" };
     for (const each of [held, theirs]) await one.commit(1, each);
     await one.publish(1, theirs);
-    expect(await code(one.release(1, run(1), 5))).toBe("conflict");
+    expect(await codeOf(one.release(1, run(1), 5))).toBe("conflict");
     expect(await one.readManifest("daily", "2026-01-15", 1)).toEqual(held);
   });
 
@@ -286,8 +280,8 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     for (const each of [theirs, mine]) await one.commit(1, each);
     await one.publish(1, theirs);
     const files = [{ dataset: "hits", staged: staged(1) }];
-    expect(await code(one.arrange(1, run(1), files))).toBe("conflict");
-    expect(await code(one.publish(1, mine))).toBe("conflict");
+    expect(await codeOf(one.arrange(1, run(1), files))).toBe("conflict");
+    expect(await codeOf(one.publish(1, mine))).toBe("conflict");
     const check = (job: string, day: string, ...datasets: string[]) =>
       one.checkViews(job, day, datasets).then(
         () => "free",
@@ -298,9 +292,9 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
     expect(await check("daily", "2026-01-16", "hits")).toBe("free");
     expect(await check("another", "2026-01-15", "hits")).toBe("free");
     const otherDay = run(1, "2026-01-16");
-    expect(await code(one.arrange(1, otherDay, files))).toBe("no error");
+    expect(await codeOf(one.arrange(1, otherDay, files))).toBe("no error");
     const otherData = [{ dataset: "tops", staged: staged(2) }];
-    expect(await code(one.arrange(1, run(1), otherData))).toBe("no error");
+    expect(await codeOf(one.arrange(1, run(1), otherData))).toBe("no error");
   });
 
   describe("old revisions", () => {
@@ -368,8 +362,8 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
           folders.map((folder) => `r${folder.revision} ${folder.datasets.join(" ")}`),
         );
       };
-      expect(await code(one.dropRevision(1, run(2), 1, "all"))).toBe("conflict");
-      expect(await code(one.dropRevision(1, run(2), 1, ["hits"]))).toBe("conflict");
+      expect(await codeOf(one.dropRevision(1, run(2), 1, "all"))).toBe("conflict");
+      expect(await codeOf(one.dropRevision(1, run(2), 1, ["hits"]))).toBe("conflict");
       expect(await left()).toEqual(["r1 _rejects hits ipdr_late", "r2 _rejects hits ipdr_late"]);
       await one.dropRevision(1, run(2), 1, ["_rejects", "ipdr_late"]);
       await one.dropRevision(1, run(1), 1, ["hits"]);
@@ -379,7 +373,7 @@ describe.each(Object.entries(forms))("%s", (_name, open) => {
       expect(await left()).toEqual(["r2 hits"]);
       expect(await one.readManifest("daily", "2026-01-15", 1)).toEqual(old);
       await other.claim(2);
-      expect(await code(one.dropRevision(1, run(2), 1, ["_rejects"]))).toBe("storageFenced");
+      expect(await codeOf(one.dropRevision(1, run(2), 1, ["_rejects"]))).toBe("storageFenced");
     });
   });
 

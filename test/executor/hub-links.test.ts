@@ -1,5 +1,5 @@
 /** Links to leaders that take nothing, and a registry that is away at first: what is told of them. */
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Message } from "../../executor/core/protocol.ts";
 import { HubLinks } from "../../executor/shell/hub-links.ts";
 import { LeaderWatch } from "../../executor/shell/leader-watch.ts";
@@ -8,13 +8,11 @@ import { fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { until } from "./fake-hub.ts";
 import { identity } from "./script.ts";
 
-const cleanups: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean();
-});
+const cleanups = cleanupsOfEachTest();
 
 test("a leader that takes no messages is left once too many wait", async () => {
   let attached = 0;

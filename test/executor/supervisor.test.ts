@@ -6,21 +6,18 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type RunningExecutor, startExecutor } from "../../executor/shell/executor.ts";
 import { systemClock } from "../../shared/adapters/system.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { type FakeHub, lives, reportOn, startHub, until } from "./fake-hub.ts";
 import { identity } from "./script.ts";
 
 const program = fileURLToPath(new URL("./scripted-worker.mjs", import.meta.url));
-const cleanups: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean();
-});
+const cleanups = cleanupsOfEachTest();
 
 interface Bench {
   readonly executor: RunningExecutor;

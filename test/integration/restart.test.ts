@@ -5,19 +5,16 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { DaymillClient } from "../../client/client.ts";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { startTestCluster, type TestCluster, taskCounts } from "./cluster-fixture.ts";
 import { troubledDay } from "./troubled-day.ts";
 
 const patienceMs = 240_000;
 const day = "2026-01-15";
-const closers: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-}, patienceMs);
+const closers = cleanupsOfEachTest(patienceMs);
 
 async function start(): Promise<TestCluster> {
   const cluster = await startTestCluster({

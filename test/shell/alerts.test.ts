@@ -1,28 +1,13 @@
 // Alerts over a real socket: what each call asks the core, and what the caller gets.
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AlertStatus } from "../../shared/kernel/alert.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { failureOf } from "../kit/failures.ts";
 import { type Script, serve, stamp } from "./serving.ts";
 
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
-async function served(script: Script) {
-  const one = await serve(script);
-  cleanups.push(one.stop);
-  return one;
-}
-
-async function failureOf(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => new Error("no error"),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof DaymillError) return error.failure;
-  throw error;
-}
+const served = (script: Script) => serve(script, cleanups);
 
 describe("alerts", () => {
   const match = {

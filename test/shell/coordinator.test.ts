@@ -14,17 +14,16 @@ import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { openStore } from "../../shared/adapters/store.ts";
 import { systemClock } from "../../shared/adapters/system.ts";
 import type { Notice } from "../../shared/kernel/alert.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { AlertSender, ChannelState } from "../../shared/ports.ts";
 import { freePort, type NatsFixture, startNats } from "../contract/nats-fixture.ts";
 import { alertConfig } from "../core/alerts/story.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { failureOf } from "../kit/failures.ts";
 
 let nats: NatsFixture;
 let root: string;
 let clusters = 0;
-const cleanups: (() => Promise<void> | void)[] = [];
-
 beforeAll(async () => {
   nats = await startNats();
 });
@@ -33,10 +32,9 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "daymill-coordinator-"));
   clusters += 1;
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await rm(root, { recursive: true, force: true });
-});
+afterEach(() => rm(root, { recursive: true, force: true }));
+// Registered after it, called before it.
+const cleanups = cleanupsOfEachTest();
 
 interface Started {
   readonly running: RunningCoordinator;
@@ -75,15 +73,6 @@ async function leads({ client }: Started, withinMs = 20_000): Promise<void> {
     await new Promise((resume) => setTimeout(resume, 50));
   }
   throw new Error(`did not lead within ${withinMs} ms`);
-}
-
-async function failureOf(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => new Error("no error"),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof DaymillError) return error.failure;
-  throw error;
 }
 
 const job = {

@@ -1,14 +1,12 @@
 // The executors' streams over a real socket: what an executor says becomes messages, commands go down its stream.
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Duplex, FromExecutor, Hello, ToExecutor } from "../../shared/adapters/grpc-types.ts";
 import { type Failure, fail, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { eventually, type Script, serve } from "./serving.ts";
 
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
 const hello: Hello = {
   executorId: "e1",
@@ -25,8 +23,7 @@ const hello: Hello = {
 };
 
 async function served(script: Script = {}) {
-  const one = await serve(script);
-  cleanups.push(one.stop);
+  const one = await serve(script, cleanups);
   const commands: ToExecutor[] = [];
   const ends: (Failure | undefined)[] = [];
   const attach = (): Duplex<ToExecutor, FromExecutor> => {

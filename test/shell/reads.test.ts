@@ -6,7 +6,7 @@ import { eventually, serve } from "./serving.ts";
 
 test("one read more than allowed is refused as unavailable; one that goes away makes room", async () => {
   // The core never answers: every read stays where it is.
-  const { client, asked, stop } = await serve({});
+  const { client, asked, stop } = await serve({}, []);
   const request = { dataset: "hits", day: "2026-01-15", revision: 0, limit: 0, orderBy: "" };
   const read = (signal?: AbortSignal) => {
     const options = signal === undefined ? {} : { signal };

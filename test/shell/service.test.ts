@@ -4,14 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { tableFromIPC } from "apache-arrow";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { jobDigest } from "../../coordinator/core/submissions.ts";
 import { datasetSql } from "../../coordinator/shell/dataset-reader.ts";
 import type { ReadDatasetReply } from "../../shared/adapters/grpc-types.ts";
-import { DaymillError, failure } from "../../shared/kernel/failure.ts";
+import { failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { failureOf } from "../kit/failures.ts";
 import {
   emptyPlan,
   eventually,
@@ -22,25 +24,9 @@ import {
   stamp,
 } from "./serving.ts";
 
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const cleanups = cleanupsOfEachTest();
 
-async function served(script: Script) {
-  const one = await serve(script);
-  cleanups.push(one.stop);
-  return one;
-}
-
-async function failureOf(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => new Error("no error"),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof DaymillError) return error.failure;
-  throw error;
-}
+const served = (script: Script) => serve(script, cleanups);
 
 const submit = { requestId: "q1", bundle: null, job: "daily", day: "2026-01-15", rerun: false };
 

@@ -80,8 +80,8 @@ export interface Script {
   readonly inputs?: Pick<Inputs, "listSource">;
 }
 
-/** Serves on a free port. Everything that reached the core is in `asked` and `heard`. */
-export async function serve(script: Script) {
+/** Serves on a free port until a cleanup. Everything that reached the core is in `asked` and `heard`. */
+export async function serve(script: Script, cleanups: (() => unknown)[]) {
   const asked: ClientMessage[] = [];
   const heard: ExecutorMessage[] = [];
   const log = quietLog();
@@ -117,19 +117,13 @@ export async function serve(script: Script) {
   const server = await createServer({ services, address: "127.0.0.1:0", log });
   const client = connectCoordinator(server.address);
   const executor = connectHub(server.address);
-  return {
-    asked,
-    heard,
-    hub,
-    changes,
-    client,
-    executor,
-    stop: async () => {
-      client.close();
-      executor.close();
-      await server.stop();
-    },
+  const stop = async () => {
+    client.close();
+    executor.close();
+    await server.stop();
   };
+  cleanups.push(stop);
+  return { asked, heard, hub, changes, client, executor, stop };
 }
 
 export async function eventually(check: () => boolean): Promise<void> {
