@@ -110,10 +110,10 @@ export function needed(option: string, what: string, value: string | undefined):
 }
 
 /** A date; `badRequest` when it is missing or none. */
-export function checkDay(given: string | undefined): string {
-  const day = needed("--day", "the data date, YYYY-MM-DD", given);
+export function checkDay(given: string | undefined, option = "--day"): string {
+  const day = needed(option, "the data date, YYYY-MM-DD", given);
   if (isDay(day)) return day;
-  throw fail("badRequest", `--day ${day} is not a date: write it as YYYY-MM-DD`);
+  throw fail("badRequest", `${option} ${day} is not a date: write it as YYYY-MM-DD`);
 }
 
 /** A whole number from the command line, digits in groups or not; `badRequest` names the option and the bounds. */

@@ -3,9 +3,16 @@ import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { durationMs, isDay } from "../../shared/kernel/time.ts";
+import { durationMs } from "../../shared/kernel/time.ts";
 import { alertLines, historyLines, silenceText } from "../alert-view.ts";
-import { type CommonOptions, clusterCommand, needed, show, withCluster } from "../command.ts";
+import {
+  type CommonOptions,
+  checkDay,
+  clusterCommand,
+  needed,
+  show,
+  withCluster,
+} from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
 
 interface OfJob extends CommonOptions {
@@ -67,9 +74,7 @@ function silenceCommand(): Command {
           const text = "name a --rule, --job, --day or --subject; --all silences everything";
           throw fail("badRequest", text);
         }
-        if (day !== "" && !isDay(day)) {
-          throw fail("badRequest", `--day ${day} is not a date: write it as YYYY-MM-DD`);
-        }
+        if (day !== "") checkDay(day);
         const forMs = duration(needed("--for", "a duration such as 2h", options.for));
         const by = userInfo().username;
         const silence = await client.alerts.silence({ rule, job, day, subject, forMs, by, reason });

@@ -6,13 +6,12 @@ import type { Command } from "commander";
 import { backfillOrders, redos } from "../../shared/kernel/backfill.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { isDay } from "../../shared/kernel/time.ts";
 import { backfillLines, backfillTable } from "../backfill-view.ts";
 import type { BackfillMarkName } from "../client.ts";
 import {
   type CommonOptions,
+  checkDay,
   clusterCommand,
-  needed,
   show,
   wholeNumber,
   withCluster,
@@ -44,8 +43,8 @@ export function backfillCommand(): Command {
         const dryRun = options.dryRun === true;
         const backfill = await client.startBackfill({
           job,
-          from: date("--from", options.from),
-          to: date("--to", options.to),
+          from: checkDay(options.from, "--from"),
+          to: checkDay(options.to, "--to"),
           redo: oneOf("--redo", options.redo, redos),
           order: oneOf("--order", options.order, backfillOrders),
           concurrency: wholeNumber("--concurrency", options.concurrency, 1, limits.backfillRunsMax),
@@ -103,12 +102,6 @@ function marking(action: BackfillMarkName, description: string): Command {
         return exitCodes.ok;
       }),
     );
-}
-
-function date(option: string, given: string | undefined): string {
-  const day = needed(option, "a date, YYYY-MM-DD", given);
-  if (isDay(day)) return day;
-  throw fail("badRequest", `${option} ${day} is not a date: write it as YYYY-MM-DD`);
 }
 
 function oneOf(option: string, text: string, words: readonly string[]): string {
