@@ -6,21 +6,21 @@
  *
  *   node dist/scripts/trial-days-kills.js [--rows N] [--kills N] [--work DIR]
  */
-import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import os from "node:os";
+import { cpSync, mkdirSync, renameSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { DaymillClient } from "../client/client.ts";
 import { wholeNumber } from "../client/command.ts";
 import { connect } from "../client/connect.ts";
-import { type LocalCluster, startLocalCluster } from "../client/local-cluster.ts";
+import type { LocalCluster } from "../client/local-cluster.ts";
 import type { JobBundle } from "../shared/adapters/grpc-types.ts";
 import { parseJob, readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { type JournalView, JournalWatch, type Seen } from "./chaos-kit/journal-watch.ts";
 import { compareWithReference } from "./chaos-kit/reference.ts";
 import { generate } from "./generate/generate.ts";
+import { onCluster } from "./trial-bed.ts";
 
 const job = "ipdr-daily";
 const dayMs = 86_400_000;
@@ -223,14 +223,9 @@ async function main(): Promise<number> {
   const { values } = parseArgs({ options: { rows: text, kills: text, work: text } });
   const rows = wholeNumber("--rows", values.rows ?? "100000", 1, 1e10);
   const kills = wholeNumber("--kills", values.kills ?? "2", 1, 6);
-  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const cluster = await startLocalCluster({ work, executors: 2, slots: 2 });
-  try {
-    return (await trial(cluster, work, rows, kills)) ? 0 : 1;
-  } finally {
-    await cluster.stop();
-    if (values.work === undefined) rmSync(work, { recursive: true, force: true });
-  }
+  return await onCluster(values.work, { executors: 2, slots: 2 }, (cluster, work) =>
+    trial(cluster, work, rows, kills),
+  );
 }
 
 process.exitCode = await main();

@@ -4,17 +4,16 @@
  *
  *   node dist/scripts/trial-join.js [--rows N] [--joiners N] [--work DIR]
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { DaymillClient } from "../client/client.ts";
 import { wholeNumber } from "../client/command.ts";
-import { startLocalCluster } from "../client/local-cluster.ts";
+import type { LocalCluster } from "../client/local-cluster.ts";
 import type { RunStatus } from "../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { generate } from "./generate/generate.ts";
+import { onCluster } from "./trial-bed.ts";
 
 const day = "2026-01-15";
 
@@ -38,13 +37,7 @@ function total(by: Readonly<Record<string, number>>, ids: readonly string[]): nu
   return ids.reduce((sum, id) => sum + (by[id] ?? 0), 0);
 }
 
-async function main(): Promise<number> {
-  const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { rows: text, joiners: text, work: text } });
-  const rows = wholeNumber("--rows", values.rows ?? "20000000", 1, 1e10);
-  const joiners = wholeNumber("--joiners", values.joiners ?? "2", 1, 64);
-  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const cluster = await startLocalCluster({ work, executors: 2, slots: 1 });
+async function trial(cluster: LocalCluster, rows: number, joiners: number): Promise<boolean> {
   const client = new DaymillClient({
     coordinators: cluster.coordinators.map(({ address }) => address),
   });
@@ -87,12 +80,20 @@ async function main(): Promise<number> {
     };
     process.stdout.write(`${JSON.stringify(result)}\n`);
     const fine = shares.every((share) => share >= 0.8) && result.reducesByNewcomers > 0;
-    return last.state === "committed" && fine ? 0 : 1;
+    return last.state === "committed" && fine;
   } finally {
     client.close();
-    await cluster.stop();
-    if (values.work === undefined) rmSync(work, { recursive: true, force: true });
   }
+}
+
+async function main(): Promise<number> {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({ options: { rows: text, joiners: text, work: text } });
+  const rows = wholeNumber("--rows", values.rows ?? "20000000", 1, 1e10);
+  const joiners = wholeNumber("--joiners", values.joiners ?? "2", 1, 64);
+  return await onCluster(values.work, { executors: 2, slots: 1 }, (cluster) =>
+    trial(cluster, rows, joiners),
+  );
 }
 
 process.exitCode = await main();

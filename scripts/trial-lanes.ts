@@ -9,7 +9,7 @@
  *
  *   node dist/scripts/trial-lanes.js [--rows N] [--repeats N] [--executors 1|2|4] [--threads N] [--work DIR]
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -17,13 +17,14 @@ import { parseArgs } from "node:util";
 import type { DaymillClient } from "../client/client.ts";
 import { wholeNumber } from "../client/command.ts";
 import { connect } from "../client/connect.ts";
-import { type LocalCluster, startLocalCluster } from "../client/local-cluster.ts";
+import type { LocalCluster } from "../client/local-cluster.ts";
 import type { JobBundle, RunStatus } from "../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { median } from "./bench-report.ts";
 import { generate } from "./generate/generate.ts";
+import { onCluster } from "./trial-bed.ts";
 import { dayOf, firstDay, linkDay } from "./trial-days.ts";
 
 /** Slots of the cluster, in as many executors as asked for. */
@@ -250,14 +251,8 @@ async function main(): Promise<number> {
   const executors = wholeNumber("--executors", values.executors ?? "1", 1, slots);
   if (slots % executors !== 0) throw new Error(`--executors must divide ${slots}`);
   const threads = wholeNumber("--threads", values.threads ?? "1", 1, 64);
-  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const cluster = await startLocalCluster({ work, executors, slots: slots / executors, threads });
-  try {
-    return (await trial(cluster, rows, repeats)) ? 0 : 1;
-  } finally {
-    await cluster.stop();
-    if (values.work === undefined) rmSync(work, { recursive: true, force: true });
-  }
+  const shape = { executors, slots: slots / executors, threads };
+  return await onCluster(values.work, shape, (cluster) => trial(cluster, rows, repeats));
 }
 
 process.exitCode = await main();

@@ -7,14 +7,14 @@
  *
  *   node dist/scripts/trial-late.js [--rows N] [--rounds N] [--work DIR]
  */
-import { mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, renameSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import type { DaymillClient } from "../client/client.ts";
 import { wholeNumber } from "../client/command.ts";
 import { connect } from "../client/connect.ts";
-import { type LocalCluster, startLocalCluster } from "../client/local-cluster.ts";
+import type { LocalCluster } from "../client/local-cluster.ts";
 import type { JobBundle, RunStatus } from "../shared/adapters/grpc-types.ts";
 import { parseJob, readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
@@ -22,6 +22,7 @@ import type { JobSpec } from "../shared/kernel/job.ts";
 import { median } from "./bench-report.ts";
 import { compareWithReference } from "./chaos-kit/reference.ts";
 import { generate } from "./generate/generate.ts";
+import { onCluster } from "./trial-bed.ts";
 import { dayOf } from "./trial-days.ts";
 
 const files = 96;
@@ -170,14 +171,9 @@ async function main(): Promise<number> {
   const { values } = parseArgs({ options: { rows: text, rounds: text, work: text } });
   const rows = wholeNumber("--rows", values.rows ?? "2000000", 1, 1e10);
   const rounds = wholeNumber("--rounds", values.rounds ?? "4", 1, 100);
-  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const cluster = await startLocalCluster({ work, executors: 2, slots: 1 });
-  try {
-    return (await trial(cluster, work, rows, rounds)) ? 0 : 1;
-  } finally {
-    await cluster.stop();
-    if (values.work === undefined) rmSync(work, { recursive: true, force: true });
-  }
+  return await onCluster(values.work, { executors: 2, slots: 1 }, (cluster, work) =>
+    trial(cluster, work, rows, rounds),
+  );
 }
 
 process.exitCode = await main();

@@ -5,20 +5,19 @@
  *
  *   node dist/scripts/trial-takeover.js [--kills N] [--rows N] [--work DIR]
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { isEnded } from "../client/client.ts";
 import { wholeNumber } from "../client/command.ts";
 import { connect, connectCommand } from "../client/connect.ts";
-import { type LocalCluster, startLocalCluster } from "../client/local-cluster.ts";
+import type { LocalCluster } from "../client/local-cluster.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
 import { followEvents } from "../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { generate } from "./generate/generate.ts";
 import { Backlog } from "./trial-backlog.ts";
+import { onCluster } from "./trial-bed.ts";
 import { copyDay, dayOf, firstDay } from "./trial-days.ts";
 
 const executors = 2;
@@ -190,15 +189,9 @@ async function main(): Promise<number> {
   const { values } = parseArgs({ options: { kills: text, rows: text, work: text } });
   const kills = wholeNumber("--kills", values.kills ?? "20", 1, 1_000);
   const rows = wholeNumber("--rows", values.rows ?? "400000", 1, 1e10);
-  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const cluster = await startLocalCluster({ work, executors, slots });
-  try {
-    const isFine = await trial(cluster, kills, rows);
-    return isFine ? 0 : 1;
-  } finally {
-    await cluster.stop();
-    if (values.work === undefined) rmSync(work, { recursive: true, force: true });
-  }
+  return await onCluster(values.work, { executors, slots }, (cluster) =>
+    trial(cluster, kills, rows),
+  );
 }
 
 process.exitCode = await main();

@@ -1,0 +1,28 @@
+/** Where a trial takes place: a cluster of its own, in a folder that goes with it unless somebody named it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import {
+  type LocalCluster,
+  type LocalClusterOptions,
+  startLocalCluster,
+} from "../client/local-cluster.ts";
+
+/** The exit code: 0 when `trial` says that all was as it should be. `work`: the folder that was named. */
+export async function onCluster(
+  work: string | undefined,
+  shape: Omit<LocalClusterOptions, "work">,
+  trial: (cluster: LocalCluster, work: string) => Promise<boolean>,
+): Promise<number> {
+  const folder = work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
+  try {
+    const cluster = await startLocalCluster({ work: folder, ...shape });
+    try {
+      return (await trial(cluster, folder)) ? 0 : 1;
+    } finally {
+      await cluster.stop();
+    }
+  } finally {
+    if (work === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
