@@ -11,29 +11,18 @@ import {
 
 type Sample = Omit<Finding, "rule">;
 
-const day = "2026-01-15";
+const about =
+  (job: string, day: string) =>
+  (
+    severity: Finding["severity"],
+    summary: string,
+    cause: string,
+    next: string,
+    subject = "",
+  ): Sample => ({ severity, job, day, subject, summary, cause, next });
 
-/** About a day of a job. */
-function ofDay(
-  severity: Finding["severity"],
-  summary: string,
-  cause: string,
-  next: string,
-  subject = "",
-): Sample {
-  return { severity, job: "ipdr-daily", day, subject, summary, cause, next };
-}
-
-/** About the cluster. */
-function ofCluster(
-  severity: Finding["severity"],
-  summary: string,
-  cause: string,
-  next: string,
-  subject = "",
-): Sample {
-  return { severity, job: "", day: "", subject, summary, cause, next };
-}
+const ofDay = about("ipdr-daily", "2026-01-15");
+const ofCluster = about("", "");
 
 const run = "daymill run ipdr-daily.2026-01-15.r1";
 const backlog = "daymill backlog ipdr-daily";
