@@ -172,6 +172,18 @@ describe("what travels", () => {
     ]);
   });
 
+  test("a cast stays with its reader where another condition may guard it", async () => {
+    const sum = (more: string) =>
+      `SELECT user_id, median(cell) AS m FROM events WHERE ok AND ${more} GROUP BY user_id`;
+    const filterOf = async (a: string, b: string) => {
+      const [scan] = (await planOf({ a: sum(a), b: sum(b) })).stages;
+      return scan?.outputs[0]?.sql.split(" WHERE ")[1];
+    };
+    const big = "note::INTEGER > 7";
+    expect(await filterOf(`note LIKE '1%' AND ${big}`, `note LIKE '2%' AND ${big}`)).toBe("t.ok");
+    expect(await filterOf(big, `note LIKE '2%' AND ${big}`)).toMatch(/ok AND \(CAST.* > 7/);
+  });
+
   test("what nobody reads of an aggregate is not sent for it", async () => {
     const plan = await planOf({
       known:

@@ -1,9 +1,10 @@
 /**
  * Filters before an exchange: a condition that every reader of an exchange applies to its rows is applied once by the
- * sender, so rows that nobody wants don't travel. Conditions that only some readers have stay with them.
+ * sender, so rows that nobody wants don't travel. Conditions that only some readers have stay with them, and so do those
+ * that a reader's other conditions may guard against failing.
  */
 import { leavesOf, type Relation } from "./relation.ts";
-import { classOf, column, columnRefs, keyOf, mapColumns, some, type Tree } from "./tree.ts";
+import { classOf, column, columnRefs, keyOf, mapColumns, some, type Tree, textOf } from "./tree.ts";
 
 export interface Pushed {
   /** Over `[t, column]` of the anchor. */
@@ -17,7 +18,10 @@ export function pushedFilter(anchor: string, readers: readonly Relation[]): Push
   const conditions = readers.map((relation) => ownConditions(relation, anchor));
   const [first, ...others] = conditions;
   if (first === undefined || conditions.some((entry) => entry === undefined)) return nothing;
-  const shared = [...first].filter(([text]) => others.every((entry) => entry?.has(text)));
+  const common = [...first].filter(([text]) => others.every((entry) => entry?.has(text)));
+  // Are they all that one of the readers asks of the anchor's rows? Then what fails of them fails there, too.
+  const isAll = conditions.some((own) => own?.size === common.length);
+  const shared = isAll ? common : common.filter(([, expr]) => !mayFail(expr));
   if (shared.length === 0) return nothing;
   const texts = new Set(shared.map(([text]) => text));
   const slimmed = readers.flatMap((relation) => {
@@ -28,6 +32,19 @@ export function pushedFilter(anchor: string, readers: readonly Relation[]): Push
     return [{ ...relation, body: { ...body, where } }];
   });
   return { filter: shared.map(([, expr]) => expr), slimmed };
+}
+
+/** LIKE and its kin, as the parser calls them. */
+const neverFail: readonly string[] = ["~~", "!~~", "~~*", "!~~*"];
+
+/** A cast or call over columns may fail for rows that another condition of its reader leaves out before. */
+function mayFail(expr: Tree): boolean {
+  return some(expr, (entry) => {
+    const isCast = classOf(entry) === "CAST" && entry["try_cast"] !== true;
+    const isCall =
+      classOf(entry) === "FUNCTION" && !neverFail.includes(textOf(entry, "function_name"));
+    return (isCast || isCall) && columnRefs(entry).length > 0;
+  });
 }
 
 /** A view's conditions on the anchor's columns alone, by text; undefined when the reader takes rows unfiltered. */
