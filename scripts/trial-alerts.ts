@@ -22,7 +22,7 @@ import { type AlertRule, type AlertStatus, alertRules } from "../shared/kernel/a
 import { limits } from "../shared/kernel/limits.ts";
 import { AlertDesk } from "./alert-kit/desk.ts";
 import { killBeforeSending } from "./alert-kit/kill-decided.ts";
-import { type Bed, openAlerts, until } from "./alert-kit/story.ts";
+import { type Bed, openAlerts } from "./alert-kit/story.ts";
 import {
   clusterTrouble,
   killWhileSilent,
@@ -31,6 +31,7 @@ import {
   whatIsWrong,
 } from "./alert-kit/troubles.ts";
 import { judge } from "./alert-kit/verdict.ts";
+import { until } from "./trial-bed.ts";
 
 const MiB = 1024 * 1024;
 /** Told for longer than a trial takes: a change of leader 10 minutes, what is odd about how a day went a day. */

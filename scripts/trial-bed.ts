@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import {
   type LocalCluster,
   type LocalClusterOptions,
@@ -24,5 +25,19 @@ export async function onCluster(
     }
   } finally {
     if (work === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Looks again and again. Not within the bound: an error that says what was waited for. */
+export async function until(
+  what: string,
+  withinMs: number,
+  met: () => boolean | Promise<boolean>,
+  everyMs = 100,
+): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!(await met())) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);
+    await pause(everyMs);
   }
 }

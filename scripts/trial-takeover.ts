@@ -17,12 +17,14 @@ import { followEvents } from "../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { generate } from "./generate/generate.ts";
 import { Backlog } from "./trial-backlog.ts";
-import { onCluster } from "./trial-bed.ts";
+import { onCluster, until } from "./trial-bed.ts";
 import { copyDay, dayOf, firstDay } from "./trial-days.ts";
 
 const executors = 2;
 const slots = 1;
 const slowestMs = 5_000;
+/** Times are measured by looking: often. */
+const lookEveryMs = 20;
 
 interface Joined {
   readonly at: number;
@@ -67,14 +69,6 @@ async function listen(natsUrl: string): Promise<{ joined: Joined[]; close: () =>
 
 type Connected = Awaited<ReturnType<typeof connect>>["client"];
 
-async function until(what: string, withinMs: number, done: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + withinMs;
-  while (!(await done())) {
-    if (performance.now() >= end) throw new Error(`${what}: not within ${withinMs} ms`);
-    await pause(20);
-  }
-}
-
 async function busySlots(client: Connected): Promise<number> {
   const all = await client.executors();
   return all.reduce((sum, one) => sum + one.running, 0);
@@ -105,11 +99,16 @@ async function killLeader(
 ): Promise<Takeover> {
   let busy = 0;
   const waitsFrom = performance.now();
-  await until("every slot is busy", 60_000, async () => {
-    check();
-    busy = await busySlots(client);
-    return busy === executors * slots;
-  }).catch(async (error: unknown) => {
+  await until(
+    "every slot is busy",
+    60_000,
+    async () => {
+      check();
+      busy = await busySlots(client);
+      return busy === executors * slots;
+    },
+    lookEveryMs,
+  ).catch(async (error: unknown) => {
     throw new Error(`${error}; ${await standing(client)}`, { cause: error });
   });
   const busyAfterMs = Math.round(performance.now() - waitsFrom);
@@ -122,14 +121,19 @@ async function killLeader(
   cluster.kill(leader.pid, "SIGKILL");
   let leaderMs = 0;
   let epoch = 0;
-  await until("somebody leads", 60_000, async () => {
-    const status = await client.status(standby.address);
-    leaderMs = performance.now() - from;
-    epoch = status.stamp?.epoch ?? 0;
-    return status.role === "leader";
-  });
+  await until(
+    "somebody leads",
+    60_000,
+    async () => {
+      const status = await client.status(standby.address);
+      leaderMs = performance.now() - from;
+      epoch = status.stamp?.epoch ?? 0;
+      return status.role === "leader";
+    },
+    lookEveryMs,
+  );
   const with_ = () => new Set(joined.map(({ executor }) => executor)).size;
-  await until("every executor is with it", 60_000, async () => with_() === executors);
+  await until("every executor is with it", 60_000, () => with_() === executors, lookEveryMs);
   const attachedMs = Math.max(...joined.map(({ at }) => at)) - from;
   const adopted = joined.reduce((sum, one) => sum + one.adopted, 0);
   await cluster.addCoordinator();

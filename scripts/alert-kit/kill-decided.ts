@@ -12,13 +12,15 @@ import { limits } from "../../shared/kernel/limits.ts";
 import { sha256Hex } from "../../shared/kernel/sha256.ts";
 import { type JournalView, JournalWatch } from "../chaos-kit/journal-watch.ts";
 import { isStopped } from "../chaos-kit/processes.ts";
+import { until } from "../trial-bed.ts";
+import { dayOf } from "../trial-days.ts";
 import { AlertDesk, channelNames } from "./desk.ts";
 import { putFile, smallJob } from "./jobs.ts";
 import { answer } from "./receivers.ts";
-import { type Bed, dayAfter, run, until } from "./story.ts";
+import { type Bed, run } from "./story.ts";
 
 const name = "decided";
-const day = dayAfter(0);
+const day = dayOf(0);
 const key = `runFailed/${name}/${day}/`;
 const failing = smallJob({
   name,

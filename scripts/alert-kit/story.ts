@@ -1,10 +1,10 @@
 /** What each part of a trial of alerts needs: the cluster, whoever is told, small days, and waiting. */
-import { setTimeout as pause } from "node:timers/promises";
 import type { DaymillClient } from "../../client/client.ts";
 import type { LocalCluster } from "../../client/local-cluster.ts";
 import type { JobBundle } from "../../shared/adapters/grpc-types.ts";
 import type { AlertRule, AlertStatus } from "../../shared/kernel/alert.ts";
 import { channelsFor } from "../../shared/kernel/alert-routes.ts";
+import { until } from "../trial-bed.ts";
 import type { AlertDesk } from "./desk.ts";
 
 export interface Bed {
@@ -12,25 +12,6 @@ export interface Bed {
   readonly client: DaymillClient;
   readonly desk: AlertDesk;
   readonly startedMs: number;
-}
-
-const dayMs = 86_400_000;
-
-/** The date so many days after 2026-01-15. */
-export function dayAfter(days: number): string {
-  return new Date(Date.UTC(2026, 0, 15) + days * dayMs).toISOString().slice(0, 10);
-}
-
-export async function until(
-  what: string,
-  withinMs: number,
-  met: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const end = performance.now() + withinMs;
-  while (!(await met())) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);
-    await pause(100);
-  }
 }
 
 /** All who are to hear of it have taken a message about it; the flaky channel does so in its own time. */

@@ -4,13 +4,15 @@ import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { RunStatus } from "../../shared/adapters/grpc-types.ts";
 import { limits } from "../../shared/kernel/limits.ts";
+import { until } from "../trial-bed.ts";
+import { dayOf } from "../trial-days.ts";
 import { noonZone, putFile, smallJob } from "./jobs.ts";
-import { type Bed, commits, dayAfter, run, told, until } from "./story.ts";
+import { type Bed, commits, run, told } from "./story.ts";
 
 const rows = 500;
 /** How long workers are stopped: longer than the leader's look at the exchange takes to come around. */
 const stoppedMs = 24_000;
-const firstDay = dayAfter(0);
+const firstDay = dayOf(0);
 
 // --- days that run by themselves ------------------------------------------------------------------
 
@@ -81,7 +83,7 @@ const wide = smallJob({
 /** Seven days, one after the other, so that none waits for another. */
 async function baseline(bed: Bed, job: typeof trend, name: string, everyDays: number) {
   for (let n = 0; n < 7; n++) {
-    const day = dayAfter(n * everyDays);
+    const day = dayOf(n * everyDays);
     putFile(bed.cluster.storageRoot, name, day, { rows });
     await commits(bed, job, day);
   }
@@ -109,7 +111,7 @@ export async function whatIsWrong(bed: Bed) {
     baseline(bed, trend, "trend", 1),
     baseline(bed, rate, "rate", 1),
   ]);
-  const odd = dayAfter(7 * 7);
+  const odd = dayOf(7 * 7);
   putFile(root, "volume", odd, { rows: 4 * rows });
   await commits(bed, volume, odd);
   return { failed: failed.why, stopped: stopped.why };
@@ -132,13 +134,13 @@ export async function slowDays(bed: Bed) {
   const slow = [7, 8, 9].map((n) => ({
     bundle: trend,
     name: "trend",
-    day: dayAfter(n),
+    day: dayOf(n),
     noteBytes: 4,
   }));
   const all = [
     ...slow,
     // So long that the day is not slow for its size, however fast a machine made the days before: only its rate is low.
-    { bundle: rate, name: "rate", day: dayAfter(7), noteBytes: 4_000 },
+    { bundle: rate, name: "rate", day: dayOf(7), noteBytes: 4_000 },
     { bundle: late, name: "late", day: dueDay(bed, 3), noteBytes: 4 },
   ];
   const done = all.map(({ bundle, name, day, noteBytes }) => {
@@ -253,11 +255,11 @@ export async function whatIsMended(bed: Bed) {
   }
   putFile(root, "rejecting", firstDay, { rows });
   await commits(bed, rejecting, firstDay, true);
-  putFile(root, "volume", dayAfter(7 * 7), { rows: rows + 1 });
-  await commits(bed, volume, dayAfter(7 * 7), true);
+  putFile(root, "volume", dayOf(7 * 7), { rows: rows + 1 });
+  await commits(bed, volume, dayOf(7 * 7), true);
   for (const n of [10, 11, 12]) {
-    putFile(root, "trend", dayAfter(n), { rows });
-    await commits(bed, trend, dayAfter(n));
+    putFile(root, "trend", dayOf(n), { rows });
+    await commits(bed, trend, dayOf(n));
   }
   return { heldMs: limits.alertHoldMs };
 }

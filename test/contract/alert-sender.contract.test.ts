@@ -10,6 +10,7 @@ import type { AlertSender } from "../../shared/ports.ts";
 import { memoryAlertSender } from "../fakes/memory-alert-sender.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { eventually } from "../kit/eventually.ts";
 
 type Behaviour = "takes" | "busy" | "refuses" | "hangs" | "asksForPatience";
 
@@ -167,7 +168,7 @@ describe.each(Object.entries(forms))("%s", (_, open) => {
     expect(refused).toMatchObject({ code: "unavailable" });
     expect(refused?.detail?.["retryAfterMs"]).toBeGreaterThan(0);
     expect(tries()).toBe(3);
-    await until(() => states.at(-1) === "ops probing");
+    await eventually(() => states.at(-1) === "ops probing");
     behave("takes");
     await sender.send(notice());
     expect(states).toEqual(["ops working", "ops resting", "ops probing", "ops working"]);
@@ -208,11 +209,3 @@ describe.each(Object.entries(forms).filter(([name]) => name !== "mail over SMTP"
     });
   },
 );
-
-async function until(holds: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5_000;
-  while (!holds()) {
-    if (performance.now() > endMs) throw new Error("it did not come to pass in 5 s");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

@@ -6,6 +6,7 @@ import { openRegistry } from "../../shared/adapters/nats-registry.ts";
 import type { Journal, JournalRecord, LeaderHint, Registry } from "../../shared/ports.ts";
 import { memoryJournal, memoryNats, memoryRegistry } from "../fakes/memory-nats.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { eventually } from "../kit/eventually.ts";
 import { codeOf } from "../kit/failures.ts";
 import { type NatsFixture, startNats } from "./nats-fixture.ts";
 
@@ -130,10 +131,10 @@ describe.each(Object.entries(registries))("%s", (_name, open) => {
     await one.renew(hint(1, 1));
     const heard: LeaderHint[] = [];
     const stop = await other.watchLeader((one) => void heard.push(one));
-    await until(() => heard.length >= 1);
+    await eventually(() => heard.length >= 1);
     await one.renew(hint(1, 2));
     await one.renew(hint(2, 1));
-    await until(() => heard.at(-1)?.epoch === 2);
+    await eventually(() => heard.at(-1)?.epoch === 2);
     expect(heard[0]).toEqual(hint(1, 1));
     expect(await other.leader()).toEqual(hint(2, 1));
     stop();
@@ -143,8 +144,3 @@ describe.each(Object.entries(registries))("%s", (_name, open) => {
     await other.close();
   });
 });
-
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !done(); i++) await new Promise((resume) => setTimeout(resume, 25));
-  expect(done()).toBe(true);
-}

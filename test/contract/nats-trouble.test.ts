@@ -16,6 +16,7 @@ import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { LeaderHint } from "../../shared/ports.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { eventually } from "../kit/eventually.ts";
 import { failureOf } from "../kit/failures.ts";
 import { freePort, type NatsFixture, startNats } from "./nats-fixture.ts";
 
@@ -34,14 +35,6 @@ async function connected(url: string, lines: KeptLine[] = []): Promise<NatsLink>
   const link = await connectNats({ servers: [url], name: "test", log: quietLog(lines) });
   open.push({ stop: () => link.close() });
   return link;
-}
-
-async function eventually(check: () => Promise<boolean> | boolean): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    if (await check()) return;
-    await new Promise((resume) => setTimeout(resume, 25));
-  }
-  throw new Error("did not come true within 10 s");
 }
 
 const hint: LeaderHint = { epoch: 1, coordinator: "c1", address: "127.0.0.1:7400", beat: 1 };

@@ -14,6 +14,7 @@ import { limits } from "../../shared/kernel/limits.ts";
 import type { ExchangeAdmin } from "../../shared/ports.ts";
 import { type NatsFixture, startNats } from "../contract/nats-fixture.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { eventually } from "../kit/eventually.ts";
 import { differences, failureOf, openDuckDb, planOf, routeOf, scalar, winnerOf } from "./kit.ts";
 
 const plan = planOf("k BIGINT, s VARCHAR", 16, 4);
@@ -238,7 +239,7 @@ describe("nats-server dies", () => {
       ended = true;
     });
     const stream = route.streams[0] ?? "";
-    await until(async () => (await messagesOf(stream)) >= 2);
+    await eventually(async () => (await messagesOf(stream)) >= 2);
     await server.halt("SIGKILL");
     expect(ended).toBe(false);
     await new Promise((resume) => setTimeout(resume, 300));
@@ -281,12 +282,4 @@ describe("nats-server dies", () => {
 
 async function messagesOf(stream: string): Promise<number> {
   return (await admin.usage()).find((entry) => entry.stream === stream)?.messages ?? 0;
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 2_000; tries++) {
-    if (await holds()) return;
-    await new Promise((resume) => setTimeout(resume, 5));
-  }
-  throw new Error("it never came to that");
 }

@@ -19,6 +19,7 @@ import { freePort, type NatsFixture, startNats } from "../contract/nats-fixture.
 import { alertConfig } from "../core/alerts/story.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { eventually } from "../kit/eventually.ts";
 import { failureOf } from "../kit/failures.ts";
 
 let nats: NatsFixture;
@@ -215,7 +216,7 @@ test("tells its channels what is wrong, and keeps on storage who does not want t
   const config = { ...usual, thresholds: { ...thresholds, fullShare: 1e-9 } };
   const started = await start("c1", { alerts: { config, sender } });
   await leads(started);
-  await eventually(() => sent.length > 0 && beats > 0);
+  await eventually(() => sent.length > 0 && beats > 0, 20_000);
   expect(sent[0]).toMatchObject({ channel: "chat", kind: "opened", group: "_cluster" });
   expect(sent[0]?.alerts.map(({ key }) => key)).toEqual(["storageNearLimit///"]);
   const match = { rule: "executorLost", job: "", day: "", subject: "", by: "ops", reason: "" };
@@ -230,11 +231,3 @@ test("tells its channels what is wrong, and keeps on storage who does not want t
   await started.running.stop();
   expect(isClosed).toBe(true);
 });
-
-async function eventually(is: () => boolean): Promise<void> {
-  const until = performance.now() + 20_000;
-  while (!is()) {
-    if (performance.now() > until) throw new Error("it did not come");
-    await new Promise((resume) => setTimeout(resume, 50));
-  }
-}

@@ -4,7 +4,8 @@ import type { Duplex, FromExecutor, Hello, ToExecutor } from "../../shared/adapt
 import { type Failure, fail, failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { cleanupsOfEachTest } from "../kit/cleanups.ts";
-import { eventually, type Script, serve } from "./serving.ts";
+import { eventually } from "../kit/eventually.ts";
+import { type Script, serve } from "./serving.ts";
 
 const cleanups = cleanupsOfEachTest();
 

@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
-import { eventually, serve } from "./serving.ts";
+import { eventually } from "../kit/eventually.ts";
+import { serve } from "./serving.ts";
 
 test("one read more than allowed is refused as unavailable; one that goes away makes room", async () => {
   // The core never answers: every read stays where it is.

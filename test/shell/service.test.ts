@@ -13,16 +13,9 @@ import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
 import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { eventually } from "../kit/eventually.ts";
 import { failureOf } from "../kit/failures.ts";
-import {
-  emptyPlan,
-  eventually,
-  runStatus,
-  type Script,
-  serve,
-  stageStatus,
-  stamp,
-} from "./serving.ts";
+import { emptyPlan, runStatus, type Script, serve, stageStatus, stamp } from "./serving.ts";
 
 const cleanups = cleanupsOfEachTest();
 

@@ -125,11 +125,3 @@ export async function serve(script: Script, cleanups: (() => unknown)[]) {
   cleanups.push(stop);
   return { asked, heard, hub, changes, client, executor, stop };
 }
-
-export async function eventually(check: () => boolean): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    if (check()) return;
-    await new Promise((resume) => setTimeout(resume, 25));
-  }
-  throw new Error("did not come true within 10 s");
-}
