@@ -111,6 +111,13 @@ export function refuseGather(relation: Relation): Refusal {
   const all = "needs all raw rows in one task";
   switch (body.kind) {
     case "aggregate": {
+      const distinct = body.calls.filter((item) => item.expr["distinct"] === true);
+      if (body.sets === undefined && distinct.length > 1) {
+        return new Refusal(
+          "DISTINCT of several arguments without GROUP BY",
+          "each needs its rows brought together in another way; compute each in a query of its own: FROM (SELECT count(DISTINCT a) AS a …) x, (SELECT count(DISTINCT b) AS b …) y",
+        );
+      }
       const names = [
         ...new Set(body.calls.map((item) => String(item.expr["function_name"] ?? ""))),
       ].join(", ");

@@ -70,8 +70,9 @@ export class Placement {
   private pinWhatCannotBeSaid(order: readonly string[]): void {
     for (const name of order.filter((entry) => this.lineage.isFixed(entry))) {
       for (const demand of this.demands.of(name)) {
-        const stuck =
-          !demand.free && demand.keys !== undefined && this.demands.options(demand).length === 0;
+        const { free, keys, distinctArgument } = demand;
+        const asks = !free && (keys !== undefined || distinctArgument !== undefined);
+        const stuck = asks && this.demands.options(demand).length === 0;
         if (stuck && this.lineage.anchorOf(demand.input) !== undefined)
           this.lineage.pin(demand.input);
       }

@@ -23,6 +23,7 @@ import {
   some,
   type Tree,
   textOf,
+  walk,
   withoutAlias,
 } from "./tree.ts";
 import { orderWindow, windowGroups } from "./window-order.ts";
@@ -60,24 +61,38 @@ function mapParts(parts: Parts, map: (expr: Tree) => Tree): void {
 
 // --- steps ------------------------------------------------------------------------------------
 
-/** FROM and WHERE as one relation with the columns that `exprs` read; gives how to read them from it. */
+/**
+ * FROM and WHERE as one relation with the columns that `exprs` read; gives how to read them from it. Subqueries of `calls`
+ * (over dimensions) are columns of it, too: rows can be brought together by a column, but not by a subquery.
+ */
 function wrap(
   parts: Parts,
   exprs: readonly Tree[],
+  calls: readonly Tree[],
   reading: Reading,
 ): { input: string; map: (expr: Tree) => Tree } {
   const { from, where } = parts;
+  const computed = new Map<string, string>();
   const toT = (names: ReadonlyMap<string, string>) => (expr: Tree) =>
     rewrite(expr, (entry) => {
+      const whole = classOf(entry) === "SUBQUERY" ? computed.get(keyOf(entry)) : undefined;
+      if (whole !== undefined) return column("t", whole);
       const [ref] = classOf(entry) === "COLUMN_REF" ? columnRefs(entry) : [];
       if (ref === undefined) return undefined;
       return column("t", names.get(`${ref.table}.${ref.name}`) ?? ref.name);
     });
-  if (from.kind === "leaf" && where.length === 0)
+  const subqueries = calls.flatMap((expr) => found(expr, (one) => classOf(one) === "SUBQUERY"));
+  if (from.kind === "leaf" && where.length === 0 && subqueries.length === 0)
     return { input: from.relation, map: toT(new Map()) };
   const names = new Map<string, string>();
   const taken = new Set<string>();
   const select: Item[] = [];
+  for (const expr of subqueries) {
+    if (computed.has(keyOf(expr))) continue;
+    const name = freshItemName("answer", taken);
+    computed.set(keyOf(expr), name);
+    select.push({ name, expr: withoutAlias(expr) });
+  }
   for (const ref of exprs.flatMap(columnRefs)) {
     const key = `${ref.table}.${ref.name}`;
     if (names.has(key)) continue;
@@ -95,6 +110,17 @@ function wrap(
     body: { kind: "view", from, where, select },
   });
   return { input: name, map: toT(names) };
+}
+
+/** The outermost sub-expressions that satisfy the test. */
+function found(expr: Tree, test: (expr: Tree) => boolean): readonly Tree[] {
+  const all: Tree[] = [];
+  walk(expr, (entry) => {
+    if (!test(entry)) return undefined;
+    all.push(entry);
+    return false;
+  });
+  return all;
 }
 
 const oneConstant: Tree = {
@@ -118,7 +144,9 @@ function partsExprs(parts: Parts): readonly Tree[] {
 
 /** Replaces FROM by an aggregate relation: keys `g0…`, calls `a0…`; HAVING becomes the WHERE over it. */
 function addAggregate(parts: Parts, reading: Reading): void {
-  const { input, map } = wrap(parts, partsExprs(parts), reading);
+  const exprs = partsExprs(parts);
+  const inside = [...parts.groups, ...exprs.flatMap((expr) => found(expr, isAggregateCall))];
+  const { input, map } = wrap(parts, exprs, inside, reading);
   const alias = uniqueAlias("grouped", reading);
   const keys: Item[] = [];
   const calls: Item[] = [];
@@ -238,7 +266,9 @@ function distinctOnAsWindow(parts: Parts): void {
 
 /** Replaces FROM by window relations: the columns read later, and `w0…`; QUALIFY becomes the WHERE over them. */
 function addWindow(parts: Parts, reading: Reading): void {
-  const { input, map } = wrap(parts, partsExprs(parts), reading);
+  const exprs = partsExprs(parts);
+  const inside = exprs.flatMap((expr) => found(expr, isWindow));
+  const { input, map } = wrap(parts, exprs, inside, reading);
   const alias = uniqueAlias("windowed", reading);
   const used = partsExprs(parts).map(map).flatMap(columnRefs);
   const names = [...new Set(used.map((ref) => ref.name))];
