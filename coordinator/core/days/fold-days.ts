@@ -11,7 +11,7 @@ import { limits } from "../../../shared/kernel/limits.ts";
 import { type DayRecord, type DeskRecord, type Durable, dayKey, type Run } from "../durable.ts";
 import type { Fact } from "../facts.ts";
 import { pinnedUpstream, rowsOf } from "../history.ts";
-import { type DayMemory, sameInput } from "./day.ts";
+import { type DayMade, type DayMemory, type InputKnown, otherFiles, sameInput } from "./day.ts";
 import {
   foldBackfillDays,
   foldBackfillMarked,
@@ -51,7 +51,7 @@ export function foldDays(durable: Durable, recordOf: RecordOf, fact: DaysFact): 
       recordOf(durable, fact.job, fact.day).plan = fact.plan;
       return;
     case "inputSeen":
-      recordOf(durable, fact.job, fact.day).input = fact.input;
+      foldInputSeen(recordOf(durable, fact.job, fact.day), fact.input);
       return;
     case "dayMarked":
       foldMarked(recordOf(durable, fact.job, fact.day), fact);
@@ -217,6 +217,21 @@ export function deskDocument(durable: Durable, job: string): DeskDocument {
   };
 }
 
+/** A look that finds what the day was made from agrees with its listing: what it finds from now on is news again. */
+function foldInputSeen(day: DayRecord, input: InputKnown): void {
+  day.input = input;
+  if (day.made?.answers === undefined || otherFiles(day.made.digests, input.digests)) return;
+  const { answers: _, ...made } = day.made;
+  day.made = made;
+}
+
+/** Absent where a look has found the run's own files by now: both see the same. */
+function answersOf(day: DayRecord, { answers, digests }: Run): Pick<DayMade, "answers"> {
+  if (answers === undefined) return {};
+  const isAgreed = digests !== undefined && day.input && !otherFiles(digests, day.input.digests);
+  return isAgreed ? {} : { answers };
+}
+
 /** `job`: what the run was made from, where it is still known. */
 export function foldDayMade(
   day: DayRecord,
@@ -231,7 +246,7 @@ export function foldDayMade(
     digests: run.digests ?? day.input?.digests ?? {},
     jobDigest: run.jobDigest,
     ...(job === undefined ? {} : { definition: definitionOf(job, run.day) }),
-    ...(run.answers === undefined ? {} : { answers: run.answers }),
+    ...answersOf(day, run),
     missing: run.missing ?? 0,
     upstream: { ...run.upstream, ...pinnedUpstream(run) },
     ...(rows === undefined ? {} : { rows }),
