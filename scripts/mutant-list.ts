@@ -5,6 +5,8 @@
 
 import { channels } from "./mutant-list-channels.ts";
 import { alerts, attempts, lanes, metrics, outputs, recovery } from "./mutant-list-core.ts";
+import { alerts, attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
+import { failover } from "./mutant-list-failover.ts";
 import { salvage } from "./mutant-list-salvage.ts";
 
 export interface Mutant {
@@ -191,6 +193,7 @@ export const mutants: readonly Mutant[] = [
   ...lines,
   ...attempts,
   ...recovery,
+  ...failover,
   ...outputs,
   ...salvage,
   ...lanes,

@@ -2,7 +2,7 @@
  * Do the tests notice? Puts one bug at a time into a copy of the sources and runs the tests that must catch it.
  *
  *   npm run mutants                  all; exit 1 when one survives
- *   npm run mutants -- --only NAME   one
+ *   npm run mutants -- --only NAME   one; given several times, several
  *   npm run mutants -- --list        what there is
  *
  * A mutant counts as caught only when a test ran and failed: sources that don't load, or hang, prove nothing.
@@ -129,17 +129,19 @@ async function tryOne(copy: string, mutant: Mutant): Promise<boolean> {
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { only: { type: "string" }, list: { type: "boolean" } },
+    options: { only: { type: "string", multiple: true }, list: { type: "boolean" } },
   });
   if (values.list === true) {
     for (const { name, what } of mutants) console.log(`${name.padEnd(32)} ${what}`);
     return 0;
   }
-  const chosen = mutants.filter(({ name }) => values.only === undefined || name === values.only);
-  if (chosen.length === 0) {
-    console.error(`no mutant ${values.only}; --list names them all`);
+  const { only } = values;
+  const unknown = only?.find((wanted) => !mutants.some(({ name }) => name === wanted));
+  if (unknown !== undefined) {
+    console.error(`no mutant ${unknown}; --list names them all`);
     return 2;
   }
+  const chosen = mutants.filter(({ name }) => only === undefined || only.includes(name));
   const copy = copySources();
   try {
     const tests = [...new Set(chosen.flatMap((mutant) => mutant.tests))];

@@ -2,6 +2,7 @@
  * From "all rows are right" to "readers see them", and the opposite: arrange files, create the manifest (that is the
  * commit), move the view, remember it. Every step may be done twice; what is on storage wins over what we meant.
  */
+import { assert } from "../../shared/kernel/assert.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -48,7 +49,7 @@ export function arrangeRun(turn: Turn, run: Run): void {
 
 /** The revision that a run of some models carries the others over from. */
 export function baseRead(turn: Turn, run: Run, base: RunManifest): void {
-  if (run.state !== "committing" || run.ending !== undefined) return;
+  assertCommitting(run);
   turn.state.carried.set(run.id, base);
   arrange(turn, run, [...filesToArrange(run), ...carriedFiles(run, base)]);
 }
@@ -104,8 +105,9 @@ function sideFiles(run: Run): readonly SideFile[] {
 
 /** Final paths are known: create the manifest. */
 export function runArranged(turn: Turn, run: Run, paths: readonly string[]): void {
+  assertCommitting(run);
   const whole = turn.state.durable.jobs.get(run.jobDigest);
-  if (whole === undefined || run.state !== "committing" || run.ending !== undefined) return;
+  if (whole === undefined) return;
   const job = jobOfRun(whole, run);
   const base = turn.state.carried.get(run.id);
   if (run.select !== undefined && base?.revision !== committedOf(turn, run)) {
@@ -135,6 +137,14 @@ export function runArranged(turn: Turn, run: Run, paths: readonly string[]): voi
     speed: speedOf(run, turn.wall),
   };
   commitManifest(turn, run, manifest);
+}
+
+/**
+ * One question at a time is asked for a run that is being committed, and nothing else can end it: a cancel comes too late,
+ * every task has its winner. So its answer never meets a run that ends.
+ */
+function assertCommitting({ state, ending }: Run): void {
+  assert(state === "committing" && ending === undefined, "what is being committed does not end");
 }
 
 function finalPaths(

@@ -140,9 +140,16 @@ describe("to stop", () => {
   test("renewals without an answer end a leadership before others may begin", () => {
     const bench = new Bench().lead();
     bench.hold = (ask) => ask.kind === "renew";
-    const from = bench.at;
-    while (bench.state.role.kind === "leader") bench.pass(limits.tickEveryMs);
-    expect(bench.at - from).toBeLessThan(limits.leaseExpiresMs);
+    bench.pass(limits.leaseExpiresMs - limits.tickEveryMs);
+    expect(bench.state.role.kind).toBe("standby");
+  });
+
+  test("renewals that are refused prove nothing", () => {
+    const bench = new Bench().lead();
+    const why = failure("unavailable", "no answer");
+    bench.override = (ask) => (ask.kind === "renew" ? { kind: "failed", failure: why } : undefined);
+    bench.pass(limits.leaseExpiresMs - limits.tickEveryMs);
+    expect(bench.state.role.kind).toBe("standby");
   });
 
   test("a paused leader notices before it does anything else", () => {

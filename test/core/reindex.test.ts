@@ -162,6 +162,24 @@ describe("a run that starts again after its journal was lost", () => {
     expect(used.every((stream) => stream.includes("_n2_"))).toBe(true);
   });
 
+  test("keeps what it found, also where its removal was only waiting for its time", () => {
+    const next = afterLoss(halfDone(), (bench) => {
+      bench.hold = (ask) => ask.kind === "readCompletions";
+    });
+    const attempts = [...next.memory.accounts.keys()];
+    const streams = [...next.memory.streams.keys()];
+    const ask = { kind: "purgeStreams" as const, id: 0, streams, attempts };
+    const at = next.at + limits.purgeAfterMs;
+    next.state.retries.push({ ask, purpose: { kind: "background" }, tries: 0, at });
+    next.hold = () => false;
+    next.release();
+    next.pass(limits.purgeAfterMs + 1_000, [1]);
+    for (const written of next.memory.streams.values()) {
+      expect([...written.keys()]).toEqual(attempts);
+    }
+    expect(mapFiles(next)).toEqual(["part-2.csv", "part-3.csv"]);
+  });
+
   test("can be cancelled during the look", () => {
     const next = afterLoss(halfDone(), (bench) => {
       bench.hold = (ask) => ask.kind === "readCompletions";

@@ -267,6 +267,18 @@ describe("a run that can't be done", () => {
     expect(bench.replyTo(later)).toMatchObject({ run: `usage.${day}.r2`, created: true });
   });
 
+  test("cancelling what is being committed comes too late, and says so", () => {
+    const bench = leader();
+    bench.submit();
+    bench.hold = (ask) => ask.kind === "arrange";
+    bench.work();
+    expect(bench.cancel(`usage.${day}.r1`)).toEqual({ kind: "cancelled", state: "committing" });
+    bench.hold = () => false;
+    bench.release();
+    expect(bench.run()).toMatchObject({ state: "committed", datasets: [{ rows: 8 }] });
+    expect(bench.memory.commits).toHaveLength(1);
+  });
+
   test("cancelling what is committed says so", () => {
     const bench = leader();
     bench.submit();

@@ -102,6 +102,24 @@ describe("leaders change", () => {
     expect(script.state.link.kind).toBe("attached");
   });
 
+  test("a leader that was obeyed is not left for one that it has replaced, however long it is away", () => {
+    const script = new Script(1).attached(5);
+    for (let failures = 0; failures <= limits.attachFailuresDoubted; failures++) {
+      pauseAfterLoss(script);
+    }
+    script.post({ kind: "linkLost", link: script.state.nextLink - 1, reason: "reset" });
+    expect(script.leader(4)).toEqual([]);
+    expect(script.state.leader?.epoch).toBe(5);
+  });
+
+  test("one that is leaving says so to the next leader, too", () => {
+    const script = new Script().attached(1);
+    script.run(1, "a1");
+    script.post({ kind: "drain", reason: "SIGTERM", finishMs: 60_000 });
+    script.leader(2);
+    expect(script.command(2, { kind: "welcome", coordinator: "c2" })).toEqual(["link 2: draining"]);
+  });
+
   test("a higher epoch on the same link is obeyed and cancels nothing", () => {
     const script = new Script().attached(5);
     script.run(5, "a1");
