@@ -162,6 +162,41 @@ const saving: readonly Mutant[] = [
   },
 ];
 
+const standing: readonly Mutant[] = [
+  {
+    name: "missed-while-held",
+    what: "an attempt is given up because its executor does not name it, before its command was sent",
+    file: "coordinator/core/membership.ts",
+    from: "if (isHeld(turn, attemptId)) {",
+    to: "if (turn.at < 0) {",
+    tests: ["test/core/adoption.test.ts"],
+  },
+  {
+    name: "stands-still-for-ever",
+    what: "an attempt that stands still is left alone while much of its stage is open",
+    file: "coordinator/core/speculation.ts",
+    from: "if (turn.at - busy.movedAt > limits.standsStillMs) {",
+    to: "if (turn.at < 0) {",
+    tests: ["test/core/speculation.test.ts"],
+  },
+  {
+    name: "moves-unnoticed",
+    what: "an attempt that tells new figures again and again counts as standing still",
+    file: "coordinator/core/membership.ts",
+    from: "if (known.rows !== rows || known.bytes !== bytes) known.movedAt = turn.at;",
+    to: "",
+    tests: ["test/core/speculation.test.ts"],
+  },
+  {
+    name: "append-in-a-circle",
+    what: "a server that refuses at once is asked again without a pause",
+    file: "coordinator/core/journaling.ts",
+    from: "if (pauseMs === 0) askNow(",
+    to: "if (pauseMs >= 0) askNow(",
+    tests: ["test/core/journal.test.ts"],
+  },
+];
+
 const rows: readonly Mutant[] = [
   {
     name: "dropped-output-found-again",
@@ -221,4 +256,10 @@ const rows: readonly Mutant[] = [
   },
 ];
 
-export const failover: readonly Mutant[] = [...epochs, ...adopting, ...saving, ...rows];
+export const failover: readonly Mutant[] = [
+  ...epochs,
+  ...adopting,
+  ...saving,
+  ...standing,
+  ...rows,
+];

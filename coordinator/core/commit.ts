@@ -103,6 +103,14 @@ function sideFiles(run: Run): readonly SideFile[] {
   });
 }
 
+/**
+ * One question at a time is asked for a run that is being committed, and nothing else can end it: a cancel comes too late,
+ * every task has its winner. So its answer never meets a run that ends.
+ */
+function assertCommitting({ state, ending }: Run): void {
+  assert(state === "committing" && ending === undefined, "what is being committed does not end");
+}
+
 /** Final paths are known: create the manifest. */
 export function runArranged(turn: Turn, run: Run, paths: readonly string[]): void {
   assertCommitting(run);
@@ -137,14 +145,6 @@ export function runArranged(turn: Turn, run: Run, paths: readonly string[]): voi
     speed: speedOf(run, turn.wall),
   };
   commitManifest(turn, run, manifest);
-}
-
-/**
- * One question at a time is asked for a run that is being committed, and nothing else can end it: a cancel comes too late,
- * every task has its winner. So its answer never meets a run that ends.
- */
-function assertCommitting({ state, ending }: Run): void {
-  assert(state === "committing" && ending === undefined, "what is being committed does not end");
 }
 
 function finalPaths(

@@ -8,7 +8,7 @@ import { encodeFacts, unitsOf } from "./journal-text.ts";
 import type { Effect } from "./protocol.ts";
 import { encodeSnapshot } from "./snapshot.ts";
 import type { Answered, Flight, JournalState } from "./state.ts";
-import { askNow, epochOf, log, retryLater, type Turn } from "./turn.ts";
+import { askLater, askNow, backoffMs, epochOf, log, retryLater, type Turn } from "./turn.ts";
 
 /** Result of an answer about the journal: go on, or somebody else leads. */
 export type JournalVerdict = "fine" | "deposed";
@@ -26,7 +26,7 @@ export function pump(turn: Turn): void {
   // All decided facts are in this append, so durable state is what it will be once the append is saved.
   journal.unitsSinceSnapshot += unitsOf(texts);
   const snapshot = isSnapshotDue(journal, texts.length) ? encodeSnapshot(state.durable) : undefined;
-  journal.flight = { texts, next: 0, facts: facts.length, snapshot };
+  journal.flight = { texts, next: 0, tries: 0, facts: facts.length, snapshot };
   sendAppend(turn, journal.flight);
 }
 
@@ -55,8 +55,14 @@ export function appendAnswered(turn: Turn, { answer }: Answered): void {
     partSaved(turn, flight, answer.sequence);
     return;
   }
-  const from = sequence + 1;
-  askNow(turn, { kind: "readJournal", from, recordsMax: 1 }, { kind: "verify" });
+  const body = { kind: "readJournal", from: sequence + 1, recordsMax: 1 } as const;
+  const purpose = { kind: "verify" } as const;
+  // A server without room refuses at once, each time: it must not be asked in a circle.
+  const pauseMs =
+    flight.tries === 0 ? 0 : Math.min(backoffMs(flight.tries - 1), limits.appendRetryMsMax);
+  flight.tries++;
+  if (pauseMs === 0) askNow(turn, body, purpose);
+  else askLater(turn, body, purpose, pauseMs);
 }
 
 /** What the journal really has after the last record that we know of. */
@@ -86,6 +92,7 @@ function partSaved(turn: Turn, flight: Flight, sequence: number): void {
   journal.sequence = sequence;
   journal.recordsSinceSnapshot++;
   flight.next++;
+  flight.tries = 0;
   if (flight.next < flight.texts.length) {
     sendAppend(turn, flight);
     return;

@@ -198,7 +198,8 @@ export function awaitExecutor(
 export function busyWith(turn: Turn, executor: ExecutorState, attemptId: string): void {
   const known = executor.busy.get(attemptId);
   const since = known?.since ?? sinceOf(turn, attemptId);
-  occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows: 0, bytes: 0 });
+  const movedAt = known?.movedAt ?? turn.at;
+  occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, movedAt, rows: 0, bytes: 0 });
 }
 
 /** When an attempt that we did not know there began: by the wall clock of whoever started it. */
@@ -243,19 +244,34 @@ function heartbeat(turn: Turn, executor: ExecutorState, message: Of<"heartbeat">
     const known = executor.busy.get(attemptId);
     if (known === undefined) {
       const since = sinceOf(turn, attemptId);
-      occupy(turn.state, executor, attemptId, { since, namedAt: turn.at, rows, bytes });
+      const { at } = turn;
+      occupy(turn.state, executor, attemptId, { since, namedAt: at, movedAt: at, rows, bytes });
     } else {
+      if (known.rows !== rows || known.bytes !== bytes) known.movedAt = turn.at;
       known.namedAt = turn.at;
       known.rows = rows;
       known.bytes = bytes;
     }
     if (!isWanted(turn, attemptId)) cancel(turn, executor, attemptId);
   }
-  for (const [attemptId, { namedAt }] of executor.busy) {
-    if (turn.at - namedAt <= limits.attemptMissingMs) continue;
+  for (const [attemptId, busy] of executor.busy) {
+    if (turn.at - busy.namedAt <= limits.attemptMissingMs) continue;
+    // Its command waits for the journal: the executor can't know of it.
+    if (isHeld(turn, attemptId)) {
+      busy.namedAt = turn.at;
+      continue;
+    }
     vacate(turn.state, executor, attemptId);
     giveUp(turn, attemptId, `executor ${executor.id} does not run it`);
   }
+}
+
+/** Looked for seldom: only where an attempt was not named for long. */
+function isHeld({ state }: Turn, attemptId: string): boolean {
+  return state.journal.held.some(({ effect }) => {
+    if (effect.kind !== "toExecutor" || effect.command.kind !== "runTask") return false;
+    return effect.command.attemptId === attemptId;
+  });
 }
 
 function cancel(turn: Turn, executor: ExecutorState, attemptId: string): void {

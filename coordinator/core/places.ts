@@ -89,11 +89,11 @@ export function occupy(
   state: CoordinatorState,
   executor: ExecutorState,
   attemptId: string,
-  { since, namedAt, rows, bytes }: Omit<Busy, "lane">,
+  { since, namedAt, movedAt, rows, bytes }: Omit<Busy, "lane">,
 ): void {
   const known = executor.busy.get(attemptId);
   const lane = known === undefined ? laneOfAttempt(state, attemptId) : known.lane;
-  executor.busy.set(attemptId, { since, namedAt, lane, rows, bytes });
+  executor.busy.set(attemptId, { since, namedAt, movedAt, lane, rows, bytes });
   place(state, executor);
 }
 

@@ -1,7 +1,9 @@
 /**
  * Slow tasks. Near the end of a stage an attempt that runs far longer than the finished ones did gets a second attempt
  * on another executor, if a slot there is free; the first to finish wins (attempts.ts cancels the other and has its
- * output removed). Whether an attempt is slow is a guess and may be wrong: a wrong one costs a slot, never a row.
+ * output removed). So does one that has stood still for minutes, at any time: where it is all that is left, or others
+ * may run nowhere but in its slot, no end of the stage would ever come near.
+ * Whether an attempt is slow is a guess and may be wrong: a wrong one costs a slot, never a row.
  * A second attempt counts in its run's lane like any other: it gets no slot that the lane may not take.
  */
 import { must } from "../../shared/kernel/assert.ts";
@@ -24,6 +26,7 @@ interface Slow {
   readonly stage: Stage;
   readonly task: Task;
   readonly ranMs: number;
+  /** 0 = it stands still, whatever the others took. */
   readonly medianMs: number;
 }
 
@@ -89,15 +92,20 @@ function slowAttempts(turn: Turn): readonly Slow[] {
     const task = stage?.tasks[attempt.task];
     if (run === undefined || stage === undefined || task === undefined) continue;
     if (task.hadSecond === true || task.running.length !== 1) continue;
-    const since = state.executors.get(attempt.executor)?.busy.get(attemptId)?.since;
-    if (since === undefined || turn.at - since <= limits.slowAfterMsMin) continue;
+    const busy = state.executors.get(attempt.executor)?.busy.get(attemptId);
+    if (busy === undefined || turn.at - busy.since <= limits.slowAfterMsMin) continue;
+    const ranMs = turn.at - busy.since;
+    const about = { attemptId, attempt, run, stage, task, ranMs };
+    if (turn.at - busy.movedAt > limits.standsStillMs) {
+      if (mayBeJudged(turn, run, attempt.stage)) found.push({ ...about, medianMs: 0 });
+      continue;
+    }
     if (!paces.has(stage)) paces.set(stage, paceOf(turn, run, attempt.stage));
     const pace = paces.get(stage);
     if (pace === undefined) continue;
-    const ranMs = turn.at - since;
     const expectedMs = pace.medianMs * sizeFactor(pace, stage.splits[attempt.task]);
     if (ranMs <= limits.slowFactor * expectedMs) continue;
-    found.push({ attemptId, attempt, run, stage, task, ranMs, medianMs: pace.medianMs });
+    found.push({ ...about, medianMs: pace.medianMs });
   }
   const rank = ({ run }: Slow) => lanes.indexOf(laneOf(run));
   return found.sort((a, b) => rank(a) - rank(b) || b.ranMs - a.ranMs);
@@ -110,19 +118,23 @@ interface Pace {
   readonly splitBytes: number;
 }
 
+function mayBeJudged(turn: Turn, run: Run, index: number): boolean {
+  // Lost with a part of the journal: the run is about to end (takeover.ts).
+  if (jobOf(turn, run) === undefined) return false;
+  // A check is one of a kind.
+  const isCheck = run.stages[index]?.kind === "check";
+  if (run.state !== "running" || run.ending !== undefined || isCheck) return false;
+  // Nobody waits for it.
+  if (run.isGathering === true) return false;
+  // What a second attempt would read must all be there, as for a first one.
+  return !turn.state.streamsChecking.has(run.id) && isReady(run, index);
+}
+
 /** Undefined while a stage has no attempts that may be judged. */
 function paceOf(turn: Turn, run: Run, index: number): Pace | undefined {
   const stage = must(run.stages[index], "the stage exists");
-  // Lost with a part of the journal: the run is about to end (takeover.ts).
-  if (jobOf(turn, run) === undefined) return undefined;
-  // A check is one of a kind.
-  if (run.state !== "running" || run.ending !== undefined || stage.kind === "check")
-    return undefined;
-  // Nobody waits for it.
-  if (run.isGathering === true) return undefined;
   if (stage.done < stage.tasks.length * limits.slowStageDoneShare) return undefined;
-  // What a second attempt would read must all be there, as for a first one.
-  if (turn.state.streamsChecking.has(run.id) || !isReady(run, index)) return undefined;
+  if (!mayBeJudged(turn, run, index)) return undefined;
   // Sorted as numbers, without a call for each comparison: this is done every second for a stage of 50,000 tasks.
   const tookMs = Float64Array.from(
     stage.tasks.flatMap(({ result }) => result?.counters.elapsedMs ?? []),

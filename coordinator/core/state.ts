@@ -176,6 +176,8 @@ export interface JournalState {
 export interface Flight {
   readonly texts: readonly string[];
   next: number;
+  /** Failures of its present record in a row. */
+  tries: number;
   readonly facts: number;
   /** Durable state as of this append's last fact, when a snapshot was due. */
   readonly snapshot: readonly string[] | undefined;
@@ -214,6 +216,8 @@ export interface Busy {
   /** Of its run when it began; undefined for an attempt of a run that we don't know. */
   readonly lane: Lane | undefined;
   namedAt: Instant;
+  /** When it told other figures than before. */
+  movedAt: Instant;
   rows: number;
   bytes: number;
 }

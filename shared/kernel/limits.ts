@@ -42,6 +42,8 @@ export const limits = {
   slowAfterMsMin: 5_000,
   /** … and only when this share of the stage's tasks is done: before that there is little to compare with. */
   slowStageDoneShare: 0.75,
+  /** … or, at any time, when it has told the same figures for this long: what reads one file tells them file by file. */
+  standsStillMs: 600_000,
   /** Share of all slots that second attempts may take up; one is always allowed. */
   secondAttemptsSlotsShare: 0.25,
   /** Share of all slots that runs which are not live may take while a live run is active; one slot at least. */
@@ -167,6 +169,8 @@ export const limits = {
   /** One request to JetStream. Shorter than stepDownAfterMs, so that a renewal that hangs can be tried again. */
   natsRequestMs: 1_500,
   // --- journal
+  /** A record that was refused more than once is tried again this often at least; the first time at once. */
+  appendRetryMsMax: 1_000,
   journalMessageBytesMax: 512 * KiB,
   /** Records asked for side by side: 32 of at most 512 KiB stay well below the 64 MiB that a server keeps for one connection. */
   journalReadWindowRecords: 32,

@@ -1,4 +1,4 @@
-/** Attempts that an executor names: which of them go on, and which are told to stop. */
+/** Attempts that an executor names, or does not: which go on, which are told to stop, which start again. */
 import { expect, test } from "vitest";
 import { must } from "../../shared/kernel/assert.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -44,4 +44,29 @@ test("what it names when it dials in and nobody wants is cancelled at once", () 
     { kind: "welcome" },
     { kind: "cancelTask", attemptId: "stranger" },
   ]);
+});
+
+test("one whose command waits for the journal is not missed before the executor can know of it", () => {
+  const bench = leader(1);
+  bench.submit();
+  const [done, running] = bench.takeTasks();
+  const other = must(running, "two tasks were sent").attemptId;
+  bench.hold = (ask) => ask.kind === "append";
+  bench.finish(must(done, "two tasks were sent"));
+  const [held = ""] = [...bench.state.durable.running].filter((id) => id !== other);
+  const beat = (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      bench.pass(500);
+      bench.beat(1, [other]);
+    }
+  };
+  beat(2 * limits.attemptMissingMs);
+  expect([...bench.state.durable.running]).toEqual([other, held]);
+  bench.hold = () => false;
+  bench.release();
+  expect(bench.takeTasks().map(({ attemptId }) => attemptId)).toEqual([held]);
+  // It was sent, and is not there all the same.
+  beat(limits.attemptMissingMs + 1_000);
+  expect(bench.state.durable.attempts.get(held)?.state).toBe("lost");
+  expect(bench.takeTasks()).toHaveLength(1);
 });

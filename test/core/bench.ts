@@ -19,6 +19,7 @@ import { initialState } from "../../coordinator/core/state.ts";
 import { step } from "../../coordinator/core/step.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import type { AlertAction, AlertConfig } from "../../shared/kernel/alert.ts";
+import { assert } from "../../shared/kernel/assert.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -29,6 +30,9 @@ import { carryOut } from "../sim/executor-model.ts";
 import { sampleFiles, sampleJob, samplePlan } from "../sim/sample-job.ts";
 
 export const day = "2026-01-15";
+
+/** More than any message has in its wake. */
+const stepsMax = 100_000;
 
 type Unnumbered<T> = T extends unknown ? Omit<T, "reply"> : never;
 
@@ -71,7 +75,9 @@ export class Bench {
   /** Takes one message in, and everything that follows from it at once. */
   post(message: Message): void {
     const queue: Message[] = [message];
+    let steps = 0;
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      assert(++steps <= stepsMax, `what follows from ${message.kind} comes to an end`);
       const [, effects] = step(this.state, {
         at: this.at,
         wall: this.wallFrom + this.at,

@@ -1,6 +1,7 @@
 // Save before you tell: what leaves, when, and what happens when saving fails.
 import { describe, expect, test } from "vitest";
 import { failure } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
 import { Bench } from "./bench.ts";
 
 const unavailable = { kind: "failed", failure: failure("unavailable", "no answer") } as const;
@@ -82,8 +83,30 @@ describe("an append without an answer", () => {
     let failures = 3;
     bench.override = (ask) => (ask.kind === "append" && failures-- > 0 ? unavailable : undefined);
     const reply = bench.submit();
+    bench.pass(1_000);
     expect(bench.replyTo(reply)).toMatchObject({ created: true });
     expect(bench.state.journal.sequence).toBe(bench.memory.journalLast);
+  });
+
+  test("that is refused at once, each time, is not made in a circle, and soon after there is room", () => {
+    const bench = new Bench().lead();
+    const full = { kind: "failed", failure: failure("exchangeFull", "no room") } as const;
+    let appends = 0;
+    bench.override = (ask) => {
+      if (ask.kind !== "append") return undefined;
+      appends++;
+      return full;
+    };
+    const reply = bench.submit();
+    expect(appends).toBe(2);
+    bench.pass(10_000);
+    // After 0, 0, 250, 500 ms, and then every second.
+    expect(appends).toBeGreaterThanOrEqual(11);
+    expect(appends).toBeLessThanOrEqual(13);
+    expect(bench.state.role.kind).toBe("leader");
+    bench.override = () => undefined;
+    bench.pass(limits.appendRetryMsMax + limits.tickEveryMs);
+    expect(bench.replyTo(reply)).toMatchObject({ created: true });
   });
 
   test("goes on when NATS is back, also when reading failed for a while", () => {

@@ -112,6 +112,58 @@ describe("a slow attempt", () => {
     expect(bench.run().secondAttempts).toBe(0);
   });
 
+  test("has one at last when it stands still, however much of its stage is open", () => {
+    const { bench, running, all } = nearlyDone([5, 6, 7]);
+    const [still, moving] = running;
+    if (still === undefined || moving === undefined) throw new Error("three are running");
+    let rows = 0;
+    const pass = (ms: number) => {
+      for (const until = bench.at + ms; bench.at < until; ) {
+        bench.pass(10_000, all);
+        const told = running.map(({ attemptId, connection }) => ({ attemptId, connection }));
+        for (const connection of all) {
+          const own = told.filter((one) => one.connection === connection);
+          const figures = own.map(({ attemptId }) => ({
+            attemptId,
+            rows: attemptId === still.attemptId ? 0 : ++rows,
+            bytes: 0,
+          }));
+          const beat = { kind: "heartbeat", connection, workerPids: [] } as const;
+          bench.post({ ...beat, running: figures, peakMemoryBytes: 0 });
+        }
+      }
+    };
+    pass(limits.standsStillMs);
+    expect(bench.takeTasks()).toEqual([]);
+    pass(20_000);
+    const second = only(bench.takeTasks());
+    expect(second.delivery.task).toBe(still.delivery.task);
+    expect(second.connection).not.toBe(still.connection);
+    finishIn(bench, second, 1_000);
+    expect(bench.commands().map(({ command }) => command)).toContainEqual(
+      expect.objectContaining({ kind: "cancelTask", attemptId: still.attemptId }),
+    );
+  });
+
+  test("that stands still does not keep a day from ending whose other tasks may run only in its slot", () => {
+    const bench = new Bench().lead();
+    for (const connection of [1, 2]) bench.attach(connection, { slots: 1 });
+    bench.memory.inputs = sampleFiles(2);
+    bench.submit();
+    const [failing, hung] = bench.takeTasks();
+    if (failing === undefined || hung === undefined) throw new Error("two are running");
+    bench.fail(failing, failure("workerLost", "exit code 9"));
+    // It failed on one executor, and the other one is busy for ever: a slot is free and nothing starts.
+    bench.pass(limits.standsStillMs - 1_000, [1, 2]);
+    expect(bench.takeTasks()).toEqual([]);
+    bench.pass(5_000, [1, 2]);
+    const second = only(bench.takeTasks());
+    expect([second.connection, second.delivery.task]).toEqual([1, hung.delivery.task]);
+    bench.finish(second);
+    bench.fail(hung, failure("cancelled", "killed"));
+    expect(only(bench.takeTasks())).toMatchObject({ connection: 2, work: failing.work });
+  });
+
   test("has none when there is no other executor", () => {
     const { bench, all } = nearlyDone([5], { executors: 1 });
     bench.pass(60_000, all);
