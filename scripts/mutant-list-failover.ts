@@ -197,6 +197,41 @@ const standing: readonly Mutant[] = [
   },
 ];
 
+const room: readonly Mutant[] = [
+  {
+    name: "reserve-kept-to-itself",
+    what: "what is kept free for the journal is not given to it when the server has no room",
+    file: "shared/adapters/nats-reserve.ts",
+    from: "if (!(await reserve.spend().catch(() => false))) throw error;",
+    to: "if (reserve !== undefined) throw error;",
+    tests: ["test/contract/nats-reserve.test.ts"],
+  },
+  {
+    name: "reserve-filled-to-the-brim",
+    what: "what is kept free for the journal takes the very last room itself",
+    file: "shared/adapters/nats-reserve.ts",
+    from: 'await this.#client.publish(this.#subject, "");',
+    to: "",
+    tests: ["test/contract/nats-reserve.test.ts"],
+  },
+  {
+    name: "starts-without-room",
+    what: "attempts take the room that was just made for the journal",
+    file: "coordinator/core/startable.ts",
+    from: "if (isTight && writesRows(run, index)) continue;",
+    to: "",
+    tests: ["test/core/tight-exchange.test.ts"],
+  },
+  {
+    name: "room-not-made",
+    what: "kept outputs stay although the server has no room",
+    file: "coordinator/core/space.ts",
+    from: "    space.isFull = true;\n    lookWithin(",
+    to: "    lookWithin(",
+    tests: ["test/core/tight-exchange.test.ts"],
+  },
+];
+
 const rows: readonly Mutant[] = [
   {
     name: "dropped-output-found-again",
@@ -261,5 +296,6 @@ export const failover: readonly Mutant[] = [
   ...adopting,
   ...saving,
   ...standing,
+  ...room,
   ...rows,
 ];

@@ -25,6 +25,8 @@ const slots = 1;
 const slowestMs = 5_000;
 /** Times are measured by looking: often. */
 const lookEveryMs = 20;
+/** From the decision to start an attempt until its executor has it. */
+const sentWithinMs = 300;
 
 interface Joined {
   readonly at: number;
@@ -104,6 +106,10 @@ async function killLeader(
     60_000,
     async () => {
       check();
+      busy = await busySlots(client);
+      if (busy !== executors * slots) return false;
+      // What was only decided is not at its executor yet: it would be given up, and nobody would have run it.
+      await pause(sentWithinMs);
       busy = await busySlots(client);
       return busy === executors * slots;
     },

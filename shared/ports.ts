@@ -227,6 +227,14 @@ export interface ExchangeAdmin {
   completions(stream: string): Promise<ExchangeRecords | undefined>;
 }
 
+/** Room in NATS that journal and registry can still write in when everything else is full. */
+export interface Reserve {
+  /** Makes what is missing of it. false: there is no room for it. */
+  hold(): Promise<boolean>;
+  /** Gives it away. true when there was something to give. */
+  spend(): Promise<boolean>;
+}
+
 // --- telling the world ------------------------------------------------------------------------------
 
 /** CloudEvents 1.0 on `daymill.events.<job>.<day>.<kind>`. Best effort: events are hints, manifests are facts. */

@@ -250,6 +250,8 @@ export type Answer =
   | {
       readonly kind: "usage";
       readonly streams: readonly { readonly stream: string; readonly bytes: number }[];
+      /** NATS has so little room left that not even what is kept free for the journal fits. */
+      readonly isTight?: true;
     }
   | {
       readonly kind: "completions";

@@ -9,6 +9,8 @@ export interface Space {
   isOver: boolean;
   /** A task found no room since the last look. */
   isFull: boolean;
+  /** NATS may have no room for anybody: until the next look nothing starts that writes rows. */
+  isTight: boolean;
   /** Of the exchange, what can't be evicted: live runs stand on it. Absent before the first look. */
   neededBytes?: number;
   /** Of the storage. Absent before the first look. */
@@ -16,5 +18,5 @@ export interface Space {
 }
 
 export function emptySpace(): Space {
-  return { nextLookAt: 0, isOver: false, isFull: false };
+  return { nextLookAt: 0, isOver: false, isFull: false, isTight: false };
 }

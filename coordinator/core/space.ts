@@ -43,6 +43,7 @@ export function lookWithin(turn: Turn, ms: number): void {
 /** A task could not write: the server's own limit may be lower than our budget. */
 export function foundFull(turn: Turn): void {
   turn.state.space.isFull = true;
+  turn.state.space.isTight = true;
   lookWithin(turn, limits.spaceLookWhenFullMs);
 }
 
@@ -60,7 +61,7 @@ function goesBefore(other: Run, run: Run): boolean {
 }
 
 export function spaceAnswered(turn: Turn, { ask: question, answer }: Answered): void {
-  if (answer.kind === "usage") weighed(turn, answer.streams);
+  if (answer.kind === "usage") weighed(turn, answer.streams, answer.isTight === true);
   else if (answer.kind === "staging") {
     if (answer.room !== undefined) turn.state.space.room = answer.room;
     sweepStaging(turn, answer.runs);
@@ -114,8 +115,15 @@ export function makeRoomOnStorage(turn: Turn): void {
   lookWithin(turn, 0);
 }
 
-function weighed(turn: Turn, usage: Usage): void {
+function weighed(turn: Turn, usage: Usage, isTight: boolean): void {
   const { space } = turn.state;
+  // Where nothing of ours lies there, nothing of ours is in the way.
+  space.isTight = isTight && usage.some(({ bytes }) => bytes > 0);
+  if (space.isTight) {
+    space.isFull = true;
+    lookWithin(turn, limits.spaceLookWhenFullMs);
+    log(turn, "warn", "NATS has no room left: nothing that writes rows starts until it has");
+  }
   const { verdicts, left } = judgeExchange(turn.state.durable, usage, exchangeContext(turn));
   dropJudged(turn, verdicts);
   space.neededBytes = neededBytes(turn.state.durable, usage);

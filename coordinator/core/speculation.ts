@@ -16,7 +16,7 @@ import { pick } from "./places.ts";
 import { jobOf } from "./run-flow.ts";
 import { startTask } from "./scheduler.ts";
 import { isReady } from "./stage-graph.ts";
-import { loadOf, openRuns } from "./startable.ts";
+import { loadOf, openRuns, writesRows } from "./startable.ts";
 import { log, publish, type Turn } from "./turn.ts";
 
 interface Slow {
@@ -126,6 +126,7 @@ function mayBeJudged(turn: Turn, run: Run, index: number): boolean {
   if (run.state !== "running" || run.ending !== undefined || isCheck) return false;
   // Nobody waits for it.
   if (run.isGathering === true) return false;
+  if (turn.state.space.isTight && writesRows(run, index)) return false;
   // What a second attempt would read must all be there, as for a first one.
   return !turn.state.streamsChecking.has(run.id) && isReady(run, index);
 }

@@ -9,7 +9,7 @@ import { laneOf, type Run, type Stage } from "./durable.ts";
 import type { Load } from "./lanes.ts";
 import { jobOf } from "./run-flow.ts";
 import { waitsForRoom } from "./space.ts";
-import { isReady } from "./stage-graph.ts";
+import { isReady, outputsOf } from "./stage-graph.ts";
 import type { Turn } from "./turn.ts";
 
 /** Runs whose tasks may run, earlier ones first, by lane. */
@@ -28,14 +28,22 @@ export function openRuns(turn: Turn): PerLane<readonly Run[]> {
 export function startableStages(turn: Turn, run: Run): readonly number[] {
   if (turn.state.streamsChecking.has(run.id)) return [];
   const isHeld = waitsForRoom(turn, run);
+  const { isTight } = turn.state.space;
   const found: number[] = [];
   for (let index = run.stages.length - 1; index >= 0; index--) {
     const stage = run.stages[index];
     if (stage === undefined || stage.waiting.size === 0) continue;
     if (isHeld && stage.kind === "scan") continue;
+    if (isTight && writesRows(run, index)) continue;
     if (isReady(run, index)) found.push(index);
   }
   return found;
+}
+
+/** Into the exchange. */
+export function writesRows(run: Run, index: number): boolean {
+  const plan = run.plan.stages[index];
+  return plan !== undefined && outputsOf(plan).length > 0;
 }
 
 /** It failed a moment ago, and is tried again a little later. */

@@ -13,6 +13,11 @@ import { openEvents } from "../../shared/adapters/nats-events.ts";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
 import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
+import {
+  journalWithReserve,
+  openReserve,
+  registryWithReserve,
+} from "../../shared/adapters/nats-reserve.ts";
 import { projectVersion } from "../../shared/adapters/project.ts";
 import { openStore } from "../../shared/adapters/store.ts";
 import { processFigures } from "../../shared/adapters/system.ts";
@@ -162,11 +167,21 @@ async function openPorts(options: CoordinatorOptions, stops: ChaosPoints): Promi
   const store = await openStore(root, stops.storeCalls());
   const link = await connectNats({ servers: options.nats, name: `coordinator ${id}`, log });
   try {
+    const reserve = await openReserve(link, { cluster, replicas });
     const ports = {
       store,
       inputs: openInputs(root),
-      registry: await patiently(() => openRegistry(link, { cluster, replicas })),
-      journal: stops.journal(await patiently(() => openJournal(link, { cluster, replicas }))),
+      registry: registryWithReserve(
+        await patiently(() => openRegistry(link, { cluster, replicas })),
+        reserve,
+      ),
+      journal: stops.journal(
+        journalWithReserve(
+          await patiently(() => openJournal(link, { cluster, replicas })),
+          reserve,
+        ),
+      ),
+      reserve,
       // Exchange data can always be made again: it is not worth copies.
       exchange: stops.exchange(await openExchangeAdmin(link, { replicas: 1 })),
     };

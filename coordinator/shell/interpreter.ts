@@ -14,6 +14,7 @@ import type {
   Journal,
   Log,
   Registry,
+  Reserve,
   Store,
 } from "../../shared/ports.ts";
 import { announcedTwins } from "../core/days/announced.ts";
@@ -41,6 +42,7 @@ export interface CoordinatorPorts {
   readonly store: Store;
   readonly inputs: Inputs;
   readonly exchange: ExchangeAdmin;
+  readonly reserve: Reserve;
   /** Absent: no alerts are configured. */
   readonly alerts?: AlertSender;
   readonly planJob: (job: JobSpec) => Promise<JobPlan>;
@@ -240,7 +242,8 @@ function tidyCarriers({ store }: CoordinatorPorts) {
   } satisfies Partial<Carriers>;
 }
 
-function workCarriers({ inputs, exchange, store, planJob, planCalendar }: CoordinatorPorts) {
+function workCarriers(ports: CoordinatorPorts) {
+  const { inputs, exchange, reserve, store, planJob, planCalendar } = ports;
   const list = async (source: SourceSpec, rule: ReadyRule | undefined, day: string) => {
     const files = await inputs.listSource(source, day);
     const twins = rule?.by === "manifest" ? await twinsAmong(files, { source, rule }, day) : [];
@@ -289,7 +292,12 @@ function workCarriers({ inputs, exchange, store, planJob, planCalendar }: Coordi
       }
       return { kind: "completions", streams: found, staged: await store.listStaged(run) };
     },
-    readUsage: async () => ({ kind: "usage", streams: await exchange.usage() }),
+    readUsage: async () => {
+      // Before anybody is let in again: what starts then would take the room. Other trouble says nothing of room.
+      const isTight = !(await reserve.hold().catch(() => true));
+      const streams = await exchange.usage();
+      return { kind: "usage", streams, ...(isTight ? { isTight } : {}) };
+    },
     listWriters: async ({ streams }) => {
       const found: { stream: string; attempts: readonly string[] }[] = [];
       for (const stream of streams) {

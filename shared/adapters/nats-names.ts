@@ -22,6 +22,15 @@ export function journalSubject(cluster: string): string {
   return `daymill.${checkClusterName(cluster)}.journal`;
 }
 
+/** See nats-reserve.ts. */
+export function reserveStream(cluster: string): string {
+  return `DM_${checkClusterName(cluster)}_reserve`;
+}
+
+export function reserveSubject(cluster: string): string {
+  return `daymill.${checkClusterName(cluster)}.reserve`;
+}
+
 export function registryBucket(cluster: string): string {
   return `dm_${checkClusterName(cluster)}_registry`;
 }

@@ -47,6 +47,7 @@ async function exchangeStreams(manager: JetStreamManager): Promise<readonly stri
 async function withoutNats(act: () => Promise<void> | void): Promise<undefined> {
   const { cluster: local } = cluster;
   const pid = local.processes().find(({ name }) => name === "nats-server")?.pid ?? 0;
+  expect(pid).toBeGreaterThan(0);
   local.kill(pid, "SIGKILL");
   expect(await local.ended(pid, 20_000)).toBe(true);
   await act();
@@ -58,7 +59,9 @@ test(
   "the journal's stream is deleted: the run starts again and takes the scans that lie in the exchange",
   async () => {
     const { before, after } = await troubledDay(cluster, "2026-01-10", () =>
-      toJetStream((manager) => manager.streams.delete(journalStream("daymill"))),
+      toJetStream(async (manager) => {
+        expect(await manager.streams.delete(journalStream("daymill"))).toBe(true);
+      }),
     );
     // Whatever was done by then, and perhaps what ended just afterwards.
     const { done } = taskCounts(before, "scan");
@@ -73,7 +76,9 @@ test(
   "the registry's bucket is deleted: nobody has to know",
   async () => {
     await troubledDay(cluster, "2026-01-11", () =>
-      toJetStream((manager) => manager.streams.delete(`KV_${registryBucket("daymill")}`)),
+      toJetStream(async (manager) => {
+        expect(await manager.streams.delete(`KV_${registryBucket("daymill")}`)).toBe(true);
+      }),
     );
   },
   patienceMs,

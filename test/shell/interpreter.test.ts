@@ -33,6 +33,7 @@ function world() {
   const waiting = new Map<number, (answer: Answer) => void>();
   const posted: Message[] = [];
   const sent: string[] = [];
+  const reserve = [true];
   const changes = new RunChanges();
   const interpret = createInterpreter({
     config,
@@ -57,6 +58,14 @@ function world() {
           })),
       },
       exchange: exchange.admin,
+      reserve: {
+        hold: async () => {
+          const [holds] = reserve;
+          if (holds === undefined) throw fail("unavailable", "nobody answers");
+          return holds;
+        },
+        spend: async () => false,
+      },
       planJob: async (job) => {
         if (job.name === "broken") throw new TypeError("cannot read properties of undefined");
         return emptyPlan;
@@ -98,6 +107,7 @@ function world() {
     });
   return {
     ask,
+    reserve,
     tell: (effect: Effect) => interpret(effect),
     posted,
     told,
@@ -259,7 +269,7 @@ describe("asks", () => {
   });
 
   test("plans and streams", async () => {
-    const { ask, lines, exchange, disk } = world();
+    const { ask, lines, exchange, disk, reserve } = world();
     const job = { name: "daily" } as JobSpec;
     expect(await ask({ kind: "planJob", job })).toEqual({ kind: "planned", plan: emptyPlan });
     const ensure = { kind: "ensureStreams", streams: ["x0", "x1"] } as const;
@@ -288,6 +298,12 @@ describe("asks", () => {
     });
     const usage = await ask({ kind: "readUsage" });
     expect(usage).toMatchObject({ kind: "usage", streams: [{ stream: "x0" }, { bytes: 9 }] });
+    expect(usage).not.toHaveProperty("isTight");
+    reserve[0] = false;
+    expect(await ask({ kind: "readUsage" })).toMatchObject({ streams: [{}, {}], isTight: true });
+    // That it can't be looked at says nothing of room.
+    reserve.length = 0;
+    expect(await ask({ kind: "readUsage" })).not.toHaveProperty("isTight");
     expect(await ask({ kind: "dropStreams", streams: ["x0"] })).toEqual({ kind: "ok" });
     expect(await ask(ensure)).toEqual({ kind: "ensured", created: ["x0"] });
     // A defect in an adapter is an answer too, and the log has its stack.

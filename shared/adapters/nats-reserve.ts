@@ -1,0 +1,135 @@
+/**
+ * Room in NATS that is kept for what must be written when all else is full: the journal and the registry. A server at
+ * its limit refuses every byte; without these nobody could lead, save that kept outputs go, and make room at all.
+ * A stream of filler stands for it. It is given away when a journal or registry write is refused, and made again when
+ * the leader looks at what the exchange holds.
+ */
+import {
+  DiscardPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
+import { DaymillError } from "../kernel/failure.ts";
+import { limits } from "../kernel/limits.ts";
+import type { Journal, Registry, Reserve } from "../ports.ts";
+import { isStreamGone, type NatsLink, natsFailure } from "./nats.ts";
+import { reserveStream, reserveSubject } from "./nats-names.ts";
+
+/** Opens it; nothing is made before the first `hold`. `replicas` is that of the journal. */
+export async function openReserve(
+  link: NatsLink,
+  options: { readonly cluster: string; readonly replicas: number },
+): Promise<Reserve> {
+  const request = { timeout: limits.natsRequestMs };
+  const manager = await jetstreamManager(link.connection, { ...request, checkAPI: false });
+  return new NatsReserve(jetstream(link.connection, request), manager, options);
+}
+
+class NatsReserve implements Reserve {
+  readonly #client: JetStreamClient;
+  readonly #manager: JetStreamManager;
+  readonly #name: string;
+  readonly #subject: string;
+  readonly #replicas: number;
+
+  constructor(
+    client: JetStreamClient,
+    manager: JetStreamManager,
+    options: { readonly cluster: string; readonly replicas: number },
+  ) {
+    this.#client = client;
+    this.#manager = manager;
+    this.#name = reserveStream(options.cluster);
+    this.#subject = reserveSubject(options.cluster);
+    this.#replicas = options.replicas;
+  }
+
+  async hold(): Promise<boolean> {
+    try {
+      const held = await this.#held();
+      if (held >= limits.reserveBytes) return true;
+      if (held === 0) await this.#make();
+      const filler = new Uint8Array(limits.exchangeMessageBytesMax);
+      for (let bytes = held; bytes < limits.reserveBytes; bytes += filler.length) {
+        await this.#client.publish(this.#subject, filler);
+      }
+      // The message that goes over the limit is taken, and the next one is not.
+      await this.#client.publish(this.#subject, "");
+      return true;
+    } catch (error) {
+      if (!isFull(natsFailure(error, ""))) throw natsFailure(error, `fill ${this.#name}`);
+      await this.spend();
+      return false;
+    }
+  }
+
+  async spend(): Promise<boolean> {
+    try {
+      return await this.#manager.streams.delete(this.#name);
+    } catch (error) {
+      if (isStreamGone(error)) return false;
+      throw natsFailure(error, `drop ${this.#name}`);
+    }
+  }
+
+  /** Bytes of it that are there. */
+  async #held(): Promise<number> {
+    try {
+      return (await this.#manager.streams.info(this.#name)).state.bytes;
+    } catch (error) {
+      if (isStreamGone(error)) return 0;
+      throw error;
+    }
+  }
+
+  async #make(): Promise<void> {
+    await this.#manager.streams.add({
+      name: this.#name,
+      subjects: [this.#subject],
+      storage: StorageType.File,
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      num_replicas: this.#replicas,
+    });
+  }
+}
+
+function isFull({ failure }: DaymillError): boolean {
+  return failure.code === "exchangeFull";
+}
+
+/** Writes once more in the room that the reserve gives, when the server has none. */
+async function spending<T>(reserve: Reserve, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!(error instanceof DaymillError) || !isFull(error)) throw error;
+    if (!(await reserve.spend().catch(() => false))) throw error;
+    return await write();
+  }
+}
+
+export function journalWithReserve(journal: Journal, reserve: Reserve): Journal {
+  return {
+    append: (expected, text) => spending(reserve, () => journal.append(expected, text)),
+    lastSequence: () => journal.lastSequence(),
+    read: (from) => journal.read(from),
+    trim: (sequence) => journal.trim(sequence),
+  };
+}
+
+export function registryWithReserve(registry: Registry, reserve: Reserve): Registry {
+  return {
+    takeEpoch: (epoch, coordinator, address) =>
+      spending(reserve, () => registry.takeEpoch(epoch, coordinator, address)),
+    highestEpoch: () => registry.highestEpoch(),
+    renew: (hint) => spending(reserve, () => registry.renew(hint)),
+    leader: () => registry.leader(),
+    watchLeader: (heard) => registry.watchLeader(heard),
+    close: () => registry.close(),
+  };
+}

@@ -1,0 +1,112 @@
+// A nats-server without room: what is kept free for journal and registry lets them go on, and comes back with room.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
+import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
+import { openJournal } from "../../shared/adapters/nats-journal.ts";
+import { openRegistry } from "../../shared/adapters/nats-registry.ts";
+import {
+  journalWithReserve,
+  openReserve,
+  registryWithReserve,
+} from "../../shared/adapters/nats-reserve.ts";
+import { DaymillError } from "../../shared/kernel/failure.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { quietLog } from "../fakes/quiet-log.ts";
+import { type NatsFixture, startNats } from "./nats-fixture.ts";
+
+const options = { cluster: "daymill", replicas: 1 };
+const MB = 1_000_000;
+const roomBytes = limits.reserveBytes + 20 * MB;
+const stream = "DMX_full";
+const hint = { epoch: 1, coordinator: "c1", address: "127.0.0.1:7400", beat: 1 };
+
+let folder = "";
+let server: NatsFixture;
+let link: NatsLink;
+let js: JetStreamClient;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "daymill-nats-conf-"));
+  const conf = join(folder, "nats.conf");
+  await writeFile(conf, `jetstream { max_file_store: ${roomBytes} }\n`);
+  server = await startNats({ extra: ["-c", conf] });
+  link = await connectNats({ servers: [server.url], name: "test", log: quietLog() });
+  js = jetstream(link.connection);
+});
+afterEach(async () => {
+  await link.close();
+  await server.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Whoever writes rows writes until nothing is taken any more. Gives the bytes that were. */
+async function fill(): Promise<number> {
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  await admin.ensure([stream]);
+  const rows = new Uint8Array(500_000);
+  for (let bytes = 0; ; bytes += rows.length) {
+    const taken = await js.publish(`x.${stream}.a.data`, rows).then(
+      () => true,
+      () => false,
+    );
+    if (!taken) return bytes;
+  }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => "taken",
+    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
+  );
+}
+
+test("at its limit a server takes nothing; what was kept free is given to whoever leads, and made again with room", async () => {
+  const reserve = await openReserve(link, options);
+  const plain = await openJournal(link, options);
+  const journal = journalWithReserve(plain, reserve);
+  const registry = registryWithReserve(await openRegistry(link, options), reserve);
+  expect(await registry.takeEpoch(1, "c1", hint.address)).toBe(true);
+  expect(await journal.append(0, "led")).toBe(1);
+  expect(await reserve.hold()).toBe(true);
+  // Rows have the room that is left, and no more.
+  const taken = await fill();
+  expect(taken).toBeGreaterThan(15 * MB);
+  expect(taken).toBeLessThan(25 * MB);
+  expect(await codeOf(plain.append(1, "no room"))).toBe("exchangeFull");
+
+  await registry.renew(hint);
+  for (let last = 1; last < 20; last++) {
+    expect(await journal.append(last, "x".repeat(limits.journalMessageBytesMax / 2))).toBe(
+      last + 1,
+    );
+  }
+  expect(await registry.takeEpoch(2, "c2", hint.address)).toBe(true);
+  expect(await reserve.spend()).toBe(false);
+
+  // Somebody else's rows take that, too: there is no room for it, nor anything left to give.
+  await fill();
+  expect(await reserve.hold()).toBe(false);
+  expect(await codeOf(journal.append(20, "no room"))).toBe("exchangeFull");
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  await admin.drop([stream]);
+  expect(await reserve.hold()).toBe(true);
+  expect(await reserve.hold()).toBe(true);
+  await fill();
+  expect(await journal.append(20, "in what was kept")).toBe(21);
+  await registry.close();
+});
+
+test("other refusals are not taken for a lack of room", async () => {
+  const reserve = await openReserve(link, options);
+  const journal = journalWithReserve(await openJournal(link, options), reserve);
+  expect(await reserve.hold()).toBe(true);
+  await journal.append(0, "one");
+  expect(await codeOf(journal.append(0, "another's place"))).toBe("journalConflict");
+  const bytes = limits.journalMessageBytesMax + 1;
+  expect(await codeOf(journal.append(1, "x".repeat(bytes)))).toBe("messageTooLarge");
+  expect(await reserve.spend()).toBe(true);
+});
