@@ -28,6 +28,8 @@ export interface LocalClusterOptions {
   readonly threads?: number;
   /** Use this server instead of starting one. */
   readonly natsUrl?: string;
+  /** The most that the server started here may store, in bytes; default: more than the leader ever lets it. */
+  readonly natsStoreBytes?: number;
   /** Port of the first coordinator, the others follow; 0 (default): any free ones. */
   readonly firstPort?: number;
   /** Port of the first coordinator's metrics, the others follow; 0: any free ones. Absent: none are told. */
@@ -181,7 +183,7 @@ class Cluster implements LocalCluster {
     // A test may have taken it away: a server that lost everything.
     makeFolder(folder);
     const config = join(folder, "nats-server.conf");
-    writeFileSync(config, natsConfig(this.#natsPort, folder));
+    writeFileSync(config, natsConfig(this.#natsPort, folder, this.#options.natsStoreBytes));
     const started = await this.#launch("nats-server", await natsServer(), ["-c", config]);
     for (let waited = 0; !(await accepts(this.#natsPort)); waited += 50) {
       if (started.exit() !== undefined || waited > 10_000) {
@@ -346,15 +348,19 @@ function makeFolder(folder: string): void {
   }
 }
 
-function natsConfig(port: number, folder: string): string {
+/** By itself above the leader's byte budget: the leader makes room before the server has to refuse. */
+function natsConfig(
+  port: number,
+  folder: string,
+  storeBytes = Math.ceil(limits.exchangeBytesBudget * 1.2),
+): string {
   return [
     `listen: "127.0.0.1:${port}"`,
     `pid_file: ${JSON.stringify(join(folder, "nats-server.pid"))}`,
     "jetstream {",
     `  store_dir: ${JSON.stringify(folder)}`,
     "  max_memory_store: 64MB",
-    // Above the leader's byte budget: the leader makes room before the server has to refuse.
-    `  max_file_store: ${Math.ceil(limits.exchangeBytesBudget * 1.2)}`,
+    `  max_file_store: ${storeBytes}`,
     "}",
     "",
   ].join("\n");

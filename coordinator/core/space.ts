@@ -3,6 +3,7 @@
  * to no kept output is dropped; above the budget kept outputs go (judged in exchange-retention.ts); while that is not
  * enough, scans of less urgent lanes wait, and within a lane those of older days wait for the newest one.
  */
+import { isExchangeStream } from "../../shared/kernel/exchange-names.ts";
 import { isMoreUrgent } from "../../shared/kernel/lane.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { windowFrom } from "./days/window.ts";
@@ -118,7 +119,8 @@ export function makeRoomOnStorage(turn: Turn): void {
 function weighed(turn: Turn, usage: Usage, isTight: boolean): void {
   const { space } = turn.state;
   // Where nothing of ours lies there, nothing of ours is in the way.
-  space.isTight = isTight && usage.some(({ bytes }) => bytes > 0);
+  const isOurs = (stream: string) => isExchangeStream(turn.state.config.cluster, stream);
+  space.isTight = isTight && usage.some(({ stream, bytes }) => bytes > 0 && isOurs(stream));
   if (space.isTight) {
     space.isFull = true;
     lookWithin(turn, limits.spaceLookWhenFullMs);

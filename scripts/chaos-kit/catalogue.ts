@@ -2,6 +2,7 @@
  * All scenarios, in the order in which `all` runs them.
  */
 import type { Scenario } from "./scenario.ts";
+import { fullNats } from "./scenario-full-nats.ts";
 import { randomScenario } from "./scenario-random.ts";
 import { tenKills } from "./scenario-ten-kills.ts";
 import { killScenarios } from "./scenarios-kill.ts";
@@ -14,6 +15,7 @@ export const scenarios: readonly Scenario[] = [
   tenKills,
   ...pauseScenarios,
   ...natsScenarios,
+  fullNats,
   ...workScenarios,
 ];
 

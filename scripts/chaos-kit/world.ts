@@ -25,7 +25,7 @@ import { isStopped } from "./processes.ts";
 import { TcpProxy } from "./proxy.ts";
 import { skip } from "./scenario.ts";
 
-const cluster = "chaos";
+export const cluster = "chaos";
 /** How long anything that must happen may take, on a busy machine with two cores. */
 export const patienceMs = 120_000;
 
@@ -45,6 +45,8 @@ export interface Shape extends Wants {
   readonly grpcProxies: boolean;
   /** Bytes of a file system of its own for the storage root; 0: an ordinary folder. */
   readonly storageBytes: number;
+  /** The most that nats-server may store, in bytes; 0: more than a trial needs. */
+  readonly natsBytes: number;
 }
 
 export const usualShape: Omit<Shape, "rows"> = {
@@ -58,6 +60,7 @@ export const usualShape: Omit<Shape, "rows"> = {
   natsProxies: [],
   grpcProxies: false,
   storageBytes: 0,
+  natsBytes: 0,
 };
 
 export class World {
@@ -135,6 +138,7 @@ export class World {
       cluster,
       signal: this.stopSignal,
       env: (name) => this.#env(name),
+      ...(shape.natsBytes > 0 ? { natsStoreBytes: shape.natsBytes } : {}),
       natsVia: (name, server) => this.#via(`nats ${name}`, server, "nats://"),
       ...(shape.grpcProxies
         ? { grpcVia: (name: string, listens: string) => this.#via(`grpc ${name}`, listens, "") }

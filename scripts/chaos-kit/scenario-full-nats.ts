@@ -1,0 +1,78 @@
+/**
+ * A nats-server at its limit takes nothing from anybody. Somebody else fills it to the brim in the middle of a day, so
+ * that even signs of life are refused; the leader goes on in the room that is kept for it, and the day when there is more.
+ */
+import { reserveStream } from "../../shared/adapters/nats-names.ts";
+import { limits } from "../../shared/kernel/limits.ts";
+import { pause } from "./journal-watch.ts";
+import { midMap } from "./positions.ts";
+import { insist, type Scenario } from "./scenario.ts";
+import { cluster, type World } from "./world.ts";
+
+const ballast = "ballast";
+const reserve = reserveStream(cluster);
+const MB = 1_000_000;
+
+/** Asks JetStream itself; a refusal is its error code, 0 = done. */
+async function request(world: World, subject: string, body: string | Uint8Array): Promise<number> {
+  const { connection } = world.watch.link;
+  const reply = await connection.request(subject, body, { timeout: 5_000 });
+  const { error } = reply.json<{ error?: { err_code?: number; code?: number } }>();
+  return error === undefined ? 0 : (error.err_code ?? error.code ?? -1);
+}
+
+async function isThere(world: World, stream: string): Promise<boolean> {
+  return (await request(world, `$JS.API.STREAM.INFO.${stream}`, "")) === 0;
+}
+
+/** Writes until not one byte more is taken; gives the bytes written. */
+async function fill(world: World): Promise<number> {
+  const config = { name: ballast, subjects: [ballast], storage: "file", discard: "new" };
+  const limitless = { max_consumers: -1, max_msgs: -1, max_bytes: -1, num_replicas: 1 };
+  const text = JSON.stringify({ ...config, ...limitless, retention: "limits" });
+  const made = await request(world, `$JS.API.STREAM.CREATE.${ballast}`, text);
+  insist(made === 0, `the ballast could not be made: NATS error ${made}`);
+  let written = 0;
+  for (let size = MB / 2; size >= 1; ) {
+    if ((await request(world, ballast, new Uint8Array(size))) === 0) written += size;
+    else size = Math.floor(size / 10);
+  }
+  return written;
+}
+
+export const fullNats: Scenario = {
+  name: "full-nats",
+  proves: "a nats-server that takes nothing any more costs nobody the lead, and the day only time",
+  plan: (draw) => {
+    const fullMs = draw.between(3_000, 7_000);
+    let epoch = 0;
+    return {
+      shape: { natsBytes: limits.reserveBytes + 24 * MB },
+      before: (world) => world.waitFor("what is kept free", () => isThere(world, reserve)),
+      faults: [
+        {
+          ...midMap(draw.between(1, 6), 12),
+          what: `nats-server filled until it refuses a single byte, for ${fullMs} ms`,
+          inject: async (world, mark) => {
+            epoch = mark.epoch;
+            const bytes = await fill(world);
+            await world.waitFor("a refused leader to use what is kept free", async () => {
+              return !(await isThere(world, reserve));
+            });
+            await pause(fullMs);
+            await request(world, `$JS.API.STREAM.DELETE.${ballast}`, "");
+            return `${bytes} bytes of ballast`;
+          },
+          missed: () => false,
+        },
+      ],
+      after: async (world) => {
+        insist(
+          world.view.epoch === epoch,
+          `epoch ${epoch} led, and then ${world.view.epoch}: the leader could not write`,
+        );
+        await world.waitFor("what is kept free to be there again", () => isThere(world, reserve));
+      },
+    };
+  },
+};
