@@ -43,12 +43,13 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Whoever writes rows writes until nothing is taken any more. Gives the bytes that were. */
-async function fill(): Promise<number> {
+/** Whoever writes rows writes so many bytes, or until nothing is taken any more. Gives the bytes that were. */
+async function fill(most = Number.POSITIVE_INFINITY): Promise<number> {
   const admin = await openExchangeAdmin(link, { replicas: 1 });
   await admin.ensure([stream]);
   const rows = new Uint8Array(500_000);
   for (let bytes = 0; ; bytes += rows.length) {
+    if (bytes >= most) return bytes;
     const taken = await js.publish(`x.${stream}.a.data`, rows).then(
       () => true,
       () => false,
@@ -98,6 +99,15 @@ test("at its limit a server takes nothing; what was kept free is given to whoeve
   await fill();
   expect(await journal.append(20, "in what was kept")).toBe(21);
   await registry.close();
+});
+
+test("it is not made where it would take the last room itself", async () => {
+  const reserve = await openReserve(link, options);
+  const journal = await openJournal(link, options);
+  // What is left is a little less than it takes: its last message would go over the limit, and be taken.
+  expect(await fill(roomBytes - limits.reserveBytes)).toBe(20 * MB);
+  expect(await reserve.hold()).toBe(false);
+  expect(await journal.append(0, "there is room for this")).toBe(1);
 });
 
 test("other refusals are not taken for a lack of room", async () => {

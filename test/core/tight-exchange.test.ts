@@ -83,6 +83,18 @@ test("kept outputs go, oldest day first, until what is kept free for the journal
   expect(status(bench)).toMatchObject({ day: "2026-01-14", state: "committed" });
 });
 
+test("they go also when no attempt has met it: the look itself says so", () => {
+  const { bench, tasks } = underWay();
+  tightAbove(bench, 0);
+  bench.pass(limits.spaceLookEveryMs + limits.tickEveryMs, [2]);
+  expect(keptDays(bench)).not.toContain("2026-01-11");
+  bench.pass(3 * soon, [2]);
+  expect(keptDays(bench)).toEqual(["2026-01-14"]);
+  for (const task of tasks) bench.finish(task);
+  bench.work();
+  expect(status(bench)).toMatchObject({ state: "committed" });
+});
+
 test("where all that is there is needed the run waits and says so, and is looked after every second", () => {
   const { bench, tasks } = underWay();
   const looks = tightAbove(bench, -1);
