@@ -237,7 +237,7 @@ const rows: readonly Mutant[] = [
     name: "dropped-output-found-again",
     what: "an output whose rows are lost is used again instead of being made",
     file: "coordinator/core/fold-task.ts",
-    from: "durable.kept.get(stage.scope)?.outputs.delete(result.mapKey);",
+    from: "durable.kept.get(keptScope(stage))?.outputs.delete(result.mapKey);",
     to: "",
     tests: ["test/core/short-exchange.test.ts", "test/core/lost-exchange.test.ts"],
   },

@@ -129,7 +129,7 @@ describe("beside a live run", () => {
     const [first] = bench.takeTasks();
     if (first === undefined) throw new Error("a task was sent");
     submit(bench, monday, "backlog");
-    bench.fail(first, failure("exchangeFull", "no room"));
+    bench.fail(first, failure("unavailable", "no answer"));
     expect(days(bench.takeTasks())).toEqual([monday]);
   });
 
