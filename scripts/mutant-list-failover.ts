@@ -197,6 +197,17 @@ const standing: readonly Mutant[] = [
   },
 ];
 
+const told: readonly Mutant[] = [
+  {
+    name: "told-again-and-half-kept",
+    what: "a run whose journal lost its end keeps attempts of tasks that it has no more",
+    file: "coordinator/core/fold.ts",
+    from: "if (run !== undefined && run.stages.length > 0) forgetAttempts(durable, run);",
+    to: "",
+    tests: ["test/core/trimmed-journal.test.ts"],
+  },
+];
+
 const room: readonly Mutant[] = [
   {
     name: "reserve-kept-to-itself",
@@ -296,6 +307,7 @@ export const failover: readonly Mutant[] = [
   ...adopting,
   ...saving,
   ...standing,
+  ...told,
   ...room,
   ...rows,
 ];

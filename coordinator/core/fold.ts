@@ -89,6 +89,7 @@ export function fold(durable: Durable, fact: Fact): void {
       foldRunReleased(durable, dayRecord(durable, fact.job, fact.day), fact);
       return;
     case "runCreated":
+      beginsAnew(durable, durable.runs.get(fact.run));
       foldRunCreated(durable, dayRecord(durable, fact.job, fact.day), fact);
       return;
     default:
@@ -123,6 +124,7 @@ function foldIntoRun(durable: Durable, run: Run | undefined, fact: RunFact): voi
       foldLaneRaised(run, fact);
       return;
     case "runPlanned":
+      beginsAnew(durable, run);
       foldRunPlanned(durable, dayRecord(durable, run.job, run.day), run, fact);
       return;
     case "historyPinned":
@@ -236,6 +238,14 @@ function dayRecord(durable: Durable, job: string, day: string): DayRecord {
 }
 
 /** Attempts of an ended run: a late report of one is acknowledged as unknown. */
+/**
+ * What is left of a journal that lost its end is folded over a snapshot that was newer: a run that is known as far on as
+ * the snapshot goes is then told from its beginning, and its attempts were those of what it is not any more.
+ */
+function beginsAnew(durable: Durable, run: Run | undefined): void {
+  if (run !== undefined && run.stages.length > 0) forgetAttempts(durable, run);
+}
+
 function forgetAttempts(durable: Durable, run: Run): void {
   for (const [id, attempt] of durable.attempts) {
     if (attempt.run !== run.id) continue;

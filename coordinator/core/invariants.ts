@@ -37,12 +37,14 @@ export function checkInvariants(state: CoordinatorState): void {
   checkRunning(durable);
 }
 
-function checkRunning({ attempts, running }: Durable): void {
+function checkRunning({ attempts, running, runs }: Durable): void {
   let count = 0;
-  for (const [id, { state }] of attempts) {
+  for (const [id, { run, stage, task, state }] of attempts) {
     if (state !== "running") continue;
     count++;
     assert(running.has(id), "a running attempt is listed");
+    const isTasks = runs.get(run)?.stages[stage]?.tasks[task]?.running.includes(id);
+    assert(isTasks === true, "a running attempt is one of its task's");
   }
   assert(running.size === count, "only running attempts are listed");
 }

@@ -331,17 +331,26 @@ export class Users {
       if (isDone) return;
       isDone = true;
       const code = result?.kind === "failed" ? result.failure.code : undefined;
-      if (result?.kind === "released" || code === "conflict") {
+      if (result?.kind === "released" || (code === "conflict" && this.#isOvertaken(run))) {
         this.open.delete(id);
         return;
       }
-      // A leader may not know the run yet: its journal was lost.
-      assert(code === undefined || passing.has(code) || code === "unknownRun", `${id}: ${code}`);
+      // A leader may not know the run yet: its journal was lost. Or not that it has ended, which is a conflict, too.
+      const isEarly = code === "unknownRun" || code === "conflict";
+      assert(code === undefined || passing.has(code) || isEarly, `${id}: ${code}`);
       this.#world.after(1_000, () => this.#release(run));
     };
     this.#world.after(4_000, () => finish(undefined));
     const message = { kind: "releaseRun", run } as const;
     if (coordinator !== undefined) this.#send(coordinator, message, undefined, finish);
+  }
+
+  #isOvertaken(run: string): boolean {
+    const one = this.#memory.manifests.get(run);
+    return [...this.#memory.manifests.values()].some(({ job, day, revision, state }) => {
+      const isSameDay = job === one?.job && day === one.day;
+      return isSameDay && state === "committed" && revision > one.revision;
+    });
   }
 
   #askNowAndThen(): void {

@@ -50,6 +50,10 @@ const pinned: readonly (readonly [seed: number, bug: string])[] = [
     20202,
     "a journal that was lost and grew to the old snapshot's end again passed for its continuation",
   ],
+  [
+    90136,
+    "a run that was told from its beginning once more, over a newer snapshot, kept attempts of tasks that it had no more",
+  ],
 ];
 
 test.each(pinned)("seed %i: %s", { timeout: 120_000 }, async (seed) => {
