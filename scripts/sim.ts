@@ -14,6 +14,7 @@ const usage = `Whole clusters on one thread with virtual time and trouble, one p
 
   --seeds N     how many seeds                          (default 100)
   --from S      the first one                           (default 1)
+  --more N      so many seeds more at most, while something is not covered
   --minutes M   go on for so long instead of --seeds
   --takeovers N all of it has to be covered, and so many leaders replaced, or the exit code is 1
   --trace S     one seed, with every line of its history
@@ -28,6 +29,7 @@ async function main(): Promise<number> {
     options: {
       seeds: { type: "string" },
       from: { type: "string" },
+      more: { type: "string" },
       minutes: { type: "string" },
       takeovers: { type: "string" },
       trace: { type: "string" },
@@ -49,11 +51,14 @@ async function main(): Promise<number> {
   }
   const from = numberOf(values.from, 1, "--from");
   const seeds = numberOf(values.seeds, 100, "--seeds");
+  const more = numberOf(values.more, 0, "--more");
   const minutes = numberOf(values.minutes, 0, "--minutes");
   const began = performance.now();
-  const isLast = (done: number) =>
-    minutes > 0 ? performance.now() - began > minutes * 60_000 : done >= seeds;
   const campaign = new Campaign();
+  const isLast = (done: number) => {
+    if (minutes > 0) return performance.now() - began > minutes * 60_000;
+    return done >= seeds && (done >= seeds + more || campaign.gaps().length === 0);
+  };
   for (let done = 0; !isLast(done); done++) {
     const outcome = simulate(from + done, jobs);
     campaign.add(outcome);
