@@ -5,7 +5,6 @@
 
 import { channels } from "./mutant-list-channels.ts";
 import { alerts, attempts, lanes, metrics, outputs, recovery } from "./mutant-list-core.ts";
-import { alerts, attempts, lanes, outputs, recovery } from "./mutant-list-core.ts";
 import { failover } from "./mutant-list-failover.ts";
 import { salvage } from "./mutant-list-salvage.ts";
 
