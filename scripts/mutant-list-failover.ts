@@ -226,6 +226,14 @@ const room: readonly Mutant[] = [
     tests: ["test/contract/nats-reserve.test.ts"],
   },
   {
+    name: "second-finds-nothing",
+    what: "of two writes that were refused at once one stays refused, although there is room by then",
+    file: "shared/adapters/nats-reserve.ts",
+    from: "return performance.now() - this.#spentAt < justNowMs;",
+    to: "return false;",
+    tests: ["test/contract/nats-reserve.test.ts"],
+  },
+  {
     name: "starts-without-room",
     what: "attempts take the room that was just made for the journal",
     file: "coordinator/core/startable.ts",

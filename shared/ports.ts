@@ -231,7 +231,7 @@ export interface ExchangeAdmin {
 export interface Reserve {
   /** Makes what is missing of it. false: there is no room for it. */
   hold(): Promise<boolean>;
-  /** Gives it away. true when there was something to give. */
+  /** Gives it away. true when there was something to give, or was a moment ago. */
   spend(): Promise<boolean>;
 }
 

@@ -25,18 +25,19 @@ async function isThere(world: World, stream: string): Promise<boolean> {
   return (await request(world, `$JS.API.STREAM.INFO.${stream}`, "")) === 0;
 }
 
-/** Writes until not one byte more is taken; gives the bytes written. */
+/**
+ * Writes until it is refused, and then stops at once: the server is over its limit and takes nothing from anybody, and
+ * what the leader makes free for itself is not for us. Gives the bytes written.
+ */
 async function fill(world: World): Promise<number> {
   const config = { name: ballast, subjects: [ballast], storage: "file", discard: "new" };
   const limitless = { max_consumers: -1, max_msgs: -1, max_bytes: -1, num_replicas: 1 };
   const text = JSON.stringify({ ...config, ...limitless, retention: "limits" });
   const made = await request(world, `$JS.API.STREAM.CREATE.${ballast}`, text);
   insist(made === 0, `the ballast could not be made: NATS error ${made}`);
+  const block = new Uint8Array(MB / 2);
   let written = 0;
-  for (let size = MB / 2; size >= 1; ) {
-    if ((await request(world, ballast, new Uint8Array(size))) === 0) written += size;
-    else size = Math.floor(size / 10);
-  }
+  while ((await request(world, ballast, block)) === 0) written += block.length;
   return written;
 }
 
@@ -52,7 +53,7 @@ export const fullNats: Scenario = {
       faults: [
         {
           ...midMap(draw.between(1, 6), 12),
-          what: `nats-server filled until it refuses a single byte, for ${fullMs} ms`,
+          what: `nats-server filled until it takes nothing any more, for ${fullMs} ms`,
           inject: async (world, mark) => {
             epoch = mark.epoch;
             const bytes = await fill(world);

@@ -19,6 +19,8 @@ import type { Journal, Registry, Reserve } from "../ports.ts";
 import { isStreamGone, type NatsLink, natsFailure } from "./nats.ts";
 import { reserveStream, reserveSubject } from "./nats-names.ts";
 
+const justNowMs = 1_000;
+
 /** Opens it; nothing is made before the first `hold`. `replicas` is that of the journal. */
 export async function openReserve(
   link: NatsLink,
@@ -35,6 +37,11 @@ class NatsReserve implements Reserve {
   readonly #name: string;
   readonly #subject: string;
   readonly #replicas: number;
+  /** When it was given away last, on our own clock. */
+  #spentAt = Number.NEGATIVE_INFINITY;
+  /** Tries in a row that found no room, and when the next one may be made. */
+  #failures = 0;
+  #nextTryAt = 0;
 
   constructor(
     client: JetStreamClient,
@@ -49,6 +56,8 @@ class NatsReserve implements Reserve {
   }
 
   async hold(): Promise<boolean> {
+    // Each try fills what room there is for a moment: where there is none for long it is made seldom.
+    if (performance.now() < this.#nextTryAt) return false;
     try {
       const held = await this.#held();
       if (held >= limits.reserveBytes) return true;
@@ -59,19 +68,25 @@ class NatsReserve implements Reserve {
       }
       // The message that goes over the limit is taken, and the next one is not.
       await this.#client.publish(this.#subject, "");
+      this.#failures = 0;
       return true;
     } catch (error) {
       if (!isFull(natsFailure(error, ""))) throw natsFailure(error, `fill ${this.#name}`);
       await this.spend();
+      const pauseMs = Math.min(limits.reserveRetryMsMax, 1_000 * 2 ** (this.#failures - 1));
+      if (this.#failures++ > 0) this.#nextTryAt = performance.now() + pauseMs;
       return false;
     }
   }
 
   async spend(): Promise<boolean> {
     try {
-      return await this.#manager.streams.delete(this.#name);
+      const isGiven = await this.#manager.streams.delete(this.#name);
+      this.#spentAt = performance.now();
+      return isGiven;
     } catch (error) {
-      if (isStreamGone(error)) return false;
+      // Of two that were refused at once the second finds nothing, and room all the same.
+      if (isStreamGone(error)) return performance.now() - this.#spentAt < justNowMs;
       throw natsFailure(error, `drop ${this.#name}`);
     }
   }

@@ -128,6 +128,8 @@ export const limits = {
   exchangeBytesBudget: 50 * 1024 * MiB,
   /** Kept free in NATS for journal and registry: a server at its limit takes nothing from anybody. */
   reserveBytes: 16 * MiB,
+  /** It is tried to be made again this often at least; at first at once. */
+  reserveRetryMsMax: 30_000,
   /** An exchange whose streams can't be reached for this long, while NATS itself answers, is made anew. */
   exchangeUnreachableMs: 120_000,
   /** What an attempt wrote in vain is removed this long after it was told to stop: by then it has. */
