@@ -44,12 +44,21 @@ function revisionOf(durable: Durable, job: string, dataset: string, day: Day) {
   return { revision: record.committed, since: sinceOf(record, dataset) };
 }
 
-/** The revision since which the rows of a day's dataset are what they are; where that is not known the committed one. */
-function sinceOf({ committed, made, shown = [] }: DayRecord, dataset: string): number {
-  // Of a run of some models only those that it made are new.
+/** The revision that made the rows which readers see of a dataset: a run of some models carries the others over. */
+export function madeIn({ committed, shown = [] }: DayRecord, dataset: string): number {
   const now = shown.find(({ revision }) => revision === committed);
-  if (made?.revision !== committed) return now?.datasets[dataset] ?? committed;
-  return made.rows?.[dataset]?.since ?? committed;
+  return now?.datasets[dataset] ?? committed;
+}
+
+/** The revision since which the rows of a day's dataset are what they are; where that is not known the one that made them. */
+function sinceOf(record: DayRecord, dataset: string): number {
+  return wholeRows(record, dataset)?.since ?? madeIn(record, dataset);
+}
+
+/** What the rows that readers see follow from, where the day's last whole run made them. */
+function wholeRows(record: DayRecord, dataset: string): DatasetRows | undefined {
+  const { made } = record;
+  return made?.revision === madeIn(record, dataset) ? made.rows?.[dataset] : undefined;
 }
 
 /** A day of a dataset that a job's day reads, by the name that `DayMade.upstream` knows it by. */
@@ -101,7 +110,7 @@ export function missingDays(pins: readonly HistoryPin[]): readonly string[] {
  * nothing is known, and each dataset counts as new.
  */
 export function rowsOf(
-  { made, committed }: DayRecord,
+  day: DayRecord,
   run: Run,
   job: JobSpec | undefined,
 ): Readonly<Record<string, DatasetRows>> | undefined {
@@ -122,8 +131,8 @@ export function rowsOf(
       days: pinned.map(({ day, since }) => ({ day, since })),
     }));
     const from = sha256Hex(canonicalJson({ ...common, days } as unknown as Json)).slice(0, 16);
-    // Of the revision that readers saw until now, if that is what is known.
-    const before = made?.revision === committed ? made.rows?.[model] : undefined;
+    // Of what readers saw until now, if that is known.
+    const before = wholeRows(day, model);
     const since = before?.from === from ? before.since : revision;
     return [model, { from, since }] as const;
   });

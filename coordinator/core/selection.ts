@@ -43,8 +43,12 @@ function pruned(plan: JobPlan, selected: ReadonlySet<string>): JobPlan {
     stages.unshift(isScanToExchanges(stage) ? stage : withOutputs(stage, outputs));
   }
   const written = new Set(stages.flatMap(outputsOf));
+  const { history = [], ...rest } = plan;
+  // Earlier days that nothing selected reads are not pinned, not listed, and not missed.
+  const days = history.filter(({ table }) => stages.some((stage) => isScanOf(stage, table)));
   return {
-    ...plan,
+    ...rest,
+    ...(days.length === 0 ? {} : { history: days }),
     stages,
     exchanges: plan.exchanges.filter(({ id }) => written.has(id)),
     ...(plan.traffic && {
@@ -78,7 +82,11 @@ export function jobOfRun(job: JobSpec, { select, plan }: Pick<Run, "select" | "p
 }
 
 function scans({ stages }: JobPlan, source: string): boolean {
-  return stages.some(({ input }) => input.kind === "scan" && input.source === source);
+  return stages.some((stage) => isScanOf(stage, source));
+}
+
+function isScanOf({ input }: StagePlan, source: string): boolean {
+  return input.kind === "scan" && input.source === source;
 }
 
 // --- what is carried over ---------------------------------------------------------------------
