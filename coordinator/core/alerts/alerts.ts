@@ -2,7 +2,7 @@
  * Alerts on the leader's clock: look at everything, open and end, decide who is told of what, send, keep the book on
  * storage. Without a configuration nothing of this happens.
  */
-import type { AlertDocument } from "../../../shared/kernel/alert.ts";
+import type { AlertDocument, Finding } from "../../../shared/kernel/alert.ts";
 import { unreachable } from "../../../shared/kernel/assert.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { countTry } from "../metrics/counted.ts";
@@ -48,8 +48,11 @@ export function alertsTick(turn: Turn): void {
   askForQuiet(turn);
   const all = findAll(lookAtAll(turn, config.alerts));
   alerts.found = all.findings;
-  alerts.inhibited = inhibitedAmong(all.findings, turn.state.outages.size > 0);
-  openAndEnd(turn, durable.alerts ?? emptyBook(), config.alerts, all);
+  const known = durable.alerts ?? emptyBook();
+  // What is open inhibits until it ends: also where a new leader can't judge it yet, and while it comes and goes.
+  const standing = new Map<string, Finding>([...known.open, ...all.findings]);
+  alerts.inhibited = inhibitedAmong(standing, turn.state.outages.size > 0);
+  openAndEnd(turn, known, config.alerts, all);
   const book = durable.alerts;
   if (book === undefined) return;
   decideNotices(turn, book, config.alerts);

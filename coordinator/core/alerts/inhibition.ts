@@ -58,7 +58,10 @@ const onlyCritical: ReadonlySet<AlertRule> = new Set<AlertRule>([
   "checkFailed",
 ]);
 
-/** Keys of what is inhibited. `hasOutage`: streams of some run can't be reached, which no rule tells of. */
+/**
+ * Keys of what is inhibited among what is found or open. `hasOutage`: streams of some run can't be reached, which no rule
+ * tells of.
+ */
 export function inhibitedAmong(
   findings: ReadonlyMap<string, Finding>,
   hasOutage: boolean,

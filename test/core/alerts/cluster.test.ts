@@ -10,6 +10,7 @@ import {
   later,
   live,
   minuteMs,
+  taken,
   textOf,
   withAlerts,
 } from "./story.ts";
@@ -52,6 +53,40 @@ describe("executors", () => {
     bench.attach(5, { executor: "e2", incarnation: 2, slots: 1 });
     bench.pass(2 * minuteMs, [4, 5]);
     expect(keys(bench)).toEqual(["critical deadlineMissed/usage/2026-01-17/"]);
+  });
+
+  test("none is left, and the leader goes as well: the next one, which can't judge yet, tells no more than the last", () => {
+    const bench = withAlerts();
+    bench.memory.finishAfterMs = 2 * minuteMs;
+    atNight(bench, daily({ finishBy: "01:02" }));
+    bench.attach(2);
+    bench.pass(1_000, [1, 2]);
+    bench.pass(5 * minuteMs);
+    expect(keys(bench)).toEqual(["critical executorsFew///"]);
+    taken(bench);
+    const next = new Bench(bench.memory, "c2", alertConfig());
+    next.wallFrom = bench.wallFrom + bench.at;
+    next.lead();
+    next.pass(10_000);
+    expect([...next.state.alerts.found.keys()]).toContain("deadlineMissed/usage/2026-01-17/");
+    expect(keys(next)).toEqual(["critical executorsFew///", "warning leaderChanged///"]);
+    next.pass(3 * minuteMs);
+    expect(keys(next)).toEqual(["critical executorsFew///", "warning leaderChanged///"]);
+    expect(taken(next).join()).not.toContain("usage");
+  });
+
+  test("all go and one comes back now and then: what follows from it is told no sooner than it is over", () => {
+    const bench = withAlerts();
+    bench.memory.finishAfterMs = 2 * minuteMs;
+    atNight(bench, daily({ finishBy: "01:02" }));
+    bench.pass(5 * minuteMs);
+    for (let round = 0; round < 6; round++) {
+      bench.attach(10 + round, { executor: "e1", incarnation: 2 + round, slots: 1 });
+      bench.pass(20_000, [10 + round]);
+      bench.pass(20_000);
+    }
+    expect(keys(bench)).toEqual(["critical executorsFew///"]);
+    expect(taken(bench).join()).not.toContain("usage");
   });
 
   test("a new leader waits for them before it says that they are few", () => {
