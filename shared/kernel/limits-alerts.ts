@@ -7,7 +7,7 @@ export const alertLimits = {
   alertsPerNoticeMax: 20,
   /** Length of each text of an alert. */
   alertTextCharactersMax: 1_000,
-  /** Ended alerts that `daymill alerts` can show. */
+  /** Ended alerts that `daymill alerts` can show; those whose end some channel is still to be told come on top. */
   alertsEndedKept: 500,
   /** Messages that wait to be sent: the oldest of a channel that takes none go first, and that is an alert of its own. */
   noticesWaitingMax: 1_000,

@@ -12,7 +12,7 @@ export interface AlertDesk {
   isSuccessor: boolean;
   /** By key, as of the last look. */
   found: ReadonlyMap<string, Finding>;
-  /** Keys of what is found and not told: another alert says why it is so. */
+  /** Keys of what is found or open and not told: another alert says why it is so. */
   inhibited: ReadonlySet<string>;
   /** What is found and not open: since when, wall clock. */
   readonly coming: Map<string, number>;
@@ -41,7 +41,7 @@ export type AlertPurpose =
   /** A message to a channel, by its id. */
   | { readonly kind: "notice"; readonly channel: string; readonly notice: string }
   /** One that only tries the channel. */
-  | { readonly kind: "test"; readonly reply: ReplyId }
+  | { readonly kind: "test"; readonly channel: string; readonly reply: ReplyId }
   | { readonly kind: "heartbeat" }
   /** The book on storage. */
   | { readonly kind: "book"; readonly changes: number }

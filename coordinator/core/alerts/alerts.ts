@@ -70,7 +70,7 @@ export function alertsAnswered(turn: Turn, purpose: AlertPurpose, answered: Answ
       noticeAnswered(turn, purpose, answered);
       return;
     case "test":
-      testAnswered(turn, purpose.reply, answered);
+      testAnswered(turn, purpose, answered);
       return;
     case "heartbeat":
       heartbeatAnswered(turn, answered);

@@ -146,7 +146,23 @@ function foldEnded(
   book.open.delete(key);
   const { group: _, ...alert } = open;
   const ended: Alert = { ...alert, ...(cause === undefined ? {} : { cause }), endedMs: wallMs };
-  book.ended = [...book.ended, ended].slice(-limits.alertsEndedKept);
+  keepEnded(book, [...book.ended, ended]);
+}
+
+/** The last ones, and the end of what some channel still believes open: it is to be told. */
+function keepEnded(book: AlertBook, all: readonly Alert[]): void {
+  let over = all.length - limits.alertsEndedKept;
+  const believed = over > 0 ? believedOpen(book) : new Set<string>();
+  const last = new Map(all.map(({ key }, index) => [key, index]));
+  book.ended = all.filter(({ key }, index) => {
+    if (over <= 0 || (believed.has(key) && last.get(key) === index)) return true;
+    over--;
+    return false;
+  });
+}
+
+function believedOpen({ told }: AlertBook): ReadonlySet<string> {
+  return new Set([...told.values()].flatMap(({ alerts }) => Object.keys(alerts)));
 }
 
 function foldQueued(
@@ -163,7 +179,7 @@ function foldQueued(
   book.told.set(toldKey(notice), { channel, group, lastMs: decidedMs, alerts: told });
 }
 
-/** What was given up was told to nobody: as long as it is open it is tried anew. */
+/** What was given up was told to nobody: what is open is told anew, and of what is over it is still to be said. */
 function foldDone(
   book: AlertBook,
   { id, outcome }: Extract<AlertsFact, { kind: "noticeDone" }>,
@@ -173,9 +189,11 @@ function foldDone(
   book.waiting.delete(id);
   if (outcome !== "givenUp") return;
   const known = book.told.get(toldKey(notice));
-  if (known?.lastMs === notice.decidedMs) {
-    book.told.set(toldKey(notice), { ...known, alerts: {} });
-  }
+  if (known?.lastMs !== notice.decidedMs) return;
+  const untold = Object.entries(known.alerts).filter(([key]) => !book.open.has(key));
+  const ended = notice.alerts.filter(({ endedMs }) => endedMs !== undefined);
+  const over = [...untold, ...ended.map(({ key, severity }) => [key, severity] as const)];
+  book.told.set(toldKey(notice), { ...known, alerts: Object.fromEntries(over) });
 }
 
 // --- on storage and in snapshots ----------------------------------------------------------------
@@ -186,11 +204,11 @@ function foldFound(book: AlertBook, document: AlertDocument): void {
   const { changes, open, ended, waiting, told, silences } = bookOf(document);
   book.changes = changes;
   book.silences = silences;
-  const known = book.ended.filter(({ key }) => !ended.some((one) => one.key === key));
-  book.ended = [...known, ...ended].slice(-limits.alertsEndedKept);
   refill(book.open, open);
   refill(book.waiting, waiting);
   refill(book.told, told);
+  const known = book.ended.filter(({ key }) => !ended.some((one) => one.key === key));
+  keepEnded(book, [...known, ...ended]);
 }
 
 function refill<Value>(map: Map<string, Value>, from: ReadonlyMap<string, Value>): void {
@@ -200,7 +218,7 @@ function refill<Value>(map: Map<string, Value>, from: ReadonlyMap<string, Value>
 
 /** For storage: alerts that have ended, and that everybody knows to have ended, are left out. */
 export function alertDocument(book: AlertBook): AlertDocument {
-  const believed = new Set([...book.told.values()].flatMap(({ alerts }) => Object.keys(alerts)));
+  const believed = believedOpen(book);
   return { ...storedBook(book), ended: book.ended.filter(({ key }) => believed.has(key)) };
 }
 

@@ -16,10 +16,11 @@ import {
 } from "../../../shared/kernel/alert.ts";
 import { channelsFor } from "../../../shared/kernel/alert-routes.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import { decide, epochOf, log, type Turn } from "../turn.ts";
+import { decide, epochOf, type Turn } from "../turn.ts";
 import { type AlertBook, toldKey } from "./book.ts";
 import { asTold } from "./life.ts";
 import { mutingOf } from "./muting.ts";
+import { giveUpOldest } from "./outbox.ts";
 import { isQuiet } from "./quiet.ts";
 import { isWorse } from "./rules.ts";
 
@@ -157,7 +158,7 @@ function queue(
   { channel, group }: Circle,
   wanted: Wanted,
 ): void {
-  if (book.waiting.size >= limits.noticesWaitingMax) dropOldest(turn, book);
+  if (book.waiting.size >= limits.noticesWaitingMax) giveUpOldest(turn, book);
   const { kind, alerts } = wanted;
   const shown = alerts.slice(0, limits.alertsPerNoticeMax);
   const isCounted = !channels.some((one) => one.name === channel && isForPrograms(one.kind));
@@ -190,13 +191,4 @@ function toldOf(
     else result[key] = as;
   }
   return result;
-}
-
-/** As long as what it told is open, it is told anew. */
-function dropOldest(turn: Turn, book: AlertBook): void {
-  const [oldest] = book.waiting.values();
-  if (oldest === undefined) return;
-  const { id, channel } = oldest;
-  log(turn, "error", "too many messages wait: the oldest is given up", { notice: id, channel });
-  decide(turn, { kind: "noticeDone", id, outcome: "givenUp", wallMs: turn.wall });
 }

@@ -22,7 +22,7 @@ export function sendWaiting(turn: Turn, book: AlertBook, config: AlertConfig): v
     if (!names.has(channel)) {
       done(turn, notice, "refused", "its channel is not configured any more");
     } else if (turn.wall - decidedMs > limits.noticeTriedMs && sending.get(channel) !== id) {
-      giveUp(turn, notice);
+      giveUp(turn, notice, `after ${durationText(limits.noticeTriedMs)}`);
     } else if (!sending.has(channel) && (tries.get(id)?.at ?? 0) <= turn.at) {
       sending.set(channel, id);
       const purpose = purposeOf({ kind: "notice", channel, notice: id });
@@ -42,7 +42,7 @@ export function noticeAnswered(
   sending.delete(channel);
   if (book === undefined || notice === undefined) return;
   if (answer.kind !== "failed") {
-    note(turn, channel, { failures: 0, reason: "" });
+    channelTook(turn, channel);
     done(turn, notice, "sent", "");
     const config = turn.state.config.alerts;
     if (config !== undefined) sendWaiting(turn, book, config);
@@ -71,11 +71,24 @@ export function pauseMs(failed: number, { detail }: Pick<Failure, "detail">): nu
   return Math.max(wanted, Math.min(grown, limits.sendRetryPauseMsMax));
 }
 
-function giveUp(turn: Turn, notice: Notice): void {
+function giveUp(turn: Turn, notice: Notice, when: string): void {
   const { failures, reason } = healthOf(turn, notice.channel);
-  const lost = `message ${notice.id} was given up after ${durationText(limits.noticeTriedMs)}`;
-  note(turn, notice.channel, { failures, reason, lost });
-  done(turn, notice, "givenUp", `it was tried for ${durationText(limits.noticeTriedMs)}`);
+  note(turn, notice.channel, {
+    failures,
+    reason,
+    lost: `message ${notice.id} was given up ${when}`,
+  });
+  done(turn, notice, "givenUp", `it is given up ${when}`);
+}
+
+/** Makes room for one more. What is being sent may have been taken. */
+export function giveUpOldest(turn: Turn, book: AlertBook): void {
+  const sending = new Set(turn.state.alerts.sending.values());
+  for (const notice of book.waiting.values()) {
+    if (sending.has(notice.id)) continue;
+    giveUp(turn, notice, `as the oldest of ${book.waiting.size} that wait`);
+    return;
+  }
 }
 
 function done(turn: Turn, { id, channel }: Notice, outcome: NoticeOutcome, why: string): void {
@@ -90,6 +103,11 @@ function done(turn: Turn, { id, channel }: Notice, outcome: NoticeOutcome, why: 
 
 function healthOf(turn: Turn, channel: string): ChannelHealth {
   return turn.state.alerts.channels.get(channel) ?? { failures: 0, reason: "" };
+}
+
+/** A message, or one that only tries it. */
+export function channelTook(turn: Turn, channel: string): void {
+  note(turn, channel, { failures: 0, reason: "" });
 }
 
 function note(turn: Turn, channel: string, news: Omit<ChannelHealth, "breaker">): void {

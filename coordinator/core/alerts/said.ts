@@ -18,9 +18,10 @@ import type { ReplyId } from "../protocol.ts";
 import type { AlertMessage } from "../protocol-alerts.ts";
 import type { Answered } from "../state.ts";
 import { ask, decide, epochOf, refuse, reply, retryLater, type Turn } from "../turn.ts";
-import { purposeOf, type Waiter } from "./alert-state.ts";
+import { type AlertPurpose, purposeOf, type Waiter } from "./alert-state.ts";
 import { alertDocument, emptyBook, sameMatch } from "./book.ts";
 import { clusterGroup } from "./life.ts";
+import { channelTook } from "./outbox.ts";
 
 export function alertAsked(turn: Turn, { reply: to, action }: AlertMessage): void {
   if (turn.state.config.alerts === undefined) {
@@ -154,7 +155,7 @@ function testChannel(turn: Turn, to: ReplyId, channel: string): void {
     refuse(turn, to, failure("badRequest", text));
     return;
   }
-  const purpose = purposeOf({ kind: "test", reply: to });
+  const purpose = purposeOf({ kind: "test", channel, reply: to });
   ask(turn, { kind: "sendNotice", notice: testNotice(turn, cluster, channel) }, purpose);
 }
 
@@ -185,9 +186,16 @@ function testNotice(turn: Turn, cluster: string, channel: string): Notice {
 }
 
 /** No leader could do better: what the channel says is no reason for the caller to look for another one. */
-export function testAnswered(turn: Turn, to: ReplyId, { answer }: Answered): void {
+export function testAnswered(
+  turn: Turn,
+  { channel, reply: to }: Extract<AlertPurpose, { kind: "test" }>,
+  { answer }: Answered,
+): void {
   if (answer.kind === "failed") {
     const { message, detail } = answer.failure;
     refuse(turn, to, failure("conflict", `the test message was not taken: ${message}`, detail));
-  } else reply(turn, to, { kind: "said" });
+    return;
+  }
+  channelTook(turn, channel);
+  reply(turn, to, { kind: "said" });
 }

@@ -16,6 +16,7 @@ import {
   type Severity,
   type Silence,
 } from "../../../shared/kernel/alert.ts";
+import { limits } from "../../../shared/kernel/limits.ts";
 
 const day = "2026-01-17";
 
@@ -82,6 +83,31 @@ test("a snapshot of a cluster without alerts has none", () => {
   const texts = encodeSnapshot(emptyDurable());
   expect(texts.join()).not.toContain("alerts");
   expect(decodeSnapshot(texts)).toEqual(emptyDurable());
+});
+
+test("what has ended is remembered for as long as some channel believes it open, however much has ended since", () => {
+  const many = Array.from({ length: limits.alertsEndedKept + 100 }, (_, n) => {
+    const alert = found("executorLost", { job: "", day: "", subject: `e${n}` });
+    return { ...alert, key: alertKey(alert), sinceMs: 1_000, group: "_cluster" };
+  });
+  const told = Object.fromEntries(many.slice(0, 50).map(({ key }) => [key, "warning"] as const));
+  const durable = bookAfter([
+    ...many.map((alert) => ({ kind: "alertOpened", alert }) as const),
+    { kind: "noticeQueued", notice: notice("n1", "opened", many.slice(0, 20)), told },
+    ...many.map(({ key }) => ({ kind: "alertEnded", key, wallMs: 4_000 }) as const),
+  ]);
+  const { ended = [] } = durable.alerts ?? {};
+  expect(ended).toHaveLength(limits.alertsEndedKept);
+  expect(Object.keys(told).filter((key) => !ended.some((one) => one.key === key))).toEqual([]);
+  // Once it has been said, they are as old as others.
+  fold(durable, { kind: "noticeQueued", notice: notice("n2", "resolved", many), told: {} });
+  fold(durable, { kind: "alertOpened", alert: slow });
+  fold(durable, { kind: "alertEnded", key: slow.key, wallMs: 5_000 });
+  expect(durable.alerts?.ended.map(({ key }) => key)).toEqual([
+    ...many.slice(1, 50).map(({ key }) => key),
+    ...many.slice(-(limits.alertsEndedKept - 50)).map(({ key }) => key),
+    slow.key,
+  ]);
 });
 
 describe("the account on storage", () => {

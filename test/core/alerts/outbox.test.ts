@@ -1,43 +1,24 @@
 // Messages on their way: retries, channels that fail, and leaders that go at the worst moment.
 import { describe, expect, test } from "vitest";
 import { pauseMs } from "../../../coordinator/core/alerts/outbox.ts";
-import type { Answer } from "../../../coordinator/core/protocol.ts";
-import type { Notice } from "../../../shared/kernel/alert.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { Bench } from "../bench.ts";
 import {
   alertConfig,
   atNight,
+  away,
   keys,
   later,
   lineOf,
   minuteMs,
   openAlerts,
+  sends,
   taken,
   textOf,
   withAlerts,
 } from "./story.ts";
 
 const few = "executorsFew///";
-
-const away = (retryAfterMs?: number): Answer => ({
-  kind: "failed",
-  failure: {
-    code: "unavailable",
-    message: "hooks.example answers 503",
-    ...(retryAfterMs === undefined ? {} : { detail: { retryAfterMs } }),
-  },
-});
-
-/** Counts what is sent to channels, taken or not, and gives these answers to some. */
-function sends(bench: Bench, answer: (notice: Notice) => Answer | undefined): Notice[] {
-  const sent: Notice[] = [];
-  bench.memory.take = (notice) => {
-    sent.push(notice);
-    return answer(notice) ?? { kind: "ok" };
-  };
-  return sent;
-}
 
 /** The next coordinator takes over what the last one left in the journal, or on storage. */
 function successor(bench: Bench): Bench {

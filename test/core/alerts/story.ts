@@ -1,4 +1,5 @@
 /** One coordinator with alerts configured, driven message by message: what it has open, and what its channels were told. */
+import type { Answer } from "../../../coordinator/core/protocol.ts";
 import type { AlertConfig, AlertStatus, Notice } from "../../../shared/kernel/alert.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { sampleJob } from "../../sim/sample-job.ts";
@@ -106,4 +107,24 @@ export function lineOf({ channel, kind, group, alerts, omitted }: Notice): strin
 /** What channels took since the last call. */
 export function taken(bench: Bench): string[] {
   return bench.memory.taken.splice(0).map(lineOf);
+}
+
+/** A receiver that is not there. */
+export const away = (retryAfterMs?: number): Answer => ({
+  kind: "failed",
+  failure: {
+    code: "unavailable",
+    message: "hooks.example answers 503",
+    ...(retryAfterMs === undefined ? {} : { detail: { retryAfterMs } }),
+  },
+});
+
+/** Counts what is sent to channels, taken or not, and gives these answers to some. */
+export function sends(bench: Bench, answer: (notice: Notice) => Answer | undefined): Notice[] {
+  const sent: Notice[] = [];
+  bench.memory.take = (notice) => {
+    sent.push(notice);
+    return answer(notice) ?? { kind: "ok" };
+  };
+  return sent;
 }
