@@ -98,7 +98,9 @@ function noticeFor(
     return wanted(turn, left > 0 ? "repeated" : "resolved", known, { news: [], ended, others });
   }
   const everyMs = others.length === 0 ? 0 : config.repeatMs[severityOf(others)];
-  if (told === undefined || everyMs === 0 || turn.wall - told.lastMs < everyMs) return undefined;
+  if (told === undefined || everyMs === 0 || passedMs(turn, told.lastMs) < everyMs) {
+    return undefined;
+  }
   return wanted(turn, "repeated", known, { news: [], ended: [], others });
 }
 
@@ -118,15 +120,20 @@ function endedOf(
 
 /** A group that the channel knows nothing open of waits for company, any other one for its turn. */
 function isChangeDue(
-  { wall }: Turn,
+  turn: Turn,
   { groupWaitMs, groupIntervalMs }: AlertConfig,
   told: Told | undefined,
   news: readonly OpenAlert[],
 ): boolean {
-  const sinceMs = told === undefined ? Infinity : wall - told.lastMs;
+  const sinceMs = told === undefined ? Infinity : passedMs(turn, told.lastMs);
   const isKnown = Object.keys(told?.alerts ?? {}).length > 0;
   if (isKnown || sinceMs < groupIntervalMs) return sinceMs >= groupIntervalMs;
-  return wall - Math.min(...news.map((alert) => alert.sinceMs)) >= groupWaitMs;
+  return passedMs(turn, Math.min(...news.map((alert) => alert.sinceMs))) >= groupWaitMs;
+}
+
+/** What is yet to come was said by a clock that has been put back, or by another leader's: nobody waits for it. */
+function passedMs({ wall }: Turn, ms: number): number {
+  return ms > wall ? Infinity : wall - ms;
 }
 
 function wanted(

@@ -3,8 +3,19 @@ import { describe, expect, test } from "vitest";
 import { fold } from "../../../coordinator/core/fold.ts";
 import type { Notice } from "../../../shared/kernel/alert.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
-import type { Bench } from "../bench.ts";
-import { atNight, away, keys, later, minuteMs, sends, taken, textOf, withAlerts } from "./story.ts";
+import { Bench } from "../bench.ts";
+import {
+  alertConfig,
+  atNight,
+  away,
+  keys,
+  later,
+  minuteMs,
+  sends,
+  taken,
+  textOf,
+  withAlerts,
+} from "./story.ts";
 
 const few = "executorsFew///";
 
@@ -68,5 +79,20 @@ describe("more messages wait than there is room for", () => {
     const { waiting } = bench.state.durable.alerts ?? { waiting: new Map() };
     expect([waiting.has("test-e0-n0"), waiting.has("test-e0-n1")]).toEqual([true, false]);
     expect(waiting.size).toBeLessThanOrEqual(limits.noticesWaitingMax);
+  });
+});
+
+describe("a clock that was put back", () => {
+  test("keeps nobody from being told: the last leader's was a day ahead", () => {
+    const bench = atNight(withAlerts(), "no job");
+    bench.wallFrom += 24 * 60 * minuteMs;
+    bench.pass(70_000);
+    expect(taken(bench)).toContain(`pager opened _cluster: ${few}`);
+    const next = new Bench(bench.memory, "c2", alertConfig());
+    next.wallFrom = bench.wallFrom + bench.at - 24 * 60 * minuteMs;
+    next.lead();
+    next.attach(9);
+    next.pass(7 * minuteMs, [9]);
+    expect(taken(next)).toContain(`pager resolved _cluster: -${few}`);
   });
 });
