@@ -22,7 +22,7 @@ export interface LateAccount {
   readonly total: number;
   /** The newest ones, in the order in which they were found; at most `limits.lateFilesKept`. */
   readonly files: readonly LateFile[];
-  /** By day, then by source, where late files were found. */
+  /** By day, then by source, where late files were found; the newest `limits.lateDaysBackMax` days. */
   readonly days: Readonly<Record<Day, Readonly<Record<string, LateOfSource>>>>;
 }
 

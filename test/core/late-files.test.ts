@@ -1,6 +1,9 @@
 /** Files that come for days before the window: written down and told once, and the day is left alone. Transcripts of one leader. */
 import { describe, expect, test } from "vitest";
+import { emptyDurable } from "../../coordinator/core/durable.ts";
+import { fold } from "../../coordinator/core/fold.ts";
 import type { Effect } from "../../coordinator/core/protocol.ts";
+import { must } from "../../shared/kernel/assert.ts";
 import type { LateFileStatus } from "../../shared/kernel/late.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { FileFingerprint } from "../../shared/kernel/work.ts";
@@ -150,6 +153,53 @@ describe("a file for a day before the window", () => {
   });
 });
 
+describe("a file that is none", () => {
+  test("a run of its day is under way, which reads it; what that has not read is told when it is over", () => {
+    const bench = atWork();
+    const hold = bench.hold;
+    deliver(bench, "2026-01-10", "in-time.csv");
+    bench.pass(10_000, [1]);
+    bench.hold = ({ kind }) => kind === "listInputs";
+    bench.submit("usage", { day: "2026-01-10" });
+    expect(told(round(bench))).toEqual([]);
+    bench.hold = hold;
+    bench.release();
+    deliver(bench, "2026-01-10", "after-its-listing.csv");
+    const tasks = bench.takeTasks();
+    bench.state.desk.late.nextAt = 0;
+    bench.pass(limits.tickEveryMs, [1]);
+    expect(listed(bench)).toEqual([]);
+    for (const task of tasks) bench.finish(task);
+    bench.work();
+    expect(told(round(bench))).toEqual([
+      "usage 2026-01-10 raw/day=2026-01-10/after-its-listing.csv",
+    ]);
+    expect(listed(bench)).toEqual(["2026-01-10 raw/day=2026-01-10/after-its-listing.csv r1 0"]);
+  });
+
+  test("its day is not before a window that is not known, or that has not begun", () => {
+    const bench = new Bench();
+    bench.wallFrom = midnight + 2 * hourMs;
+    bench.hold = ({ kind }) => kind === "planCalendar";
+    bench.lead();
+    bench.attach(1, { slots: 8 });
+    bench.register(daily());
+    live(bench, 1_000);
+    deliver(bench, "2026-01-17", "today.csv");
+    bench.effects = [];
+    bench.say({ kind: "delivered", job: "usage", day: "2026-01-17", source: "" });
+    expect(told(live(bench, 2_000))).toEqual([]);
+    expect(listed(bench)).toEqual([]);
+    bench.hold = () => false;
+    bench.release();
+    // Now it is.
+    deliver(bench, "2026-01-10", "late.csv");
+    bench.effects = [];
+    bench.say({ kind: "delivered", job: "usage", day: "2026-01-10", source: "" });
+    expect(told(live(bench, 2_000))).toEqual(["usage 2026-01-10 raw/day=2026-01-10/late.csv"]);
+  });
+});
+
 describe("what is known", () => {
   test("is on storage, and the next leader tells nothing twice, with the journal or without", () => {
     for (const isLost of [false, true]) {
@@ -189,6 +239,20 @@ describe("what is known", () => {
     expect(told(live(bench, 2 * roundMs))).toEqual([
       "usage 2026-01-10 raw/day=2026-01-10/one-more",
     ]);
+  });
+
+  test("has a bound, too, where each day has late files: days that nobody looks at any more are forgotten", () => {
+    const durable = emptyDurable();
+    const file = must(sampleFiles(1)[0], "a file");
+    const about = { kind: "lateFound", job: "usage", source: "ipdr", files: [file] } as const;
+    const first = Date.parse("2025-01-01T00:00:00Z");
+    const dayOf = (n: number) => new Date(first + n * dayMs).toISOString().slice(0, 10);
+    for (let n = 0; n < 400; n++) {
+      fold(durable, { ...about, day: dayOf(n), digest: "d", revision: 1, wallMs: n });
+    }
+    const { days = {}, total } = durable.desks.get("usage")?.late ?? {};
+    const last = Array.from({ length: limits.lateDaysBackMax }, (_, n) => dayOf(310 + n));
+    expect([Object.keys(days), total]).toEqual([last, 400]);
   });
 
   test("costs a slow look: so many days in so much time, each as often as the others", () => {

@@ -42,7 +42,8 @@ function isUnderWay(turn: Turn, name: string, day: string, pass: Pass): boolean 
   return found;
 }
 
-function isBeingMade({ state }: Turn, job: string, day: string): boolean {
+/** Mapping ahead is not. */
+export function isBeingMade({ state }: Turn, job: string, day: string): boolean {
   const run = liveRun(state.durable, job, day);
   if (run !== undefined) return !isAhead(run);
   const submission = state.submissions.get(dayKey(job, day));

@@ -33,7 +33,18 @@ function newestOf(late: LateAccount): LateAccount {
     const told = { digest, last: byClock(last, file) < 0 ? file : last };
     days[day] = { ...days[day], [source]: told };
   }
-  return { ...late, days, files: late.files.slice(over.length) };
+  return { ...late, days: lastDays(days), files: late.files.slice(over.length) };
+}
+
+/** No look goes further back: the account is written whole each time, and must not grow for ever. */
+function lastDays(days: LateAccount["days"]): LateAccount["days"] {
+  const over = Object.keys(days).length - limits.lateDaysBackMax;
+  if (over <= 0) return days;
+  return Object.fromEntries(Object.entries(days).sort(byDay).slice(over));
+}
+
+function byDay([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 export function foldLateRead(desk: DeskRecord, fact: Of<"lateRead">): void {

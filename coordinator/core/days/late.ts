@@ -11,6 +11,7 @@ import { type FileFingerprint, sameFile } from "../../../shared/kernel/work.ts";
 import { type DayRecord, dayKey } from "../durable.ts";
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
+import { isBeingMade } from "./earlier.ts";
 import { recordOf } from "./fold-days.ts";
 import { jobNamed, type NamedJob, scheduledJobs } from "./jobs.ts";
 import { keepAccount } from "./said.ts";
@@ -21,8 +22,7 @@ export function lateTick(turn: Turn): void {
   const { late } = turn.state.desk;
   for (const [key, { job, day }] of late.soon) {
     late.soon.delete(key);
-    const from = windowFrom(turn, job);
-    if (from !== undefined && day < from) lookAtDays(turn, job, [day]);
+    if (isBeforeWindow(turn, job, day)) lookAtDays(turn, job, [day]);
   }
   if (turn.at < late.nextAt) return;
   late.nextAt = turn.at + limits.lateLookEveryMs;
@@ -40,6 +40,12 @@ export function lateTick(turn: Turn): void {
     daysBefore(from, back + index + 1),
   );
   lookAtDays(turn, job, days);
+}
+
+/** Nobody makes the day again by itself. Of a window that is not known yet nobody can say so. */
+function isBeforeWindow(turn: Turn, job: string, day: Day): boolean {
+  const from = windowFrom(turn, job);
+  return from !== undefined && from !== "not known yet" && day < from;
 }
 
 function lookAtDays(turn: Turn, name: string, days: readonly Day[]): void {
@@ -63,13 +69,13 @@ export function lateLookAnswered(
   { job, day }: { readonly job: string; readonly day: Day },
   { answer }: Answered,
 ): void {
-  const from = windowFrom(turn, job);
   if (answer.kind === "failed") {
     const { code, message } = answer.failure;
     log(turn, "warn", `late files can't be looked for: ${message}`, { job, day, code });
   }
-  // The job may have a longer window by now.
-  if (answer.kind !== "looked" || from === undefined || day >= from) return;
+  // The job may have a longer window by now. A run that is under way reads them: what it has not read is seen after it.
+  if (answer.kind !== "looked" || !isBeforeWindow(turn, job, day)) return;
+  if (isBeingMade(turn, job, day)) return;
   for (const { source, files, problem } of answer.sources) {
     const account = turn.state.durable.desks.get(job)?.late;
     if (account === undefined) return;
