@@ -4,12 +4,13 @@
  */
 import { join } from "node:path";
 import { fail } from "../kernel/failure.ts";
-import type {
-  DayOfJob,
-  DayRevisions,
-  RevisionFolder,
-  RevisionOfDay,
-  RunManifest,
+import {
+  countedOnce,
+  type DayOfJob,
+  type DayRevisions,
+  type RevisionFolder,
+  type RevisionOfDay,
+  type RunManifest,
 } from "../kernel/manifest.ts";
 import { isDay } from "../kernel/time.ts";
 import type { RevisionList } from "../ports.ts";
@@ -50,7 +51,7 @@ async function listDay(disk: Disk, { job, day }: DayOfJob): Promise<DayRevisions
     .map(arrangementOf)
     .filter((one) => one !== undefined)
     .sort((a, b) => a.revision - b.revision || a.arrangedBy - b.arrangedBy);
-  const folders: RevisionFolder[] = [];
+  const folders: (RevisionFolder & { readonly of: RunManifest | undefined })[] = [];
   for (const { revision, arrangedBy } of named) {
     const run = { job, day, revision };
     const folder = join(disk.root, places.revisionDir(run, arrangedBy));
@@ -62,9 +63,9 @@ async function listDay(disk: Disk, { job, day }: DayOfJob): Promise<DayRevisions
     for (const name of datasets) {
       bytes.push(named.get(name) ?? (await disk.bytesBelow(join(folder, name))));
     }
-    folders.push({ revision, arrangedBy, datasets, bytes, ...known });
+    folders.push({ revision, arrangedBy, datasets, bytes, ...known, of: manifest });
   }
-  return { job, day, folders };
+  return { job, day, folders: countedOnce(folders) };
 }
 
 /** What the manifest says of datasets in this folder: a day may have thousands of files, which need not be looked at. */

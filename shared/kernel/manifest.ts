@@ -76,7 +76,7 @@ export interface RevisionFolder {
   readonly arrangedBy: number;
   /** Names of the folders in it: datasets, `_rejects`, late records. In order. */
   readonly datasets: readonly string[];
-  /** What the files in each of them take up, in the same order. */
+  /** What the files in each of them take up, in the same order; 0 where a newer folder has the same ones. */
   readonly bytes?: readonly number[];
   /** Absent while the revision has no manifest: it may still become the committed one. */
   readonly manifest?: {
@@ -87,6 +87,35 @@ export interface RevisionFolder {
     /** Names of the folders that hold late records. */
     readonly late: readonly string[];
   };
+}
+
+/**
+ * Folders of a day in order, each with its manifest. Rows that a later revision carries over are the same files under
+ * another name: they take up room in the newest folder that has them, for they stay as long as that does.
+ */
+export function countedOnce(
+  found: readonly (RevisionFolder & { readonly of: RunManifest | undefined })[],
+): readonly RevisionFolder[] {
+  const newer = new Set<string>();
+  const counted = found.toReversed().map(({ of, ...folder }): RevisionFolder => {
+    const { datasets, bytes = [] } = folder;
+    const rows = datasets.map((name) => rowsOf(folder, of, name));
+    const left = rows.map((one, index) => (newer.has(one) ? 0 : (bytes[index] ?? 0)));
+    for (const one of rows) if (one !== "") newer.add(one);
+    return { ...folder, bytes: left };
+  });
+  return counted.reverse();
+}
+
+/** Which rows lie there; empty: the manifest names no dataset there, and nobody carries it over. */
+function rowsOf(
+  { revision, arrangedBy, manifest }: RevisionFolder,
+  of: RunManifest | undefined,
+  name: string,
+): string {
+  const named = of?.datasets.find(({ dataset }) => dataset === name);
+  if (named === undefined || manifest?.arrangedBy !== arrangedBy) return "";
+  return `${name} of ${named.madeIn ?? revision}`;
 }
 
 export interface DayOfJob {

@@ -42,13 +42,17 @@ async function commit(
   epoch: number,
   revision: number,
   files: { readonly hits: string; readonly tops: string },
+  madeIn: { readonly tops?: number } = {},
 ): Promise<void> {
   const [hits = "", tops = ""] = await by.arrange(epoch, run(revision), [
     { dataset: "hits", staged: files.hits },
     { dataset: "tops", staged: files.tops },
   ]);
   const meant = manifest(run(revision), epoch, { hits: [hits], tops: [tops] });
-  await by.publish(epoch, await by.commit(epoch, meant));
+  const datasets = meant.datasets.map((one) =>
+    one.dataset === "tops" && madeIn.tops !== undefined ? { ...one, madeIn: madeIn.tops } : one,
+  );
+  await by.publish(epoch, await by.commit(epoch, { ...meant, datasets }));
 }
 
 const topsOfFirst = "revisions/daily/2026-01-15/r1-e1/tops/r1-00000.parquet";
@@ -77,6 +81,27 @@ test("are the same bytes under the new revision's name, also when the old one is
   await commit(store, 2, 3, { hits: staged(3, "hits"), tops: again });
   await store.dropRevision(2, run(2), 2, "all");
   expect(await seen(root, 3)).toEqual(["hits of r3", "tops of r1"]);
+});
+
+test("take up room once: in the newest revision that has them, and in that of before when it goes", async () => {
+  const sizes = async () => {
+    const { days } = await store.listRevisions(undefined, 5);
+    return days.flatMap(({ folders }) =>
+      folders.map(({ revision, datasets, bytes = [] }) => {
+        const of = datasets.map((name, index) => `${name} ${bytes[index]}`);
+        return `r${revision}: ${of.join(", ")}`;
+      }),
+    );
+  };
+  // A manifest of these tests says one byte of each file.
+  await commit(store, 2, 2, carrying, { tops: 1 });
+  expect(await sizes()).toEqual(["r1: hits 1, tops 0", "r2: hits 1, tops 1"]);
+  const again = "revisions/daily/2026-01-15/r2-e2/tops/r2-00000.parquet";
+  await commit(store, 2, 3, { hits: staged(3, "hits"), tops: again }, { tops: 1 });
+  expect(await sizes()).toEqual(["r1: hits 1, tops 0", "r2: hits 1, tops 0", "r3: hits 1, tops 1"]);
+  await commit(store, 2, 4, { hits: staged(2, "hits"), tops: staged(2, "tops") });
+  await store.dropRevision(2, run(3), 2, "all");
+  expect(await sizes()).toEqual(["r1: hits 1, tops 0", "r2: hits 1, tops 1", "r4: hits 1, tops 1"]);
 });
 
 test("that are gone are an error that says what to do, and readers see what they saw", async () => {

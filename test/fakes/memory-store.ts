@@ -9,6 +9,7 @@ import type { StoredDesk } from "../../shared/kernel/days.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import {
   asReleased,
+  countedOnce,
   type DayOfJob,
   type RevisionFolder,
   type RunManifest,
@@ -242,7 +243,7 @@ function dayOf(key: string | undefined): DayOfJob | undefined {
 }
 
 function foldersOf(disk: MemoryDisk, { job, day }: DayOfJob): readonly RevisionFolder[] {
-  const folders = [...disk.arranged].flatMap(([key, datasets]): RevisionFolder[] => {
+  const folders = [...disk.arranged].flatMap(([key, datasets]) => {
     const [ofJob, ofDay, revision = 0, arrangedBy = 0] = key.split("/");
     if (ofJob !== job || ofDay !== day) return [];
     const there = disk.manifests.get(`${job}/${day}/${revision}`);
@@ -266,10 +267,12 @@ function foldersOf(disk: MemoryDisk, { job, day }: DayOfJob): readonly RevisionF
         datasets: named,
         bytes: named.map(bytesOf),
         ...(manifest === undefined ? {} : { manifest }),
+        of: there,
       },
     ];
   });
-  return folders.sort((a, b) => a.revision - b.revision || a.arrangedBy - b.arrangedBy);
+  const inOrder = folders.sort((a, b) => a.revision - b.revision || a.arrangedBy - b.arrangedBy);
+  return countedOnce(inOrder);
 }
 
 /** Whose arrangement a manifest names. */
