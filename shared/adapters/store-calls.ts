@@ -18,7 +18,6 @@ import {
   symlink,
   unlink,
 } from "node:fs/promises";
-import { join, relative } from "node:path";
 import type { StorageRoom } from "../kernel/status.ts";
 import { makeDirs } from "./make-dirs.ts";
 
@@ -31,6 +30,11 @@ export interface NewFile {
   close(): Promise<void>;
 }
 
+export interface Entry {
+  readonly name: string;
+  readonly kind: "file" | "folder" | "other";
+}
+
 export interface StoreCalls {
   /** Follows links. */
   inode(path: string): Promise<bigint>;
@@ -39,8 +43,8 @@ export interface StoreCalls {
   /** Of the file system that the path is on; what only the system's own user may use counts as used. */
   room(path: string): Promise<StorageRoom>;
   list(path: string): Promise<readonly string[]>;
-  /** Files in the folder and below it, by their paths from there. */
-  listFiles(path: string): Promise<readonly string[]>;
+  /** The same with what each is: a file, a folder, or something else. */
+  entries(path: string): Promise<readonly Entry[]>;
   read(path: string): Promise<string>;
   /** For what may be longer than a text can be. */
   readBytes(path: string): Promise<Uint8Array>;
@@ -70,11 +74,12 @@ export const systemCalls: StoreCalls = {
     return { usedBytes: (blocks - bavail) * bsize, totalBytes: blocks * bsize };
   },
   list: (path) => readdir(path),
-  listFiles: async (path) => {
-    const entries = await readdir(path, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(path, join(entry.parentPath, entry.name)));
+  entries: async (path) => {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.map((one) => ({
+      name: one.name,
+      kind: one.isFile() ? "file" : one.isDirectory() ? "folder" : "other",
+    }));
   },
   read: (path) => readFile(path, "utf8"),
   readBytes: (path) => readFile(path),

@@ -79,9 +79,20 @@ export class Disk {
     return (await ifThere(this.calls.list(path), "list", path)) ?? [];
   }
 
-  /** Files in a folder and below it, by their paths from there; none when there is no such folder. */
+  /**
+   * Files in a folder and below it, by their paths from there; none when there is no such folder. Somebody may take folders
+   * away meanwhile: the others have their files all the same.
+   */
   async listFiles(path: string): Promise<readonly string[]> {
-    return (await ifThere(this.calls.listFiles(path), "list", path)) ?? [];
+    const entries = (await ifThere(this.calls.entries(path), "list", path)) ?? [];
+    const files: string[] = [];
+    for (const { name, kind } of entries) {
+      if (kind === "file") files.push(name);
+      if (kind !== "folder") continue;
+      const below = await this.listFiles(join(path, name));
+      for (const file of below) files.push(join(name, file));
+    }
+    return files;
   }
 
   /** What all files in a folder and below it take up; 0 when there is no such folder. */

@@ -1,5 +1,5 @@
 // Old revisions on a real storage: the core's own decision, carried out, and a crash at every call of it.
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { judgeFiles, removalsOf } from "../../coordinator/core/retention.ts";
@@ -63,6 +63,21 @@ async function sweep(
 }
 
 const folders = (root: string) => readdir(join(root, "revisions/daily/2026-01-15"));
+
+test("a folder that is taken away while files are listed takes no other one's files out of the list", async () => {
+  const run = "daily.2026-01-15.r2";
+  const staged = ["a/hits.parquet", "b/hits.parquet", "c/deep/hits.parquet"];
+  for (const file of staged) await storage.stage(`staging/${run}/${file}`, "xyz");
+  const numbered = numberedCalls(async ({ name, path }, act) => {
+    if (name === "entries" && path.endsWith("/b")) await rm(path, { recursive: true });
+    return act();
+  });
+  const store = await openStore(storage.root, numbered.calls);
+  const left = ["a/hits.parquet", "c/deep/hits.parquet", "t0-a0/hits.parquet"];
+  expect(await store.listStaged(run)).toEqual(left.map((file) => `staging/${run}/${file}`));
+  expect(await store.stagingBytes(run)).toBe(2 * "xyz".length + "x".length);
+  expect(await store.listStaged("daily.2026-01-15.r9")).toEqual([]);
+});
 
 test("losers and superseded revisions go, the committed one stays, manifests stay", async () => {
   const store = await openStore(storage.root);

@@ -55,7 +55,7 @@ export function numberedCalls(around: Around): NumberedCalls {
     size: (path) => through("size", path, () => on.size(path)),
     room: (path) => through("room", path, () => on.room(path)),
     list: (path) => through("list", path, () => on.list(path)),
-    listFiles: (path) => through("listFiles", path, () => on.listFiles(path)),
+    entries: (path) => through("entries", path, () => on.entries(path)),
     read: (path) => through("read", path, () => on.read(path)),
     readBytes: (path) => through("readBytes", path, () => on.readBytes(path)),
     readLink: (path) => through("readLink", path, () => on.readLink(path)),
