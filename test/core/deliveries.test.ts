@@ -224,7 +224,7 @@ describe("an acknowledgement is refused", () => {
     bench.submit(other, { day: "2026-01-16" });
     bench.work();
     expect(refusal(bench, {})).toBe(
-      "badRequest: consumer bi takes totals of other and usage: name the job",
+      "badRequest: consumer bi takes totals of other and usage: name the job (--job of daymill ack)",
     );
     expect(ack(bench, { job: "usage" })).toMatchObject({ kind: "deliveries" });
     expect(all(bench, "").map(({ job }) => job)).toEqual(["other", "other", "usage", "usage"]);

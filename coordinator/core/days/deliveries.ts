@@ -108,7 +108,7 @@ function jobOfConsumer(durable: Durable, wish: AcknowledgeWish): string | Failur
   }
   if (second === undefined) return first.name;
   const names = giving.map(({ name }) => name).join(" and ");
-  const text = `consumer ${consumer} takes ${dataset} of ${names}: name the job`;
+  const text = `consumer ${consumer} takes ${dataset} of ${names}: name the job (--job of daymill ack)`;
   return failure("badRequest", text, { consumer, dataset });
 }
 
