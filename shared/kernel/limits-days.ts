@@ -22,8 +22,9 @@ export const dayLimits = {
   lookWhenDoneEveryMs: 60_000,
   /** Days looked at at a time: each lists all files of a day. */
   looksAtOnceMax: 4,
-  /** The calendar is asked this far ahead, and again this often. */
+  /** The calendar is asked this far ahead, and again this often; as far back as the last start lies, up to this. */
   calendarAheadMs: 2 * 86_400_000,
+  calendarBackMsMax: 366 * 86_400_000,
   calendarEveryMs: 3_600_000,
   /** Days of a job's backlog that run at a time. */
   backlogRunsPerJobMax: 2,

@@ -20,7 +20,7 @@ import { isOver } from "./desk-state.ts";
 import { usualRunMs } from "./durations.ts";
 import { earlierDay, newestDue, type Pass } from "./earlier.ts";
 import { daysOf, recordOf } from "./fold-days.ts";
-import { type NamedJob, scheduledJobs } from "./jobs.ts";
+import { jobNamed, type NamedJob, scheduledJobs } from "./jobs.ts";
 import { type DayView, type Judgement, judgeDay } from "./judge.ts";
 import { type DayToSee, forgetLooks, lookAround } from "./looks.ts";
 import { submitByDesk } from "./starting.ts";
@@ -63,6 +63,10 @@ function askCalendar(turn: Turn, { spec, digest }: NamedJob): void {
     starts: known?.jobDigest === digest ? known.starts : [],
     asked: { fromMs: turn.wall, untilMs: turn.wall + limits.calendarEveryMs },
   });
+  askStarts(turn, spec, (spec.backlogDays + 2) * dayMs);
+}
+
+function askStarts(turn: Turn, spec: JobSpec, backMs: number): void {
   const { schedule = "", timezone, finishBy, finishByModel } = spec;
   ask(
     turn,
@@ -72,28 +76,32 @@ function askCalendar(turn: Turn, { spec, digest }: NamedJob): void {
       timezone,
       ...(finishBy === undefined ? {} : { finishBy }),
       ...(finishByModel === undefined ? {} : { finishByModel }),
-      fromMs: windowFromMs(turn, spec.backlogDays),
+      fromMs: turn.wall - backMs,
       toMs: turn.wall + limits.calendarAheadMs,
     },
     { kind: "calendar", job: spec.name },
   );
 }
 
-export function calendarAnswered(turn: Turn, job: string, { answer }: Answered): void {
+export function calendarAnswered(turn: Turn, job: string, answered: Answered): void {
+  const { ask: question, answer } = answered;
   const calendar = turn.state.desk.calendars.get(job);
   if (calendar === undefined) return;
   if (answer.kind === "calendar") {
-    calendar.starts = answer.starts;
+    const spec = jobNamed(turn.state.durable, job)?.spec;
+    const fromMs = question.kind === "planCalendar" ? question.fromMs : turn.wall;
+    const isDue = answer.starts.some(({ startMs }) => startMs <= turn.wall);
+    const backMs = turn.wall - fromMs;
+    // The newest day that is due may lie before the window of days: of a schedule by months, for one.
+    if (spec !== undefined && !isDue && backMs < limits.calendarBackMsMax) {
+      askStarts(turn, spec, 2 * backMs);
+    } else calendar.starts = answer.starts;
     return;
   }
   calendar.asked = { fromMs: turn.wall, untilMs: turn.wall + limits.retryBackoffMsMax };
   if (answer.kind !== "failed") return;
   const { code, message } = answer.failure;
   log(turn, "error", `the calendar of a job can't be made: ${message}`, { job, code });
-}
-
-function windowFromMs(turn: Turn, backlogDays: number): number {
-  return turn.wall - (backlogDays + 2) * dayMs;
 }
 
 /** Days that began since the leader last looked, and those of the window that nobody opened: it may have been away. */
