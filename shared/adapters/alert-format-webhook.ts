@@ -5,7 +5,7 @@
 import type { Alert, Notice } from "../kernel/alert.ts";
 import { limits } from "../kernel/limits.ts";
 import { sha256Hex } from "../kernel/sha256.ts";
-import { bytesIn, fitted, headline, severityTold, wordsOf } from "./alert-text.ts";
+import { bytesIn, fitted, forPrograms, headline, severityTold, wordsOf } from "./alert-text.ts";
 
 export interface CloudAlert {
   readonly specversion: "1.0";
@@ -27,7 +27,8 @@ export interface CloudAlert {
 }
 
 export function webhookOf(whole: Notice): CloudAlert {
-  return fitted(whole, event, (body) => bytesIn(JSON.stringify(body)) <= limits.webhookBytesMax);
+  const fits = (body: CloudAlert) => bytesIn(JSON.stringify(body)) <= limits.webhookBytesMax;
+  return fitted(whole, event, fits, forPrograms);
 }
 
 function event(notice: Notice): CloudAlert {

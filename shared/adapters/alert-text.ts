@@ -144,7 +144,10 @@ export function bytesIn(text: string): number {
 }
 
 /** From as it is to as short as is still of use: units of each text, and alerts told. */
-const steps = [
+type Steps = readonly [Step, ...Step[]];
+type Step = readonly [unitsMax: number, alertsMax: number];
+
+const forPeople: Steps = [
   [1_000, 20],
   [400, 20],
   [160, 20],
@@ -153,13 +156,26 @@ const steps = [
   [120, 2],
   [80, 1],
   [20, 1],
-] as const;
+];
+
+/** Programs keep each alert: what is left out of a message that was taken is never heard of. */
+export const forPrograms: Steps = [
+  [1_000, 20],
+  [400, 20],
+  [160, 20],
+  [80, 20],
+  [20, 20],
+  [20, 10],
+  [20, 5],
+  [20, 1],
+];
 
 /** The longest form of a notice that fits. The shortest one does, whatever was given: tests hold that for each channel. */
 export function fitted<Message>(
   notice: Notice,
   render: (notice: Notice) => Message,
   fits: (message: Message) => boolean,
+  steps: Steps = forPeople,
 ): Message {
   const [[units, alerts]] = steps;
   let message = render(shortened(notice, units, alerts));

@@ -107,6 +107,14 @@ test("what is too much is cut where it hurts least: texts first, then alerts, th
   expect(told).toContain("job-0 2026-01-15");
   expect(told).toContain("job-19 2026-01-15");
   expect(told).toContain("… and 2 more");
+  // A program that is not told of one of them would never be: texts as short as can be before one is left out.
+  const wide = given.alerts.map((one) => ({
+    ...one,
+    cause: "é".repeat(1_000),
+    next: "é".repeat(1_000),
+  }));
+  const { data } = webhookOf({ ...given, alerts: wide });
+  expect([data.alerts.length, data.omitted]).toEqual([20, 2]);
   const card = JSON.stringify(teamsOf(given));
   expect(card).toContain("job-19 2026-01-15");
   expect(card).toMatch(/… and \d+ more: daymill alerts/);
