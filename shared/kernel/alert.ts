@@ -121,7 +121,7 @@ export interface Told {
   readonly group: string;
   /** When that was decided, epoch milliseconds. */
   readonly lastMs: number;
-  /** Alerts that it knows as open, by key, each as it was told. */
+  /** Alerts that it knows as open, by key, each as it was told; those first that were told longest ago. */
   readonly alerts: Readonly<Record<string, Severity>>;
 }
 

@@ -97,11 +97,19 @@ function noticeFor(
     const left = Object.keys(known).length - ended.length;
     return wanted(turn, left > 0 ? "repeated" : "resolved", known, { news: [], ended, others });
   }
-  const everyMs = others.length === 0 ? 0 : config.repeatMs[severityOf(others)];
+  // A program may take for over what it does not hear of again: each alert comes as often as one alone would.
+  const isToldAll = isProgram(config, circle.channel);
+  const parts = isToldAll ? Math.ceil(others.length / limits.alertsPerNoticeMax) : 1;
+  const everyMs = others.length === 0 ? 0 : config.repeatMs[severityOf(others)] / parts;
   if (told === undefined || everyMs === 0 || passedMs(turn, told.lastMs) < everyMs) {
     return undefined;
   }
-  return wanted(turn, "repeated", known, { news: [], ended: [], others });
+  const inOrder = isToldAll ? longestUntold(known) : worstFirst;
+  return wanted(turn, "repeated", known, { news: [], ended: [], others }, inOrder);
+}
+
+function isProgram({ channels }: AlertConfig, channel: string): boolean {
+  return channels.some(({ name, kind }) => name === channel && isForPrograms(kind));
 }
 
 /** What the channel believes to be open and is not. In quiet hours it is told later that a warning is over. */
@@ -145,12 +153,14 @@ function wanted(
     readonly ended: readonly Alert[];
     readonly others: readonly OpenAlert[];
   },
+  inOrder = worstFirst,
 ): Wanted {
   const told = { ...known };
   for (const { key } of of.ended) delete told[key];
   for (const { key, severity } of [...of.news, ...of.others]) told[key] = severity;
-  const open = (alerts: readonly OpenAlert[]) => worstFirst(alerts.map((one) => asTold(turn, one)));
-  return { kind, told, alerts: [...open(of.news), ...worstFirst(of.ended), ...open(of.others)] };
+  const shown = (alerts: readonly OpenAlert[]) => alerts.map((one) => asTold(turn, one));
+  const [news, others] = [worstFirst(shown(of.news)), inOrder(shown(of.others))];
+  return { kind, told, alerts: [...news, ...worstFirst(of.ended), ...others] };
 }
 
 function worstFirst(alerts: readonly Alert[]): readonly Alert[] {
@@ -158,19 +168,26 @@ function worstFirst(alerts: readonly Alert[]): readonly Alert[] {
   return [...alerts].sort((a, b) => rank(b) - rank(a) || a.sinceMs - b.sinceMs);
 }
 
+/** `known`: in the order in which they were told. */
+function longestUntold(known: Readonly<Record<string, Severity>>): typeof worstFirst {
+  const place = new Map(Object.keys(known).map((key, index) => [key, index]));
+  const of = ({ key }: Alert) => place.get(key) ?? 0;
+  return (alerts) => [...alerts].sort((a, b) => of(a) - of(b));
+}
+
 function queue(
   turn: Turn,
   book: AlertBook,
-  { channels }: AlertConfig,
+  config: AlertConfig,
   { channel, group }: Circle,
   wanted: Wanted,
 ): void {
   if (book.waiting.size >= limits.noticesWaitingMax) giveUpOldest(turn, book);
   const { kind, alerts } = wanted;
   const shown = alerts.slice(0, limits.alertsPerNoticeMax);
-  const isCounted = !channels.some((one) => one.name === channel && isForPrograms(one.kind));
+  const left = isProgram(config, channel) ? alerts.slice(shown.length) : [];
   const known = book.told.get(toldKey({ channel, group }))?.alerts ?? {};
-  const told = isCounted ? wanted.told : toldOf(wanted, known, alerts.slice(shown.length));
+  const told = lastTold(toldOf(wanted, known, left), shown);
   const number = ++turn.state.alerts.notices;
   const notice: Notice = {
     // An epoch is one leadership's: no other one ever gives this id.
@@ -198,4 +215,16 @@ function toldOf(
     else result[key] = as;
   }
   return result;
+}
+
+/** What a message shows was told last. */
+function lastTold(
+  told: Readonly<Record<string, Severity>>,
+  shown: readonly Alert[],
+): Readonly<Record<string, Severity>> {
+  const keys = new Set(shown.map(({ key }) => key));
+  const isShown = ([key]: readonly [string, Severity]) => keys.has(key);
+  const entries = Object.entries(told);
+  const before = entries.filter((one) => !isShown(one));
+  return Object.fromEntries([...before, ...entries.filter(isShown)]);
 }
