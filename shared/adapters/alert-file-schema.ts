@@ -8,6 +8,7 @@ import {
   type AlertRule,
   type AlertThresholds,
   alertRules,
+  type QuietHours,
   type Severity,
   severities,
 } from "../kernel/alert.ts";
@@ -187,14 +188,24 @@ export function channelSpecs(file: AlertDocument): readonly ChannelSpec[] {
   return Object.entries(file.channels).map(([name, given]) => channelSpec(name, given, holdMs));
 }
 
-/** Twice the time until it is told again, so that one message may be late; for long when it is told once only. */
-function holdOf({ repeat, group_interval: intervalMs }: AlertDocument): HoldMs {
+/**
+ * Twice the time until it is told again, so that one message may be late, and through the hours in which it is not; for
+ * long when it is told once only.
+ */
+function holdOf({ repeat, group_interval: intervalMs, quiet_hours: quiet }: AlertDocument): HoldMs {
   const hold = (repeatMs: number) => (repeatMs === 0 ? 30 * 86_400_000 : 2 * repeatMs + intervalMs);
+  const quietMs = quiet === undefined ? 0 : spanMs(quiet);
   return {
     critical: hold(repeat.critical),
-    warning: hold(repeat.warning),
-    info: hold(repeat.info),
+    warning: hold(repeat.warning) + quietMs,
+    info: hold(repeat.info) + quietMs,
   };
+}
+
+/** On a day without a change of the clock. */
+function spanMs({ from, to }: Pick<QuietHours, "from" | "to">): number {
+  const minutes = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
+  return ((minutes(to) - minutes(from) + 24 * 60) % (24 * 60)) * 60_000;
 }
 
 export function heartbeatSpec({ heartbeat }: AlertDocument): HeartbeatSpec | undefined {

@@ -97,8 +97,8 @@ heartbeat: { url: { env: LIFE_URL }, every: 5m, method: GET }
       {
         ...{ kind: "alertmanager", name: "own", url: "http://alertmanager:9093" },
         ...{ allowLinkLocal: false, headers: { Authorization: { env: "AM_AUTH" } } },
-        // Twice the repeat and an interval; told once only: a month.
-        holdMs: { critical: 7_320_000, warning: 2_592_000_000, info: 2_592_000_000 },
+        // Twice the repeat and an interval; told once only: a month. Not told at night: eight hours more.
+        holdMs: { critical: 7_320_000, warning: 2_620_800_000, info: 2_620_800_000 },
       },
       {
         ...{ kind: "webhook", name: "hook", url: "https://hooks.example.net/daymill" },
