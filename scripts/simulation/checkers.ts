@@ -20,6 +20,7 @@ import { AlertChecks } from "./alert-checks.ts";
 import { BackfillChecks } from "./backfill-checks.ts";
 import { FactChecks } from "./fact-checks.ts";
 import { HeldChecks } from "./held-checks.ts";
+import { HistoryChecks } from "./history-checks.ts";
 import { wrongWith } from "./manifest-checks.ts";
 import { nothingNeededIsDropped } from "./needed-checks.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
@@ -41,6 +42,7 @@ export class Checkers {
   readonly #facts = new FactChecks();
   readonly #held = new HeldChecks();
   readonly #backfills = new BackfillChecks();
+  readonly #history: HistoryChecks;
   readonly alerts: AlertChecks;
   /**
    * The journal, folded as it grows. Undefined after NATS lost some of it, until a leader has begun from what was left:
@@ -58,11 +60,13 @@ export class Checkers {
     this.#world = world;
     this.#memory = memory;
     this.alerts = new AlertChecks(memory);
+    this.#history = new HistoryChecks(memory);
     memory.accepted = (ask, answer, from) => this.#accepted(ask, answer, from.coordinator);
     memory.damaged = () => {
       this.#shadow = undefined;
       this.#hasLostRecords = true;
       this.alerts.damaged();
+      this.#history.damaged();
       // Also a candidate that has read it already remembers what is lost.
       this.#damagedEpoch = Math.max(
         memory.claimed,
@@ -78,6 +82,7 @@ export class Checkers {
     if (state.role.kind === "leader") {
       this.#acts(state.role.epoch, name, life);
       nothingNeededIsDropped(coordinator, effects);
+      this.#history.stepped(coordinator, effects);
       this.#isSaved(coordinator, effects);
       const isCurrent = state.durable.epoch === this.#shadowEpoch;
       this.alerts.stepped(coordinator, effects, isCurrent ? this.#shadow : undefined);
@@ -204,6 +209,7 @@ export class Checkers {
       const former = this.#winnerBeside(this.#shadow, fact);
       this.#backfills.saw(this.#shadow, fact);
       this.alerts.saw(fact);
+      this.#history.saw(fact);
       fold(this.#shadow, fact);
       const now = former === undefined ? undefined : this.#winnerBeside(this.#shadow, fact);
       assert(now === former, `${now} wins a task that ${former} has won`);
@@ -252,6 +258,7 @@ export class Checkers {
     this.#checkedRuns.add(manifest.run);
     const wrong = wrongWith(this.#memory, manifest);
     assert(wrong === undefined, wrong ?? "");
+    this.#history.committed(manifest);
   }
 
   /** After all faults have ended: everything that was promised has come true, and nothing is left over. */
@@ -277,6 +284,7 @@ export class Checkers {
       this.#dayIsCurrent(leader, job, day);
     }
     this.#backfills.atTheEnd(durable, manifests);
+    this.#history.atTheEnd(leader);
     this.alerts.atTheEnd(leader, this.#world.wallFrom + this.#world.at);
     this.#nothingIsLeftBehind(leader);
     this.#compare(leader);

@@ -102,7 +102,7 @@ export class ClusterMemory {
           kind: "listed",
           sources: [
             ...ask.sources.map((source) => ({ source: source.name, files: this.inputs })),
-            ...(ask.history ?? []).map((pin) => this.#listHistory(pin)),
+            ...(ask.history ?? []).map((pin) => this.listHistory(pin)),
           ],
           dimensions: [],
         };
@@ -145,7 +145,8 @@ export class ClusterMemory {
   }
 
   /** The files that the manifests of pinned days name. */
-  #listHistory({ table, job, dataset, days }: HistoryPin): ListedSource {
+  /** Files of the revisions that a run is pinned to. */
+  listHistory({ table, job, dataset, days }: HistoryPin): ListedSource {
     const files = days.flatMap(({ day, revision }) => {
       const manifest = this.manifests.get(formatRunId(job, day, revision));
       return manifest?.datasets.find((one) => one.dataset === dataset)?.files ?? [];

@@ -1,7 +1,7 @@
 /**
  * The jobs that the simulation runs: small, and planned by the production planner with DuckDB's own parser, once per
  * process, before any virtual time passes. Between them their plans have what plans have: a shared exchange, sums in
- * two steps, a model over a model, a join of two sources, checks.
+ * two steps, a model over a model, a join of two sources, checks; in some histories a model across days.
  */
 
 import { planWithBinder } from "../../coordinator/shell/plan.ts";
@@ -80,9 +80,26 @@ const visits = job(
   [["visitors", "SELECT count(*) FROM visitors WHERE seconds < 0", "quarantine"]],
 );
 
+/** The same with a model of this day and the one before it. What is superseded goes, unless somebody reads it. */
+const trafficAcross: JobSpec = {
+  ...traffic,
+  retention: { revisions: 0, rejectsDays: 30, lateDays: 90 },
+  models: [
+    ...traffic.models,
+    {
+      name: "trend",
+      sql: "SELECT msisdn, sum(bytes) AS bytes FROM per_subscriber_history GROUP BY msisdn",
+      file: "trend.sql",
+      history: [{ dataset: "per_subscriber", days: 2 }],
+    },
+  ],
+};
+
 export interface SimJob {
   readonly spec: JobSpec;
   readonly plan: JobPlan;
+  /** The job with a model across days, where it has such a form. */
+  readonly across?: Pick<SimJob, "spec" | "plan">;
 }
 
 let planned: Promise<readonly SimJob[]> | undefined;
@@ -96,11 +113,8 @@ export function planJobs(): Promise<readonly SimJob[]> {
 async function plan(): Promise<readonly SimJob[]> {
   const binder = await openBinder();
   try {
-    const jobs: SimJob[] = [];
-    for (const spec of [traffic, visits]) {
-      jobs.push({ spec, plan: await planWithBinder(spec, binder) });
-    }
-    return jobs;
+    const made = async (spec: JobSpec) => ({ spec, plan: await planWithBinder(spec, binder) });
+    return [{ ...(await made(traffic)), across: await made(trafficAcross) }, await made(visits)];
   } finally {
     binder.close();
   }

@@ -34,8 +34,10 @@ export function wrongWith(memory: SimMemory, manifest: RunManifest): string | un
     if (isSame(read(files.map(({ path }) => path)), rows)) continue;
     return `${run} carries ${dataset} over with other rows than revision ${manifest.replaces} has`;
   }
+  const earlier = (manifest.history ?? []).map((pin) => memory.listHistory(pin));
+  const days = earlier.map(({ source, files }) => [source, files] as const);
   const hasItsRows = (folder: Folder) =>
-    [...expectedRows(plan, folder)].every(([model, rows]) => {
+    [...expectedRows(plan, new Map([...folder, ...days]))].every(([model, rows]) => {
       if (!isWhole && !found.has(model)) return true;
       return isSame(found.get(model)?.map(unsigned) ?? [], rows);
     });

@@ -39,7 +39,8 @@ export function asideOfFile(file: FileFingerprint): {
   readonly late: readonly string[];
 } {
   const name = contentOf(file);
-  const kind = hashOf(name) % 4;
+  // Rows of earlier days are all taken.
+  const kind = file.path.startsWith("revisions/") ? 0 : hashOf(name) % 4;
   return {
     rejects: kind === 1 || kind === 3 ? [`${name}!rejected`] : [],
     late: kind >= 2 ? [`${name}!late`] : [],

@@ -73,6 +73,12 @@ function hasAlerts(seed: number): boolean {
   return isScheduled(seed) && Math.floor(seed / scheduledEvery) % 2 === 1;
 }
 
+/** One seed in ten has a model across days, half of them with a schedule. */
+function hasHistory(seed: number): boolean {
+  const turn = Math.floor(seed / scheduledEvery);
+  return turn % 5 === 2 && seed % scheduledEvery >= scheduledEvery - 2;
+}
+
 /** Two minutes before midnight: the second of `simDays` is due while everything is in trouble. */
 const scheduledFromMs = Date.parse("2026-01-16T23:58:00Z");
 
@@ -124,9 +130,10 @@ export class SimCluster {
     const isByItself = isScheduled(seed);
     if (isByItself) world.wallFrom = scheduledFromMs;
     const schedule = "1 0 * * *";
+    const forms = given.map((job) => (hasHistory(seed) ? (job.across ?? job) : job));
     const jobs = isByItself
-      ? given.map(({ spec, ...rest }) => ({ ...rest, spec: { ...spec, schedule } }))
-      : given;
+      ? forms.map(({ spec, ...rest }) => ({ ...rest, spec: { ...spec, schedule } }))
+      : forms;
     this.#jobs = jobs;
     this.faults = new Faults(world);
     this.network = new Network(world);

@@ -43,6 +43,12 @@ export class SimMemory extends ClusterMemory {
     return planOf(this.#jobs, job);
   }
 
+  /** Has the model of a job a table of several days? */
+  readsDays(job: string, model: string): boolean {
+    const plan = this.planOf(job).datasets.find((one) => one.model === model);
+    return (plan?.history ?? []).length > 0;
+  }
+
   override answer(ask: Ask, from: From): Answer {
     const answer = this.#carriedOut(ask, from);
     this.accepted(ask, answer, from);
@@ -158,7 +164,7 @@ export class SimMemory extends ClusterMemory {
     return this.#world.at >= (this.unreachable.get(stream) ?? 0);
   }
 
-  #list({ sources, day }: Extract<Ask, { kind: "listInputs" }>): Answer {
+  #list({ sources, day, history = [] }: Extract<Ask, { kind: "listInputs" }>): Answer {
     const folder = new Map(
       sources.map(({ name }) => [name, this.folders.get(`${name}|${day}`) ?? []]),
     );
@@ -170,9 +176,12 @@ export class SimMemory extends ClusterMemory {
     const seen = this.listings.get(key);
     if (seen === undefined) this.listings.set(key, [folder]);
     else seen.push(folder);
+    const days = history.map((pin) => this.listHistory(pin));
+    const gone = days.flatMap(({ files }) => files).find(({ path }) => !this.files.has(path));
+    if (gone !== undefined) return failed("storageFailed", `${gone.path} is gone`);
     return {
       kind: "listed",
-      sources: [...folder].map(([source, files]) => ({ source, files })),
+      sources: [...[...folder].map(([source, files]) => ({ source, files })), ...days],
       dimensions: [],
     };
   }
@@ -183,6 +192,7 @@ export class SimMemory extends ClusterMemory {
 
   /** Is the file still what it was when it was listed? */
   isAsListed(file: FileFingerprint): boolean {
+    if (file.path.startsWith("revisions/")) return this.files.has(file.path);
     const [, source, day] = /^raw\/([^/]+)\/day=([^/]+)\//.exec(file.path) ?? [];
     const there = this.folders.get(`${source}|${day}`)?.find((one) => one.path === file.path);
     return there?.mtimeNs === file.mtimeNs;
