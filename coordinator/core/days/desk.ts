@@ -115,21 +115,28 @@ function openDays(turn: Turn, { spec }: NamedJob): void {
   const planned = daysOf(durable, spec.name).filter(({ plan }) => plan !== undefined);
   const oldest = planned.at(-1)?.day;
   for (const start of wanted) {
-    const record = recordOf(durable, spec.name, start.day);
+    const known = recordOf(durable, spec.name, start.day)?.plan;
     const plan = planOf(start);
-    if (record?.plan !== undefined && samePlan(record.plan, plan)) continue;
+    if (known !== undefined && samePlan(known, plan)) continue;
     decide(turn, { kind: "dayOpened", job: spec.name, day: start.day, plan });
-    if (oldest === undefined || start.day < oldest) passOver(turn, spec.name, start);
+    const isNew = oldest === undefined || start.day < oldest;
+    if (isNew || known !== undefined) passOver(turn, spec.name, start, known);
   }
 }
 
-/** A job that is made known, or that looks further back, is late for nothing that was due before: it is shown, and nobody is called. */
-function passOver(turn: Turn, job: string, start: CalendarStart): void {
+/**
+ * A job that is made known, that looks further back, or that is given a deadline is late for nothing that was due before:
+ * it is shown, and nobody is called. `known`: what the day was to be done by until now.
+ */
+function passOver(turn: Turn, job: string, start: CalendarStart, known?: DayPlan): void {
   const { day, finishByMs, finishByModelMs = {} } = start;
-  const isPast = (byMs: number | undefined) => byMs !== undefined && byMs <= turn.wall;
-  const models = Object.entries(finishByModelMs).filter(([, byMs]) => isPast(byMs));
+  const isPast = (byMs: number | undefined, was: number | undefined) =>
+    byMs !== undefined && byMs <= turn.wall && was === undefined;
+  const models = Object.entries(finishByModelMs).filter(([name, byMs]) =>
+    isPast(byMs, known?.finishByModelMs?.[name]),
+  );
   const missed = [
-    ...(isPast(finishByMs) ? ["missed"] : []),
+    ...(isPast(finishByMs, known?.finishByMs) ? ["missed"] : []),
     ...models.map(([name]) => `missed ${name}`),
   ];
   const about = { kind: "dayWarned", job, day, isPassedOver: true, wallMs: turn.wall } as const;

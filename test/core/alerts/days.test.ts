@@ -1,6 +1,7 @@
 // Rules about days, as transcripts of one coordinator: what is found, its words, and what else it keeps quiet about.
 import { describe, expect, test } from "vitest";
 import type { DayFailed } from "../../../coordinator/core/days/day.ts";
+import { planCalendar } from "../../../shared/adapters/calendar.ts";
 import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { dayAfter } from "../../../shared/kernel/time.ts";
@@ -10,6 +11,7 @@ import {
   alertConfig,
   atNight,
   daily,
+  dayMs,
   hourMs,
   keys,
   later,
@@ -182,6 +184,32 @@ describe("a deadline", () => {
       "critical deadlineMissed/usage/2026-01-17/totals (inhibited)",
       "critical deadlineMissed/usage/2026-01-17/",
     ]);
+  });
+});
+
+describe("a deadline that a job is given later", () => {
+  const models = [...daily().models, { name: "segments", sql: "SELECT 2", file: "segments.sql" }];
+  const edited = daily({ models, finishByModel: { segments: "01:30" }, finishBy: "03:00" });
+
+  test("calls nobody for days on which it was past already, and counts from the next one on", () => {
+    const bench = withAlerts();
+    bench.override = (ask) =>
+      ask.kind === "planCalendar"
+        ? { kind: "calendar", starts: planCalendar({ ...ask, startsMax: 400 }) }
+        : undefined;
+    atNight(bench, daily());
+    live(bench, 100_000);
+    // Half past one.
+    bench.wallFrom += 40 * minuteMs;
+    bench.register(edited);
+    live(bench, 20_000);
+    expect(keys(bench)).toEqual([]);
+    const { warned, passedOver } = bench.state.durable.days.get("usage|2026-01-16") ?? {};
+    const missed = ["missed", "missed segments"];
+    expect([warned, passedOver]).toEqual([missed, missed]);
+    bench.wallFrom += dayMs;
+    live(bench, 20_000);
+    expect(keys(bench)).toContain("critical deadlineMissed/usage/2026-01-18/segments");
   });
 });
 
