@@ -267,4 +267,47 @@ export const alerts: readonly Mutant[] = [
     tests: ["test/core/alerts/notices.test.ts"],
     only: "a message has so many alerts",
   },
+  {
+    name: "inhibition-lapses",
+    what: "what a new leader can't judge yet keeps nothing quiet any more",
+    file: "coordinator/core/alerts/alerts.ts",
+    from: "[...known.open, ...all.findings]",
+    to: "[...all.findings]",
+    tests: ["test/core/alerts/cluster.test.ts"],
+  },
+  {
+    name: "end-forgotten",
+    what: "history forgets the end of what a channel believes open",
+    file: "coordinator/core/alerts/book.ts",
+    from: "over > 0 ? believedOpen(book) : new Set<string>();",
+    to: "new Set<string>();",
+    tests: ["test/core/alerts/book.test.ts"],
+  },
+  {
+    name: "end-given-up",
+    what: "a message that is given up takes what is over with it: its channel is never told",
+    file: "coordinator/core/alerts/book.ts",
+    from: "alerts: Object.fromEntries(over) });",
+    to: "alerts: {} });",
+    tests: ["test/core/alerts/given-up.test.ts"],
+  },
+];
+
+export const days: readonly Mutant[] = [
+  {
+    name: "late-while-read",
+    what: "files are told as late while a run of their day reads them",
+    file: "coordinator/core/days/late.ts",
+    from: "  if (isBeingMade(turn, job, day)) return;\n",
+    to: "",
+    tests: ["test/core/late-files.test.ts"],
+  },
+  {
+    name: "carried-rows-are-new",
+    what: "rows that a run of some models carries over are new for the days that read them",
+    file: "coordinator/core/history.ts",
+    from: "  return wholeRows(record, dataset)?.since ?? madeIn(record, dataset);",
+    to: "  return madeIn(record, dataset);",
+    tests: ["test/core/selection-history.test.ts"],
+  },
 ];

@@ -4,7 +4,7 @@
  */
 
 import { channels } from "./mutant-list-channels.ts";
-import { alerts, attempts, lanes, metrics, outputs, recovery } from "./mutant-list-core.ts";
+import { alerts, attempts, days, lanes, metrics, outputs, recovery } from "./mutant-list-core.ts";
 import { failover } from "./mutant-list-failover.ts";
 import { salvage } from "./mutant-list-salvage.ts";
 
@@ -199,4 +199,5 @@ export const mutants: readonly Mutant[] = [
   ...channels,
   ...alerts,
   ...metrics,
+  ...days,
 ];
