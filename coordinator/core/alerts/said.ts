@@ -17,6 +17,7 @@ import { durationText } from "../days/words.ts";
 import type { ReplyId } from "../protocol.ts";
 import type { AlertMessage } from "../protocol-alerts.ts";
 import type { Answered } from "../state.ts";
+import { unknownJob } from "../submissions.ts";
 import { ask, decide, epochOf, refuse, reply, retryLater, type Turn } from "../turn.ts";
 import { type AlertPurpose, purposeOf, type Waiter } from "./alert-state.ts";
 import { alertDocument, emptyBook, sameMatch } from "./book.ts";
@@ -48,7 +49,7 @@ export function alertAsked(turn: Turn, { reply: to, action }: AlertMessage): voi
 function silence(turn: Turn, to: ReplyId, { forMs, ...wish }: SilenceWish): void {
   const { changes, silences } = turn.state.durable.alerts ?? emptyBook();
   const inForce = silences.filter(({ untilMs }) => untilMs > turn.wall);
-  const wrong = wrongSilence(wish, forMs) ?? tooMany(inForce, wish);
+  const wrong = wrongSilence(turn, wish, forMs) ?? tooMany(inForce, wish);
   if (wrong !== undefined) {
     refuse(turn, to, wrong);
     return;
@@ -61,12 +62,18 @@ function silence(turn: Turn, to: ReplyId, { forMs, ...wish }: SilenceWish): void
   keepBook(turn, { to, silence: made });
 }
 
-function wrongSilence(wish: Omit<SilenceWish, "forMs">, forMs: number): Failure | undefined {
-  const { rule, day, reason, by } = wish;
+function wrongSilence(
+  { state: { durable } }: Turn,
+  wish: Omit<SilenceWish, "forMs">,
+  forMs: number,
+): Failure | undefined {
+  const { rule, job, day, reason, by } = wish;
   if (rule !== "" && !isRule(rule)) {
     const text = `rule ${JSON.stringify(rule)} is none of: ${alertRules.join(", ")}`;
     return failure("badRequest", text);
   }
+  // It would silence nothing, and whoever has mistyped it would be called all the same.
+  if (job !== "" && !durable.names.has(job)) return unknownJob(durable, job);
   if (day !== "" && !isDay(day)) {
     return failure("badRequest", `day ${JSON.stringify(day)} is not a date; write YYYY-MM-DD`);
   }

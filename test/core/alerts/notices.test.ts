@@ -233,7 +233,7 @@ describe("a silence", () => {
   });
 
   test("said twice is one; what makes no sense is refused", () => {
-    const bench = atNight(withAlerts(), "no job");
+    const bench = atNight(withAlerts());
     const say = (changes: object) => {
       const reply = bench.alert({
         kind: "silence",
@@ -245,12 +245,14 @@ describe("a silence", () => {
     expect([say({}), say({ reason: "again" }), say({ job: "usage" })]).toEqual(["s1", "s1", "s3"]);
     expect([
       say({ rule: "noSuch" }),
+      say({ job: "usgae" }),
       say({ day: "today" }),
       say({ forMs: 0 }),
       say({ forMs: 31 * dayMs }),
       say({ reason: "x".repeat(501) }),
     ]).toEqual([
       'rule "noSuch" is none of: runFailed, checkFailed, deadlineMi',
+      'job "usgae" is not known; known jobs: usage',
       'day "today" is not a date; write YYYY-MM-DD',
       "a silence ends: after 1 s at the least, 30 d at the most",
       "a silence ends: after 1 s at the least, 30 d at the most",

@@ -294,7 +294,7 @@ test("a leader that stops tells everybody whom it owes an answer", () => {
   bench.hold = ({ kind }) => kind === "sendNotice" || kind === "saveAlerts";
   const wish = { rule: "", job: "", day: "", subject: "", by: "ops", reason: "" } as const;
   bench.alert({ kind: "silence", silence: { ...wish, forMs: minuteMs } });
-  bench.alert({ kind: "silence", silence: { ...wish, job: "usage", forMs: minuteMs } });
+  bench.alert({ kind: "silence", silence: { ...wish, subject: "e1", forMs: minuteMs } });
   bench.alert({ kind: "test", channel: "chat" });
   bench.effects = [];
   bench.post({ kind: "stop" });
