@@ -96,6 +96,8 @@ function hauntsOf(seed: number): Haunts {
   const some = [seed, seed + Math.floor(all / 2)].map((turn) => inTurn(kindsOfRuns, turn));
   const kinds = new Map(some.map((kind) => [kind, { share: 0.4, left: 8 }]));
   kinds.set(inTurn(seldomLate, seed), { share: 1, left: 8 });
+  // Once in each candidacy, of which few come as far as the last phase: more seeds than its own turns have it late.
+  if (hasHistory(seed)) kinds.set("readStorage", { share: 1, left: 8 });
   return { kinds, turn: Math.floor(seed / all) };
 }
 
