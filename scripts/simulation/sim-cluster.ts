@@ -37,6 +37,8 @@ export const simTimes = {
   /** For slow executors that have more to do. */
   lastMs: 900_000,
   tidyMs: 120_000,
+  /** A run that ends so close to the end has left what is not tidied up yet. */
+  closeMs: 30_000,
 } as const;
 
 /** As a folder is listed. */
@@ -301,11 +303,16 @@ export class SimCluster {
     world.trace("faults stop");
     for (const node of [...this.coordinators, ...this.executors]) node.start();
     this.users.letDaysRun();
+    let ms: number = simTimes.endMs - simTimes.closeMs;
+    let isClose = false;
+    for (; ms < simTimes.endMs; ms += 10_000) {
+      world.runUntil(ms);
+      isClose ||= this.#hasRuns();
+    }
     world.runUntil(simTimes.endMs);
-    let ms: number = simTimes.endMs;
     for (; ms < simTimes.lastMs && this.#hasRuns(); ms += 10_000) world.runUntil(ms);
-    // The last run has ended just now: what is tidied up after it takes a while.
-    if (ms > simTimes.endMs) world.runUntil(ms + simTimes.tidyMs);
+    // The last run has ended just now, or a moment ago: what is tidied up after it takes a while.
+    if (isClose || ms > simTimes.endMs) world.runUntil(ms + simTimes.tidyMs);
     const days = this.#jobs.flatMap(({ spec }) => simDays.map((day) => [spec.name, day] as const));
     this.checkers.atTheEnd(this.coordinators, this.users, days);
   }
