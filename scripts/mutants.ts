@@ -22,6 +22,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { type Mutant, mutants } from "./mutant-list.ts";
+import { asProgram } from "./trial-bed.ts";
 
 /** One mutant's tests take seconds; the whole list without a mutant a little longer. */
 const testsWithinMs = 180_000;
@@ -160,4 +161,4 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

@@ -31,7 +31,7 @@ import {
   whatIsWrong,
 } from "./alert-kit/troubles.ts";
 import { judge } from "./alert-kit/verdict.ts";
-import { until } from "./trial-bed.ts";
+import { asProgram, until } from "./trial-bed.ts";
 
 const MiB = 1024 * 1024;
 /** Told for longer than a trial takes: a change of leader 10 minutes, what is odd about how a day went a day. */
@@ -83,13 +83,7 @@ async function trial(bed: Bed): Promise<boolean> {
   return verdict.problems.length === 0 && notFired.length === 0 && isEnded && heartbeats > 5;
 }
 
-async function main(): Promise<number> {
-  const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { work: text, storage: text } });
-  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
-  const near = existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
-  const storageRoot = values.storage ?? mkdtempSync(path.join(near, "daymill-trial-"));
-  mkdirSync(storageRoot, { recursive: true });
+async function onDesk(work: string, storageRoot: string): Promise<number> {
   const desk = await AlertDesk.open(work, fullShareOf(storageRoot));
   try {
     const own = { work: path.join(work, "decided"), storage: path.join(storageRoot, "decided") };
@@ -109,9 +103,22 @@ async function main(): Promise<number> {
     }
   } finally {
     await desk.close();
+  }
+}
+
+async function main(): Promise<number> {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({ options: { work: text, storage: text } });
+  const work = values.work ?? mkdtempSync(path.join(os.tmpdir(), "daymill-trial-"));
+  const near = existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
+  const storageRoot = values.storage ?? mkdtempSync(path.join(near, "daymill-trial-"));
+  mkdirSync(storageRoot, { recursive: true });
+  try {
+    return await onDesk(work, storageRoot);
+  } finally {
     if (values.work === undefined) rmSync(work, { recursive: true, force: true });
     if (values.storage === undefined) rmSync(storageRoot, { recursive: true, force: true });
   }
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

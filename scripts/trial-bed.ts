@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import {
   type LocalCluster,
   type LocalClusterOptions,
   startLocalCluster,
 } from "../client/local-cluster.ts";
+import { fromUnknown } from "../shared/kernel/failure.ts";
 
 /** The exit code: 0 when `trial` says that all was as it should be. `work`: the folder that was named. */
 export async function onCluster(
@@ -25,6 +27,21 @@ export async function onCluster(
     }
   } finally {
     if (work === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A trial as a program: its exit code, or 2 with one line for options that are none, whose list heads its source. */
+export async function asProgram(url: string, main: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    const isOption = code.startsWith("ERR_PARSE_ARGS");
+    if (!isOption && fromUnknown(error).code !== "badRequest") throw error;
+    const source = path.basename(fileURLToPath(url)).replace(/js$/, "ts");
+    const text = `${(error as Error).message}; options are listed at the head of scripts/${source}`;
+    process.stderr.write(`error: ${text}\n`);
+    process.exitCode = 2;
   }
 }
 

@@ -20,7 +20,7 @@ import { projectRoot } from "../shared/adapters/project.ts";
 import { type JournalView, JournalWatch, type Seen } from "./chaos-kit/journal-watch.ts";
 import { compareWithReference } from "./chaos-kit/reference.ts";
 import { generate } from "./generate/generate.ts";
-import { onCluster } from "./trial-bed.ts";
+import { asProgram, onCluster } from "./trial-bed.ts";
 
 const job = "ipdr-daily";
 const dayMs = 86_400_000;
@@ -228,4 +228,4 @@ async function main(): Promise<number> {
   );
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

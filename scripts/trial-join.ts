@@ -13,7 +13,7 @@ import type { RunStatus } from "../shared/adapters/grpc-types.ts";
 import { readJobBundle } from "../shared/adapters/job-file.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { generate } from "./generate/generate.ts";
-import { onCluster } from "./trial-bed.ts";
+import { asProgram, onCluster } from "./trial-bed.ts";
 
 const day = "2026-01-15";
 
@@ -96,4 +96,4 @@ async function main(): Promise<number> {
   );
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

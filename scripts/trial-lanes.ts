@@ -24,7 +24,7 @@ import { projectRoot } from "../shared/adapters/project.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { median } from "./bench-report.ts";
 import { generate } from "./generate/generate.ts";
-import { onCluster } from "./trial-bed.ts";
+import { asProgram, onCluster } from "./trial-bed.ts";
 import { dayOf, firstDay, linkDay } from "./trial-days.ts";
 
 /** Slots of the cluster, in as many executors as asked for. */
@@ -255,4 +255,4 @@ async function main(): Promise<number> {
   return await onCluster(values.work, shape, (cluster) => trial(cluster, rows, repeats));
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

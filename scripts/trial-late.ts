@@ -22,7 +22,7 @@ import type { JobSpec } from "../shared/kernel/job.ts";
 import { median } from "./bench-report.ts";
 import { compareWithReference } from "./chaos-kit/reference.ts";
 import { generate } from "./generate/generate.ts";
-import { onCluster } from "./trial-bed.ts";
+import { asProgram, onCluster } from "./trial-bed.ts";
 import { dayOf } from "./trial-days.ts";
 
 const files = 96;
@@ -176,4 +176,4 @@ async function main(): Promise<number> {
   );
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

@@ -17,7 +17,7 @@ import { followEvents } from "../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../shared/adapters/project.ts";
 import { generate } from "./generate/generate.ts";
 import { Backlog } from "./trial-backlog.ts";
-import { onCluster, until } from "./trial-bed.ts";
+import { asProgram, onCluster, until } from "./trial-bed.ts";
 import { copyDay, dayOf, firstDay } from "./trial-days.ts";
 
 const executors = 2;
@@ -204,4 +204,4 @@ async function main(): Promise<number> {
   );
 }
 
-process.exitCode = await main();
+await asProgram(import.meta.url, main);

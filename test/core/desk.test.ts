@@ -1,51 +1,20 @@
 // Days that run by themselves: opened by the calendar, looked at, judged, started. Transcripts of one coordinator.
 import { describe, expect, test } from "vitest";
 import { projectedMs } from "../../coordinator/core/days/deadlines.ts";
-import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { sampleJob } from "../sim/sample-job.ts";
 import { Bench } from "./bench.ts";
-
-const hourMs = 3_600_000;
-const midnight = Date.parse("2026-01-18T00:00:00Z");
-
-/** A daily job at 01:00 UTC that catches up two days. */
-const daily = (changes: Partial<JobSpec> = {}) =>
-  sampleJob({ schedule: "0 1 * * *", backlogDays: 2, ...changes });
-
-/** A leader at 00:59 of 18 January with one executor, and what it knows of the job. */
-function atNight(job = daily(), bench = new Bench()): Bench {
-  bench.wallFrom = midnight + hourMs - 60_000;
-  bench.lead();
-  bench.attach(1, { slots: 8 });
-  bench.register(job);
-  return bench;
-}
-
-function backlog(bench: Bench, job = "usage"): BacklogStatus {
-  const reply = bench.ask({ kind: "backlog", job, days: 0 });
-  if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
-  return reply.backlog;
-}
-
-/** `day state: reason → next`, newest first. */
-function grid(bench: Bench): string[] {
-  return backlog(bench).days.map(
-    ({ day, state, reason, next }) =>
-      `${day} ${state}: ${reason}${next === "" ? "" : ` → ${next}`}`,
-  );
-}
-
-function stateOf(bench: Bench, day: string): string {
-  return backlog(bench).days.find((one) => one.day === day)?.state ?? "unknown";
-}
-
-const committed = (bench: Bench) =>
-  [...bench.memory.manifests.values()]
-    .filter(({ state }) => state === "committed")
-    .map(({ run }) => run);
-
-const files = (count: number) => sampleFiles(count);
+import {
+  atNight,
+  backlog,
+  committed,
+  daily,
+  files,
+  grid,
+  hourMs,
+  midnight,
+  stateOf,
+} from "./desk-story.ts";
 
 describe("a scheduled job", () => {
   test("catches up its window and runs each day once, the live one when it is due", () => {
@@ -372,35 +341,4 @@ describe("a deadline", () => {
     expect(projectedMs({ nowMs: 500, startMs: 900, usualMs: 600 }, undefined)).toBe(1_500);
     expect(projectedMs({ nowMs: 1_000, startMs: 900, usualMs: 600 }, undefined)).toBe(1_600);
   });
-});
-
-test("files that are again what they were when a run was begun are news to what that run found instead", () => {
-  const bench = atNight();
-  bench.live(40_000);
-  const few = bench.memory.inputs;
-  const seen = (lies: typeof few) => bench.memory.lookedAt.set("ipdr|2026-01-15", lies);
-  // A run is begun because of five files, and finds six; looks see them, too, and later five again.
-  seen(files(5));
-  bench.memory.inputs = files(6);
-  bench.live(3 * 60_000);
-  expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
-  seen(files(6));
-  bench.live(3 * 60_000);
-  expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain("done");
-  seen(files(5));
-  bench.memory.inputs = files(5);
-  bench.live(10 * 60_000);
-  expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(3);
-  expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain("done");
-});
-
-test("a look and a listing that never agree run a day once more, not for ever", () => {
-  const bench = atNight();
-  bench.live(40_000);
-  bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
-  bench.live(30 * 60_000);
-  expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
-  expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain(
-    "stale: input: files have come, changed or gone since revision 2; a run that was begun because of that found other files",
-  );
 });

@@ -1,15 +1,18 @@
 /**
- * What each file of seeds demands of its share: no failure, nothing left uncovered, enough takeovers. The compiled
+ * What each half of the seeds demands of its share: no failure, nothing left uncovered, enough takeovers. The compiled
  * program does it: it takes a quarter of the time less than the test runner's own form of the code.
  * A seed's history changes with the code: which of two thousand cells chance leaves out, if any, does too. Then a few
  * seeds more have to meet it.
  */
 import { execFile } from "node:child_process";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { projectRoot } from "../../shared/adapters/project.ts";
 
 const moreMax = 50;
+/** Niceness of the program. */
+const givesWay = 5;
 
 /** Runs seeds `from` … `from + seeds - 1` and prints the report. */
 export async function proves(from: number, seeds: number, takeovers: number): Promise<void> {
@@ -33,5 +36,6 @@ function run(args: readonly string[]): Promise<{ readonly code: number; readonly
       { maxBuffer: 64 * 1024 * 1024 },
       (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, output: stdout + stderr }),
     );
+    if (child.pid !== undefined) setPriority(child.pid, givesWay);
   });
 }
