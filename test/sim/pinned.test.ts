@@ -25,6 +25,10 @@ const pinned: readonly (readonly [seed: number, bug: string])[] = [
     273,
     "rows that were read under a part of the journal that is lost stood beside their producer's new ones",
   ],
+  [
+    215,
+    "files that went back to what they were when a run was begun were not news to what that run had found instead",
+  ],
   [290, "a removal that waited for its time took an output that was found again meanwhile"],
   [
     307,
