@@ -15,6 +15,18 @@ import {
   withAlerts,
 } from "./story.ts";
 
+/** Two executors have gone silent at night, and the day's deadline has passed since. */
+function withNobodyLeft(): Bench {
+  const bench = withAlerts();
+  bench.memory.finishAfterMs = 2 * minuteMs;
+  atNight(bench, daily({ finishBy: "01:02" }));
+  bench.attach(2);
+  bench.pass(1_000, [1, 2]);
+  bench.pass(5 * minuteMs);
+  expect(keys(bench)).toEqual(["critical executorsFew///"]);
+  return bench;
+}
+
 describe("executors", () => {
   test("one is lost: a warning until it comes back", () => {
     const bench = atNight(withAlerts());
@@ -32,13 +44,7 @@ describe("executors", () => {
   });
 
   test("none is left: one alert for all of it, and what follows from it is not told", () => {
-    const bench = withAlerts();
-    bench.memory.finishAfterMs = 2 * minuteMs;
-    atNight(bench, daily({ finishBy: "01:02" }));
-    bench.attach(2);
-    bench.pass(1_000, [1, 2]);
-    bench.pass(5 * minuteMs);
-    expect(keys(bench)).toEqual(["critical executorsFew///"]);
+    const bench = withNobodyLeft();
     expect(textOf(bench, "executorsFew")).toBe(
       "0 executors are ready, at least 1 have to be | not ready: e1, e2 | daymill executors",
     );
@@ -56,13 +62,7 @@ describe("executors", () => {
   });
 
   test("none is left, and the leader goes as well: the next one, which can't judge yet, tells no more than the last", () => {
-    const bench = withAlerts();
-    bench.memory.finishAfterMs = 2 * minuteMs;
-    atNight(bench, daily({ finishBy: "01:02" }));
-    bench.attach(2);
-    bench.pass(1_000, [1, 2]);
-    bench.pass(5 * minuteMs);
-    expect(keys(bench)).toEqual(["critical executorsFew///"]);
+    const bench = withNobodyLeft();
     taken(bench);
     const next = new Bench(bench.memory, "c2", alertConfig());
     next.wallFrom = bench.wallFrom + bench.at;
