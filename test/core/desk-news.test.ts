@@ -1,6 +1,9 @@
 /** What is news to a day that is made: looks and the listings of runs need not agree, and files may go back to what they were. */
 import { expect, test } from "vitest";
-import { atNight, committed, files, grid } from "./desk-story.ts";
+import { emptyDurable } from "../../coordinator/core/durable.ts";
+import { fold } from "../../coordinator/core/fold.ts";
+import { readFacts } from "../../coordinator/core/journal-text.ts";
+import { atNight, backlog, committed, files, grid } from "./desk-story.ts";
 
 test("files that are again what they were when a run was begun are news to what that run found instead", () => {
   const bench = atNight();
@@ -31,4 +34,24 @@ test("a look and a listing that never agree run a day once more, not for ever", 
   expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain(
     "stale: input: files have come, changed or gone since revision 2; a run that was begun because of that found other files",
   );
+});
+
+test("what the backlog says of days follows from what the scheduler has written down: the journal alone gives it again", () => {
+  const bench = atNight();
+  bench.memory.lookedAt.set("ipdr|2026-01-15", []);
+  bench.live(40_000);
+  bench.say({ kind: "markDay", job: "usage", day: "2026-01-18", mark: "held", reason: "bad feed" });
+  bench.say({ kind: "pauseBacklog", job: "usage", paused: true, reason: "maintenance" });
+  bench.memory.lookedAt.set("ipdr|2026-01-16", files(5));
+  bench.live(90_000);
+  const told = backlog(bench);
+  const states = told.days.map(({ day, state }) => `${day.slice(-2)} ${state}`);
+  expect(states).toEqual(expect.arrayContaining(["18 held", "17 done", "16 stale"]));
+  const durable = emptyDurable();
+  const reader = { pieces: [] };
+  for (const { text } of bench.memory.journal) {
+    for (const fact of readFacts(reader, text)) fold(durable, fact);
+  }
+  bench.state.durable = durable;
+  expect(backlog(bench)).toEqual(told);
 });
