@@ -237,7 +237,6 @@ function dayRecord(durable: Durable, job: string, day: string): DayRecord {
   return record;
 }
 
-/** Attempts of an ended run: a late report of one is acknowledged as unknown. */
 /**
  * What is left of a journal that lost its end is folded over a snapshot that was newer: a run that is known as far on as
  * the snapshot goes is then told from its beginning, and its attempts were those of what it is not any more.
@@ -246,6 +245,7 @@ function beginsAnew(durable: Durable, run: Run | undefined): void {
   if (run !== undefined && run.stages.length > 0) forgetAttempts(durable, run);
 }
 
+/** Attempts of an ended run: a late report of one is acknowledged as unknown. */
 function forgetAttempts(durable: Durable, run: Run): void {
   for (const [id, attempt] of durable.attempts) {
     if (attempt.run !== run.id) continue;
