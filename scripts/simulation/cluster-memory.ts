@@ -144,8 +144,7 @@ export class ClusterMemory {
     return answer;
   }
 
-  /** The files that the manifests of pinned days name. */
-  /** Files of the revisions that a run is pinned to. */
+  /** Files of the revisions that a run is pinned to, as their manifests name them. */
   listHistory({ table, job, dataset, days }: HistoryPin): ListedSource {
     const files = days.flatMap(({ day, revision }) => {
       const manifest = this.manifests.get(formatRunId(job, day, revision));
