@@ -31,11 +31,11 @@ import {
   whatIsWrong,
 } from "./alert-kit/troubles.ts";
 import { judge } from "./alert-kit/verdict.ts";
-import { asProgram, until } from "./trial-bed.ts";
+import { asProgram, untilNothing } from "./trial-bed.ts";
 
 const MiB = 1024 * 1024;
-/** Told for longer than a trial takes: a change of leader 10 minutes, what is odd about how a day went a day. */
-const outlasting: ReadonlySet<AlertRule> = new Set(["leaderChanged", "runSlow", "throughputLow"]);
+/** Told for longer than a trial takes: 10 minutes. */
+const outlasting: ReadonlySet<AlertRule> = new Set(["leaderChanged"]);
 
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -67,10 +67,10 @@ async function trial(bed: Bed): Promise<boolean> {
   await part("cluster", clusterTrouble);
   await part("kill", killWhileSilent);
   await part("mended", whatIsMended);
-  await until("all that can end has ended", 150_000, async () => {
-    const left = await openAlerts(bed);
-    return left.every(({ rule }) => outlasting.has(rule));
-  });
+  const lasting = async () => (await openAlerts(bed)).filter(({ rule }) => !outlasting.has(rule));
+  await untilNothing("all that can end has ended", 150_000, async () =>
+    (await lasting()).map(({ key, summary }) => `${key} (${summary})`).join("; "),
+  );
   // The last messages about that: a group's changes are one interval apart.
   const { groupIntervalMs } = bed.desk.settings.config;
   await pause(groupIntervalMs + 2 * limits.alertsEveryMs);

@@ -52,9 +52,22 @@ export async function until(
   met: () => boolean | Promise<boolean>,
   everyMs = 100,
 ): Promise<void> {
+  const missing = async () => ((await met()) ? "" : what);
+  await untilNothing(what, withinMs, missing, everyMs);
+}
+
+/** The same where it can be told what is missing still; empty: nothing. */
+export async function untilNothing(
+  what: string,
+  withinMs: number,
+  missing: () => string | Promise<string>,
+  everyMs = 100,
+): Promise<void> {
   const end = performance.now() + withinMs;
-  while (!(await met())) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);
+  for (let left = await missing(); left !== ""; left = await missing()) {
+    if (performance.now() > end) {
+      throw new Error(`${what}: not within ${withinMs} ms${left === what ? "" : `: ${left}`}`);
+    }
     await pause(everyMs);
   }
 }
