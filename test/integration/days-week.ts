@@ -100,11 +100,11 @@ async function metricsAreTold(): Promise<void> {
   // As the desk judged them last. The newest day is not over yet; the window begins a day before those with files.
   const daysTold = async () => Object.assign({}, ...(await scrapeAll()).map(daysOf));
   await expect.poll(daysTold, { timeout: 5_000 }).toEqual({
-    '{job="ipdr-daily",state="done"}': 4,
-    '{job="ipdr-daily",state="provisional"}': 1,
-    '{job="ipdr-daily",state="missing input"}': 2,
-    '{job="ipdr-daily",state="failed"}': 1,
-    '{job="ipdr-daily",state="waiting"}': 1,
+    '{job_name="ipdr-daily",state="done"}': 4,
+    '{job_name="ipdr-daily",state="provisional"}': 1,
+    '{job_name="ipdr-daily",state="missing input"}': 2,
+    '{job_name="ipdr-daily",state="failed"}': 1,
+    '{job_name="ipdr-daily",state="waiting"}': 1,
   });
   const all = await scrapeAll();
   const leaders = all.filter(({ series }) => series.get("daymill_leader") === 1);
@@ -118,12 +118,12 @@ async function metricsAreTold(): Promise<void> {
   expect(nonZero(leader, "daymill_executors")).toEqual({ '{state="ready"}': 2 });
   expect(nonZero(leader, "daymill_slots")).toEqual({ '{state="free"}': 4 });
   expect(nonZero(leader, "daymill_runs_ended_total")).toEqual({
-    '{job="ipdr-daily",state="committed"}': 5,
-    '{job="ipdr-daily",state="failed"}': 1,
+    '{job_name="ipdr-daily",state="committed"}': 5,
+    '{job_name="ipdr-daily",state="failed"}': 1,
   });
   const newest = Date.parse(`${days.at(-1)}T00:00:00Z`) / 1_000;
   expect(nonZero(leader, "daymill_newest_day_timestamp_seconds")).toEqual({
-    '{job="ipdr-daily"}': newest,
+    '{job_name="ipdr-daily"}': newest,
   });
   expect(nonZero(leader, "daymill_alert_breaker_state")).toEqual({
     '{target="people",state="closed"}': 1,

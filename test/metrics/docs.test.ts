@@ -42,7 +42,7 @@ test("names follow the conventions: our prefix, base units, _total for counters 
     expect(name).toMatch(/^(daymill|process)_[a-z]+(_[a-z]+)*$/);
     expect(name.endsWith("_total"), name).toBe(type === "counter");
     expect(name, name).not.toMatch(/_(ms|milliseconds|kib|mib|minutes|hours|percent)\b/);
-    for (const label of labels) expect(label, name).toMatch(/^[a-z]+$/);
+    for (const label of labels) expect(label, name).toMatch(/^[a-z]+(_[a-z]+)*$/);
     expect(help, name).toMatch(/^[^\n|]+\.$/);
   }
 });

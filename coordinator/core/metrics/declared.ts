@@ -1,6 +1,7 @@
 /**
  * Every metric of a coordinator: name, type, labels, meaning. Names are Prometheus' conventions: base units, `_total` for
- * what only grows. docs/metrics.md has the same table; a test compares the two.
+ * what only grows. A server gives all that it scrapes the labels `job` and `instance`: ours have other names.
+ * docs/metrics.md has the same table; a test compares the two.
  */
 import type { MetricDeclaration } from "../../../shared/kernel/metric.ts";
 
@@ -39,8 +40,8 @@ export const ofTheLeader = {
     "Runs that were asked for and do not exist yet: they are being planned, or wait for an earlier run of their day.",
   ),
   daymill_runs_waiting: gauge("Runs that can't go on for lack of room or rights."),
-  daymill_runs_ended_total: counter("Runs that have ended, by how they did.", "job", "state"),
-  daymill_tasks: gauge("Tasks of runs that have not ended.", "job", "state"),
+  daymill_runs_ended_total: counter("Runs that have ended, by how they did.", "job_name", "state"),
+  daymill_tasks: gauge("Tasks of runs that have not ended.", "job_name", "state"),
   daymill_attempts_started_total: counter("Attempts of tasks that were started."),
   daymill_attempts_won_total: counter("Attempts whose result is the task's."),
   daymill_attempts_failed_total: counter(
@@ -50,13 +51,16 @@ export const ofTheLeader = {
   // --- records and bytes
   daymill_records_read_total: counter(
     "Records of input files, rejected ones included, read by attempts that won.",
-    "job",
+    "job_name",
   ),
-  daymill_records_rejected_total: counter("Records of these that were rejected.", "job"),
-  daymill_input_read_bytes_total: counter("Bytes of input files, as stored, of the same.", "job"),
+  daymill_records_rejected_total: counter("Records of these that were rejected.", "job_name"),
+  daymill_input_read_bytes_total: counter(
+    "Bytes of input files, as stored, of the same.",
+    "job_name",
+  ),
   daymill_exchange_sent_bytes_total: counter(
     "Bytes that attempts that won sent over the exchange.",
-    "job",
+    "job_name",
   ),
   // --- room
   daymill_exchange_needed_bytes: gauge(
@@ -75,22 +79,22 @@ export const ofTheLeader = {
   // --- days
   daymill_days: gauge(
     "Days of a scheduled job that are acted on, by the state that daymill backlog shows.",
-    "job",
+    "job_name",
     "state",
   ),
-  daymill_backlog_days: gauge("Days of these that run by themselves and are not done.", "job"),
+  daymill_backlog_days: gauge("Days of these that run by themselves and are not done.", "job_name"),
   daymill_backlog_catch_up_seconds: gauge(
     "Until they are done, by the speed of the last runs. 0: nothing to do, or not known.",
-    "job",
+    "job_name",
   ),
-  daymill_backlog_paused: gauge("1 while the job's backlog starts nothing, else 0.", "job"),
+  daymill_backlog_paused: gauge("1 while the job's backlog starts nothing, else 0.", "job_name"),
   daymill_last_commit_timestamp_seconds: gauge(
     "When readers last came to see a new revision of one of the job's days.",
-    "job",
+    "job_name",
   ),
   daymill_newest_day_timestamp_seconds: gauge(
     "Newest data date of the job that readers see, as its midnight in UTC.",
-    "job",
+    "job_name",
   ),
   daymill_jobs_omitted: gauge(
     "Jobs beyond the bound on labels: they are in no metric that has a job.",

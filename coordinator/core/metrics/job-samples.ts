@@ -31,11 +31,11 @@ export function jobSamples(state: CoordinatorState) {
   const each = (of: readonly JobFigures[], value: (one: JobFigures) => number | undefined) =>
     of.flatMap((one) => {
       const found = value(one);
-      return found === undefined ? [] : [[{ job: one.job }, found] as const];
+      return found === undefined ? [] : [[{ job_name: one.job }, found] as const];
     });
   return {
     daymill_runs_ended_total: figures.flatMap(({ job, counts: { runsEnded } }) =>
-      endStates.map((end) => [{ job, state: end }, runsEnded[end]] as const),
+      endStates.map((end) => [{ job_name: job, state: end }, runsEnded[end]] as const),
     ),
     daymill_tasks: figures.flatMap(({ job, tasks }) => inJob(job, tasks)),
     daymill_records_read_total: each(figures, ({ counts }) => counts.scans.sums.rowsIn),
@@ -60,7 +60,7 @@ export function jobSamples(state: CoordinatorState) {
 }
 
 function inJob(job: string, counts: Readonly<Record<string, number>>) {
-  return byState(counts).map(([labels, count]) => [{ job, ...labels }, count] as const);
+  return byState(counts).map(([labels, count]) => [{ job_name: job, ...labels }, count] as const);
 }
 
 /** One pass over runs and one over days: a cluster may remember thousands of them. */

@@ -16,7 +16,7 @@ export function metricsAt({ state, at }: Bench): readonly Metric[] {
   return metricsOf(state, at, own);
 }
 
-/** Of one metric: its samples by their labels, `job=usage,state=done`; a number alone has no labels. */
+/** Of one metric: its samples by their labels, `job_name=usage,state=done`; a number alone has no labels. */
 export function figures(bench: Bench, name: string): Readonly<Record<string, number>> | number {
   const found = metricsAt(bench).find((metric) => metric.name === name);
   const named = (found?.samples ?? []).map(({ labels, value }) => {

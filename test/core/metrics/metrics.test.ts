@@ -56,7 +56,7 @@ describe("a coordinator that does not lead", () => {
     expect(figures(bench, "daymill_attempts_won_total")).toBe(0);
     expect(counted(bench, "daymill_runs_ended_total")).toEqual({});
     expect(counted(bench, "daymill_newest_day_timestamp_seconds")).toEqual({
-      "job=usage": Date.parse("2026-01-15T00:00:00Z") / 1_000,
+      "job_name=usage": Date.parse("2026-01-15T00:00:00Z") / 1_000,
     });
   });
 });
@@ -68,9 +68,9 @@ describe("runs, tasks and executors", () => {
     if (first !== undefined) bench.finish(first);
     expect(counted(bench, "daymill_runs")).toEqual({ "lane=live,state=running": 1 });
     expect(figures(bench, "daymill_tasks")).toEqual({
-      "job=usage,state=waiting": 2,
-      "job=usage,state=running": 3,
-      "job=usage,state=done": 1,
+      "job_name=usage,state=waiting": 2,
+      "job_name=usage,state=running": 3,
+      "job_name=usage,state=done": 1,
     });
     expect(figures(bench, "daymill_executors")).toEqual({
       "state=ready": 2,
@@ -102,16 +102,16 @@ describe("runs, tasks and executors", () => {
     bench.wallFrom = nightMs;
     bench.work();
     const name = (what: string) => counted(bench, `daymill_${what}`);
-    expect(name("runs_ended_total")).toEqual({ "job=usage,state=committed": 1 });
+    expect(name("runs_ended_total")).toEqual({ "job_name=usage,state=committed": 1 });
     expect(name("runs")).toEqual({});
     expect(name("tasks")).toEqual({});
     const run = bench.run();
     expect(run.rowsIn).toBe(40);
-    expect(name("records_read_total")).toEqual({ "job=usage": run.rowsIn });
-    expect(name("input_read_bytes_total")).toEqual({ "job=usage": run.bytesIn });
-    expect(name("exchange_sent_bytes_total")).toEqual({ "job=usage": run.exchangeBytes });
+    expect(name("records_read_total")).toEqual({ "job_name=usage": run.rowsIn });
+    expect(name("input_read_bytes_total")).toEqual({ "job_name=usage": run.bytesIn });
+    expect(name("exchange_sent_bytes_total")).toEqual({ "job_name=usage": run.exchangeBytes });
     expect(name("last_commit_timestamp_seconds")).toEqual({
-      "job=usage": (nightMs + bench.at) / 1_000,
+      "job_name=usage": (nightMs + bench.at) / 1_000,
     });
   });
 
@@ -121,7 +121,9 @@ describe("runs, tasks and executors", () => {
       for (const task of tasks) bench.fail(task, { code: "inputTruncated", message: "cut short" });
     }
     bench.pass(1_000, [1, 2]);
-    expect(counted(bench, "daymill_runs_ended_total")).toEqual({ "job=usage,state=failed": 1 });
+    expect(counted(bench, "daymill_runs_ended_total")).toEqual({
+      "job_name=usage,state=failed": 1,
+    });
     expect(counted(bench, "daymill_attempts_failed_total")).toEqual({
       "code=inputTruncated": expect.any(Number),
     });
@@ -135,7 +137,7 @@ describe("runs, tasks and executors", () => {
     bench.finish(task);
     bench.finish(task);
     expect(figures(bench, "daymill_attempts_won_total")).toBe(1);
-    expect(counted(bench, "daymill_records_read_total")).toEqual({ "job=usage": 10 });
+    expect(counted(bench, "daymill_records_read_total")).toEqual({ "job_name=usage": 10 });
   });
 
   test("what was asked for and does not exist yet is queued", () => {
@@ -201,22 +203,22 @@ describe("days", () => {
     const { days, toDo, catchUpMs } = reply.backlog;
     const shown: Record<string, number> = {};
     for (const { state } of days) {
-      shown[`job=usage,state=${state}`] = (shown[`job=usage,state=${state}`] ?? 0) + 1;
+      shown[`job_name=usage,state=${state}`] = (shown[`job_name=usage,state=${state}`] ?? 0) + 1;
     }
     expect(counted(bench, "daymill_days")).toEqual(shown);
     expect(shown).toMatchObject({
-      "job=usage,state=done": 2,
-      "job=usage,state=missing input": 1,
-      "job=usage,state=waiting": 2,
+      "job_name=usage,state=done": 2,
+      "job_name=usage,state=missing input": 1,
+      "job_name=usage,state=waiting": 2,
     });
     expect(Object.keys(figures(bench, "daymill_days"))).toHaveLength(10);
-    expect(figures(bench, "daymill_backlog_days")).toEqual({ "job=usage": toDo });
+    expect(figures(bench, "daymill_backlog_days")).toEqual({ "job_name=usage": toDo });
     expect(figures(bench, "daymill_backlog_catch_up_seconds")).toEqual({
-      "job=usage": catchUpMs / 1_000,
+      "job_name=usage": catchUpMs / 1_000,
     });
-    expect(figures(bench, "daymill_backlog_paused")).toEqual({ "job=usage": 1 });
+    expect(figures(bench, "daymill_backlog_paused")).toEqual({ "job_name=usage": 1 });
     expect(figures(bench, "daymill_newest_day_timestamp_seconds")).toEqual({
-      "job=usage": Date.parse("2026-01-16T00:00:00Z") / 1_000,
+      "job_name=usage": Date.parse("2026-01-16T00:00:00Z") / 1_000,
     });
   });
 
@@ -225,17 +227,17 @@ describe("days", () => {
     atNight(bench, daily({ backlogDays: 4 }));
     bench.pass(5_000, [1]);
     expect(counted(bench, "daymill_days")).toMatchObject({
-      "job=usage,state=running": 3,
-      "job=usage,state=ready": 2,
+      "job_name=usage,state=running": 3,
+      "job_name=usage,state=ready": 2,
     });
-    expect(figures(bench, "daymill_backlog_days")).toEqual({ "job=usage": 5 });
+    expect(figures(bench, "daymill_backlog_days")).toEqual({ "job_name=usage": 5 });
     expect(counted(bench, "daymill_backlog_catch_up_seconds")).toEqual({});
     bench.work();
     bench.pass(2_000, [1]);
-    expect(figures(bench, "daymill_backlog_days")).toEqual({ "job=usage": 2 });
+    expect(figures(bench, "daymill_backlog_days")).toEqual({ "job_name=usage": 2 });
     const { endedMs, createdMs } = usual(bench);
     expect(figures(bench, "daymill_backlog_catch_up_seconds")).toEqual({
-      "job=usage": (2 * (endedMs - createdMs)) / 1_000,
+      "job_name=usage": (2 * (endedMs - createdMs)) / 1_000,
     });
     expect(endedMs - createdMs).toBeGreaterThan(1_000);
   });
@@ -314,7 +316,9 @@ describe("how many series there are", () => {
     }
     const { daymill_tasks, daymill_jobs_omitted } = jobSamples(bench.state);
     expect(daymill_jobs_omitted).toBe(3);
-    expect(new Set(daymill_tasks.map(([{ job }]) => job)).size).toBe(limits.metricJobsMax);
+    expect(new Set(daymill_tasks.map(([labels]) => labels.job_name)).size).toBe(
+      limits.metricJobsMax,
+    );
   });
 
   test("no label names a run, a day, an executor, a file or an address", () => {
@@ -325,8 +329,10 @@ describe("how many series there are", () => {
     const samples = metricsAt(bench).flatMap((metric) => metric.samples);
     const names = new Set(samples.flatMap(({ labels }) => Object.keys(labels)));
     expect([...names].sort()).toEqual([
-      ...["code", "duckdb", "job", "lane", "severity", "state", "target", "version"],
+      ...["code", "duckdb", "job_name", "lane", "severity", "state", "target", "version"],
     ]);
+    // A server that scrapes has these for its targets, and would name ours anew.
+    expect(["job", "instance"].filter((name) => names.has(name))).toEqual([]);
     const values = new Set(samples.flatMap(({ labels }) => Object.values(labels)));
     expect([...values].filter((value) => /2026|secret|csv|:/.test(value))).toEqual([]);
     expect(samples.every(({ value }) => Number.isFinite(value))).toBe(true);
