@@ -108,11 +108,14 @@ export class AlertDesk {
   /** Whoever sends something about that job is told nothing; what it sent is kept. The flaky one says when to come again. */
   fallSilent(job: string): void {
     this.silentSinceMs = Date.now();
-    for (const name of httpNames)
+    const later = answer(503, "later", { "retry-after": "120" });
+    for (const name of httpNames) {
+      const silent = name === "flaky" ? later : hangs;
+      // Nothing else: whoever is told to come again later does so with all that it has.
       this.http[name].answers = [
-        (response, { body }) => (body.includes(job) ? hangs() : taken(response)),
+        (response, { body }) => (body.includes(job) ? silent(response) : taken(response)),
       ];
-    this.http.flaky.answers = [answer(503, "later", { "retry-after": "120" })];
+    }
     this.mail.silentAbout = job;
   }
 
