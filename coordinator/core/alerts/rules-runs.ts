@@ -97,6 +97,9 @@ function committedRun(seen: Seen, { measured, name }: JobSeen, record: DayRecord
   const one = measured.find(({ day }) => day === record.day);
   if (one === undefined) return [];
   const { day, bytes, speed } = one;
+  const { made } = record;
+  // A later run took rows of its day from the exchange: what is known of time is that of the earlier one, and is past.
+  if (made !== undefined && speed.run !== formatRunId(name, day, made.revision)) return [];
   const { run: id, kind, durationMs, rows } = speed;
   return [{ id, day, kind, durationMs, rows, bytes, isRunning: false }];
 }
