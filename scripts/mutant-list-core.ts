@@ -268,6 +268,14 @@ export const alerts: readonly Mutant[] = [
     only: "a message has so many alerts",
   },
   {
+    name: "slow-though-made-again",
+    what: "a day that was slow once is told to be slow for another day when it is made again",
+    file: "coordinator/core/alerts/rules-runs.ts",
+    from: "speed.run !== formatRunId(name, day, made.revision)) return [];",
+    to: "speed.run === name) return [];",
+    tests: ["test/core/alerts/runs.test.ts"],
+  },
+  {
     name: "inhibition-lapses",
     what: "what a new leader can't judge yet keeps nothing quiet any more",
     file: "coordinator/core/alerts/alerts.ts",

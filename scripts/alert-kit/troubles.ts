@@ -265,15 +265,9 @@ export async function whatIsMended(bed: Bed) {
     putFile(root, "trend", dayOf(n), { rows });
     await commits(bed, trend, dayOf(n));
   }
-  // Made again while nothing holds them up: with other rows, for what was mapped before would be taken as it is.
-  for (const [bundle, name, n] of [
-    [trend, "trend", 7],
-    [trend, "trend", 8],
-    [trend, "trend", 9],
-    [rate, "rate", 7],
-  ] as const) {
-    putFile(root, name, dayOf(n), { rows });
-    await commits(bed, bundle, dayOf(n), true);
-  }
+  // Made again while nothing holds them up: from what was mapped before, and from other rows.
+  for (const n of [7, 8, 9]) await commits(bed, trend, dayOf(n), true);
+  putFile(root, "rate", dayOf(7), { rows });
+  await commits(bed, rate, dayOf(7), true);
   return { heldMs: limits.alertHoldMs };
 }
