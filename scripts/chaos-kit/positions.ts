@@ -1,9 +1,11 @@
 /**
  * Positions in the journal as predicates: the moments at which faults come.
  */
+import type { ExecutorHandle } from "../../client/local-cluster.ts";
 import type { StageKind } from "../../coordinator/core/durable.ts";
 import type { JournalView } from "./journal-watch.ts";
 import type { Fault } from "./scenario.ts";
+import type { World } from "./world.ts";
 
 /** Tasks of this kind that have a winner, each counted once. */
 export function finished(view: JournalView, kind: StageKind): number {
@@ -61,6 +63,14 @@ export function midRun(nth: number): Position {
     due: (view) => finished(view, "scan") + finished(view, "reduce") >= nth,
     missed: (view) => hasSeen(view, "commitStarted"),
   };
+}
+
+/** The nth of the executors that have work now; where none has, of all of them. */
+export function busyExecutor({ cluster, view }: World, nth: number): ExecutorHandle | undefined {
+  const { executors } = cluster;
+  const busy = executors.filter(({ id }) => runningOn(view, id).length > 0);
+  const among = busy.length > 0 ? busy : executors;
+  return among[nth % among.length];
 }
 
 /** Attempts that run on an executor now, as the journal has it. */

@@ -96,11 +96,16 @@ async function fire(world: World, fault: Fault, run: string, found: Findings): P
   }
   const { seen, epoch, sequence } = world.view;
   const mark = { index: seen.length, epoch, sequence, atMs: performance.now() };
-  const detail = await fault.inject(world, mark);
-  await world.watch.refresh();
-  if (fault.missed?.(world.view) ?? false) {
+  let isJudged = false;
+  const struck = async () => {
+    if (isJudged) return;
+    isJudged = true;
+    await world.watch.refresh();
+    if (!fault.missed?.(world.view)) return;
     throw fail("conflict", `the fault came too late: ${fault.what}, ${fault.when}`);
-  }
+  };
+  const detail = await fault.inject(world, mark, struck);
+  await struck();
   const what = detail === undefined ? fault.what : `${fault.what} (${detail})`;
   found.injected.push({ fault, mark, what });
 }

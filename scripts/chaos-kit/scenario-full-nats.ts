@@ -54,9 +54,10 @@ export const fullNats: Scenario = {
         {
           ...midMap(draw.between(1, 6), 12),
           what: `nats-server filled until it takes nothing any more, for ${fullMs} ms`,
-          inject: async (world, mark) => {
+          inject: async (world, mark, struck) => {
             epoch = mark.epoch;
             const bytes = await fill(world);
+            await struck();
             await world.waitFor("a refused leader to use what is kept free", async () => {
               return !(await isThere(world, reserve));
             });
@@ -64,7 +65,6 @@ export const fullNats: Scenario = {
             await request(world, `$JS.API.STREAM.DELETE.${ballast}`, "");
             return `${bytes} bytes of ballast`;
           },
-          missed: () => false,
         },
       ],
       after: async (world) => {

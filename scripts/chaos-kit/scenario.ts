@@ -28,9 +28,13 @@ export interface Fault {
   readonly what: string;
   /** What has to be in place at the position, done just before the fault; its time is not the fault's. */
   readonly prepare?: (world: World) => Promise<void>;
-  /** Does it. May give details for the report, e.g. who was hit. */
-  readonly inject: (world: World, mark: Mark) => Promise<string | undefined>;
-  /** Asked right afterwards: true when it came too late to be this fault. */
+  /** Does it. May give details for the report, e.g. who was hit. What lasts calls `struck` as soon as it is in place. */
+  readonly inject: (
+    world: World,
+    mark: Mark,
+    struck: () => Promise<void>,
+  ) => Promise<string | undefined>;
+  /** Asked when it has struck, or right after `inject`: true when it came too late to be this fault. */
   readonly missed?: (view: JournalView) => boolean;
   /** Is this the first fact of the recovery? Default: any progress of the run. */
   readonly recovered?: (seen: Seen, mark: Mark, world: World) => boolean;

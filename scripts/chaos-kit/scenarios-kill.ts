@@ -2,7 +2,15 @@
  * Processes that die: the leader at each phase of a run, executors one after the other, everything at once.
  */
 import { addStandby, stoppedLeader } from "./leader.ts";
-import { finished, hasSeen, midMap, midReduce, midRun, runningOn } from "./positions.ts";
+import {
+  busyExecutor,
+  finished,
+  hasSeen,
+  midMap,
+  midReduce,
+  midRun,
+  runningOn,
+} from "./positions.ts";
 import { type Fault, insist, isProgress, movesUnderNewLeader, type Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -72,10 +80,7 @@ export function killExecutor(nth: number): Required<Pick<Fault, "what" | "inject
   return {
     what: "kill -9 of an executor",
     inject: async (world) => {
-      const { executors } = world.cluster;
-      const busy = executors.filter(({ id }) => runningOn(world.view, id).length > 0);
-      const among = busy.length > 0 ? busy : executors;
-      const victim = among[nth % among.length];
+      const victim = busyExecutor(world, nth);
       if (victim === undefined) return "none is left";
       await world.kill(victim.pid);
       await world.watch.refresh();

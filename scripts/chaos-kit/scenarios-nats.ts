@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Draw } from "./draw.ts";
 import { pause } from "./journal-watch.ts";
-import { midMap, midReduce } from "./positions.ts";
+import { busyExecutor, midMap, midReduce, runningOn } from "./positions.ts";
 import type { LineState, TcpProxy } from "./proxy.ts";
 import { type Fault, insist, isProgress, movesUnderNewLeader, type Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
@@ -16,6 +16,9 @@ export function anywhere(draw: Draw) {
 }
 
 type Deed = Pick<Fault, "what" | "inject">;
+
+/** Long enough for bytes that were on their way to arrive. */
+const underWayMs = 300;
 
 async function killNats(world: World): Promise<void> {
   const nats = world.cluster.processes().find(({ name }) => name === "nats-server");
@@ -39,9 +42,10 @@ export function natsAway(ms: number): Deed {
 function natsWiped(what: string, ...path: readonly string[]): Deed {
   return {
     what: `kill -9 of nats-server, ${what} removed, start`,
-    inject: async (world) => {
+    inject: async (world, _, struck) => {
       await killNats(world);
-      await world.watch.refresh();
+      // The journal that says where the run is goes next.
+      await struck();
       await rm(join(world.work, "nats", "jetstream", ...path), { recursive: true });
       world.watch.expectNewJournal();
       await world.cluster.restartNats();
@@ -66,15 +70,7 @@ const wipe: Scenario = {
   name: "wipe-nats",
   proves: "NATS loses all it had: the promised run is found on storage and starts again",
   plan: (draw) => ({
-    faults: [
-      {
-        ...anywhere(draw),
-        // The journal that would say so is gone with it.
-        missed: () => false,
-        ...allWiped,
-        recovered: (seen) => isProgress(seen),
-      },
-    ],
+    faults: [{ ...anywhere(draw), ...allWiped, recovered: (seen) => isProgress(seen) }],
   }),
 };
 
@@ -86,7 +82,6 @@ const wipeJournal: Scenario = {
     faults: [
       {
         ...midMap(draw.between(3, 9), 12),
-        missed: () => false,
         ...natsWiped("the journal's files", "$G", "streams", "DM_chaos_journal"),
       },
     ],
@@ -111,11 +106,15 @@ export async function disturb(
   }
 }
 
-function disturbed(lines: string, state: LineState, ms: number): Fault["inject"] {
-  return async (world) => {
-    await disturb(world.lines(lines), state, () => pause(ms));
-    return undefined;
-  };
+/** The lines of that name, which somebody uses: to disturb others would be no fault. */
+function linesInUse(world: World, prefix: string): readonly TcpProxy[] {
+  const lines = world.lines(prefix);
+  insist(connectionsOf(lines) > 0, `nobody is connected over ${prefix}`);
+  return lines;
+}
+
+function connectionsOf(lines: readonly TcpProxy[]): number {
+  return lines.reduce((sum, line) => sum + line.connections, 0);
 }
 
 const cutLeader: Scenario = {
@@ -130,15 +129,15 @@ const cutLeader: Scenario = {
         {
           ...anywhere(draw),
           what: "NATS cut off from the leader until another one leads",
-          inject: async (world, mark) => {
+          inject: async (world, mark, struck) => {
             const { id } = world.leader();
             cut = id;
-            await disturb(world.lines(`nats ${id}`), { cut: true }, () =>
-              world.wait("another leader", (view) => view.epoch > mark.epoch),
-            );
+            await disturb(linesInUse(world, `nats ${id}`), { cut: true }, async () => {
+              await struck();
+              await world.wait("another leader", (view) => view.epoch > mark.epoch);
+            });
             return id;
           },
-          missed: () => false,
           recovered: movesUnderNewLeader,
         },
       ],
@@ -160,11 +159,28 @@ const hold: Scenario = {
     "nothing comes through between coordinators and NATS, without an error: they go on afterwards",
   plan: (draw) => {
     const heldMs = draw.between(4_000, 8_000);
-    const what = `lines of all coordinators to NATS held for ${heldMs} ms`;
-    const inject = disturbed("nats coordinator", { hold: true }, heldMs);
     return {
       shape: { natsProxies: ["coordinator"] },
-      faults: [{ ...anywhere(draw), what, inject, missed: () => false }],
+      faults: [
+        {
+          ...anywhere(draw),
+          what: `lines of all coordinators to NATS held for ${heldMs} ms`,
+          inject: async (world, _, struck) => {
+            const lines = linesInUse(world, "nats coordinator");
+            await disturb(lines, { hold: true }, async () => {
+              // What was beyond the line already is saved.
+              await pause(underWayMs);
+              await struck();
+              const { sequence } = world.view;
+              await pause(heldMs);
+              await world.watch.refresh();
+              const now = world.view.sequence;
+              insist(now === sequence, `the journal went from ${sequence} to ${now} meanwhile`);
+            });
+            return `${connectionsOf(lines)} connections`;
+          },
+        },
+      ],
     };
   },
 };
@@ -174,12 +190,26 @@ const cutExecutor: Scenario = {
   proves: "an executor that loses NATS for a while publishes on when it is back, each row once",
   plan: (draw) => {
     const cutMs = draw.between(1_000, 6_000);
-    const victim = `executor-${draw.between(1, 2)}`;
-    const what = `NATS cut off from ${victim} for ${cutMs} ms`;
-    const inject = disturbed(`nats ${victim}`, { cut: true }, cutMs);
+    const nth = draw.between(0, 1);
     return {
       shape: { natsProxies: ["executor"] },
-      faults: [{ ...anywhere(draw), what, inject, missed: () => false }],
+      faults: [
+        {
+          ...anywhere(draw),
+          what: `NATS cut off from an executor for ${cutMs} ms`,
+          inject: async (world, _, struck) => {
+            const id = busyExecutor(world, nth)?.id ?? "";
+            let ids: readonly string[] = [];
+            await disturb(linesInUse(world, `nats ${id}`), { cut: true }, async () => {
+              await struck();
+              ids = runningOn(world.view, id);
+              await pause(cutMs);
+            });
+            insist(ids.length > 0, `${id} had nothing to send or read`);
+            return `${id}, which ran ${ids.length} attempts`;
+          },
+        },
+      ],
     };
   },
 };
@@ -226,14 +256,15 @@ const cutGrpc: Scenario = {
         {
           ...anywhere(draw),
           what: `gRPC of all coordinators cut off from executors for ${cutMs} ms`,
-          inject: async (world) => {
-            const lines = world.lines("grpc");
-            const flowing = lines.reduce((sum, line) => sum + line.connections, 0);
-            insist(flowing > 0, "no executor came through the proxies");
-            await disturb(lines, { cut: true }, () => pause(cutMs));
+          inject: async (world, _, struck) => {
+            const lines = linesInUse(world, "grpc");
+            const flowing = connectionsOf(lines);
+            await disturb(lines, { cut: true }, async () => {
+              await struck();
+              await pause(cutMs);
+            });
             return `${flowing} connections`;
           },
-          missed: () => false,
         },
       ],
     };

@@ -19,7 +19,6 @@ import { childrenOf, hasOpen } from "./processes.ts";
 import {
   type Fault,
   insist,
-  isProgress,
   movesUnderNewLeader,
   type Plan,
   type Scenario,
@@ -197,7 +196,6 @@ const fullDisk: Scenario = {
           ...midMap(draw.between(1, 8), 12),
           what: `storage filled to the last byte, for ${fullMs} ms after the first error`,
           inject: fillUntilTold(fullMs),
-          missed: () => false,
           recovered: (seen) =>
             seen.fact.kind === "attemptDone" || seen.fact.kind === "runCommitted",
         },
@@ -207,13 +205,14 @@ const fullDisk: Scenario = {
 };
 
 function fillUntilTold(fullMs: number): Fault["inject"] {
-  return async (world) => {
+  return async (world, _, struck) => {
     const bytes = world.disk.fill();
     const isFull = (view: JournalView) =>
       view.seen.some(({ fact }) => {
         return fact.kind === "attemptFailed" && fact.failure.code === "storageFull";
       });
     try {
+      await struck();
       await world.wait("an attempt that finds the disk full", isFull);
       await pause(fullMs);
       const ended = [...world.view.durable.runs.values()].some((run) => run.ended !== undefined);
@@ -346,17 +345,17 @@ const submitTwice: Scenario = {
         {
           ...midMap(draw.between(1, 6), 12),
           what: "the request again, a kill -9 of the leader, the request again",
-          inject: async (world, mark) => {
+          inject: async (world, mark, struck) => {
             const again = await world.submit({ requestId });
             insist(again === before, `${requestId} gave ${before}, then ${again}`);
             await world.kill(world.leader().pid);
+            await struck();
             await world.wait("another leader", (view) => view.epoch > mark.epoch);
             const late = await world.submit({ requestId });
             insist(late === before, `${requestId} gave ${before}, under the next leader ${late}`);
             return requestId;
           },
-          missed: () => false,
-          recovered: (seen, mark) => seen.epoch > mark.epoch && isProgress(seen),
+          recovered: movesUnderNewLeader,
         },
       ],
       after: async (world) => {
