@@ -5,11 +5,10 @@
  */
 import { followEvents } from "../../shared/adapters/nats-follow.ts";
 import { openStore } from "../../shared/adapters/store.ts";
-import { pause } from "./journal-watch.ts";
+import { type Held, holdWorker } from "./hold.ts";
 import { stoppedLeader } from "./leader.ts";
 import { adoptedAttempts, type Phase, phaseOf, running, startedAfterDone } from "./phases.ts";
 import { finished, isDone, planned } from "./positions.ts";
-import { childrenOf } from "./processes.ts";
 import {
   type Fault,
   few,
@@ -25,15 +24,6 @@ const takeoverMsMax = 5_000;
 
 /** Shares of a stage's tasks that are done at the earliest when each kill comes; the seed adds up to a tenth. */
 const earliest = [0, 0.2, 0.4, 0.6];
-
-/** Long enough for a report that was on its way to be in the journal. */
-const holdMs = 80;
-
-interface Held {
-  readonly attempt: string;
-  readonly executor: string;
-  readonly pid: number;
-}
 
 /** What the plan's parts tell each other. */
 interface Story {
@@ -70,7 +60,7 @@ function workKill(phase: "map" | "reduce", share: number, story: Story): Fault {
     due: (view) => phaseOf(view) === phase && isDone(view, kind, share),
     what: "kill -9 of the leader",
     prepare: async (world) => {
-      held = await holdWorker(world, kind);
+      held = await holdWorker(world, (view) => running(view, kind).toReversed());
     },
     inject: async (world, mark) => {
       const note = held === undefined ? "" : ", one of them in a held worker";
@@ -165,24 +155,6 @@ function followJoining(world: World): { readonly at: Map<string, number>; stop: 
   // Should it break, nobody is seen to join, and the wait for that says so.
   follow().catch(() => undefined);
   return { at, stop: () => over.abort() };
-}
-
-/** Stops a worker that is in the middle of an attempt of this kind; another attempt when it was too late. */
-async function holdWorker(world: World, kind: "scan" | "reduce"): Promise<Held | undefined> {
-  for (let tries = 0; tries < 20; tries++) {
-    await world.watch.refresh();
-    const [attempt = ""] = running(world.view, kind).toReversed();
-    const executor = world.view.durable.attempts.get(attempt)?.executor;
-    if (executor === undefined) return undefined;
-    const [pid] = childrenOf(world.executor(executor).pid);
-    if (pid === undefined) continue;
-    process.kill(pid, "SIGSTOP");
-    await pause(holdMs);
-    await world.watch.refresh();
-    if (world.view.durable.running.has(attempt)) return { attempt, executor, pid };
-    process.kill(pid, "SIGCONT");
-  }
-  return undefined;
 }
 
 /** The executor has told the new leader of its workers, and its attempt was neither given up nor reported. */

@@ -12,6 +12,8 @@ import {
 } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import type { Run } from "../../coordinator/core/durable.ts";
+import { fail } from "../../shared/kernel/failure.ts";
+import { type Held, holdWorker } from "./hold.ts";
 import type { JournalView } from "./journal-watch.ts";
 import { pause } from "./journal-watch.ts";
 import { hasSeen, midMap, runningOn } from "./positions.ts";
@@ -33,7 +35,7 @@ const hangWorker: Scenario = {
   plan: (draw) => {
     const victim = `executor-${draw.between(1, 2)}`;
     const nth = draw.between(2, 4);
-    let hung: { readonly attempt: string; readonly task: string; readonly pid: number } | undefined;
+    let hung: (Held & { readonly task: string }) | undefined;
     return {
       faults: [
         {
@@ -41,12 +43,10 @@ const hangWorker: Scenario = {
           due: (view) => started(view, victim) >= nth && runningOn(view, victim).length > 0,
           what: "a worker stops moving (SIGSTOP)",
           inject: async (world) => {
-            const [attempt = ""] = runningOn(world.view, victim);
-            const [pid = 0] = childrenOf(world.executor(victim).pid);
-            process.kill(pid, "SIGSTOP");
-            await world.watch.refresh();
-            hung = { attempt, task: taskOf(world.view, attempt), pid };
-            return `process ${pid} of ${victim}`;
+            const held = await holdWorker(world, (view) => runningOn(view, victim));
+            if (held === undefined) throw fail("conflict", `${victim} was in no attempt any more`);
+            hung = { ...held, task: taskOf(world.view, held.attempt) };
+            return `process ${held.pid} of ${victim}`;
           },
           missed: (view) => !runningOn(view, victim).includes(hung?.attempt ?? ""),
           recovered: (seen) =>
@@ -54,6 +54,13 @@ const hangWorker: Scenario = {
         },
       ],
       withinMs: 90_000,
+      after: async ({ view }) => {
+        const done = view.seen.find(({ fact, about }) => {
+          return fact.kind === "attemptDone" && placeText(about) === hung?.task;
+        });
+        const where = done?.about?.executor ?? victim;
+        insist(where !== victim, `what hung on ${victim} was done by ${done?.about?.attemptId}`);
+      },
     };
   },
 };
