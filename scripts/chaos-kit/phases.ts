@@ -4,6 +4,8 @@
  */
 import type { Run, StageKind } from "../../coordinator/core/durable.ts";
 import type { JournalView, Seen } from "./journal-watch.ts";
+import { few, insist } from "./scenario.ts";
+import type { World } from "./world.ts";
 
 export type Phase = "map" | "reduce" | "commit";
 
@@ -31,6 +33,12 @@ export function running(view: JournalView, kind: StageKind): readonly string[] {
     const attempt = attempts.get(id);
     return runs.get(attempt?.run ?? "")?.stages[attempt?.stage ?? -1]?.kind === kind;
   });
+}
+
+/** What was done before a change of leader is not begun again after it. */
+export async function nothingDoneAgain({ view }: Pick<World, "view">): Promise<void> {
+  const again = startedAfterDone(view.seen);
+  insist(again.length === 0, `done tasks were started again: ${few(again)}`);
 }
 
 /** Attempts that were started although their task had a winner already. */

@@ -7,7 +7,7 @@ import { followEvents } from "../../shared/adapters/nats-follow.ts";
 import { openStore } from "../../shared/adapters/store.ts";
 import { type Held, holdWorker } from "./hold.ts";
 import { stoppedLeader } from "./leader.ts";
-import { adoptedAttempts, type Phase, phaseOf, running, startedAfterDone } from "./phases.ts";
+import { adoptedAttempts, nothingDoneAgain, type Phase, phaseOf, running } from "./phases.ts";
 import { finished, isDone, planned } from "./positions.ts";
 import {
   type Fault,
@@ -174,8 +174,7 @@ async function lookBack(world: World, { held, takeovers }: Story, kills: number)
   const slow = takeovers.filter(({ ms }) => ms >= takeoverMsMax);
   const texts = slow.map(({ phase, ms }) => `mid-${phase} ${ms} ms`);
   insist(slow.length === 0, `takeovers of ${takeoverMsMax} ms or more: ${few(texts)}`);
-  const again = startedAfterDone(seen);
-  insist(again.length === 0, `done tasks were started again: ${few(again)}`);
+  await nothingDoneAgain(world);
   const commits = seen.filter(({ fact }) => fact.kind === "runCommitted").length;
   const manifests = await (await openStore(world.root)).readManifests();
   const names = manifests.map(({ run, state }) => `${run} ${state}`);

@@ -2,6 +2,7 @@
  * Processes that die: the leader at each phase of a run, executors one after the other, everything at once.
  */
 import { addStandby, stoppedLeader } from "./leader.ts";
+import { nothingDoneAgain } from "./phases.ts";
 import {
   busyExecutor,
   finished,
@@ -34,6 +35,7 @@ const leaderMidMap: Scenario = {
         recovered: movesUnderNewLeader,
       },
     ],
+    after: nothingDoneAgain,
   }),
 };
 
@@ -49,6 +51,7 @@ const leaderMidReduce: Scenario = {
         recovered: movesUnderNewLeader,
       },
     ],
+    after: nothingDoneAgain,
   }),
 };
 
