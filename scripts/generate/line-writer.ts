@@ -136,7 +136,8 @@ export class LineWriter {
     at = putAddress(bytes, at + 1, (host & 0xffffff) | ((1 + ((host >>> 24) % 223)) << 24));
     bytes[at] = comma;
     at = putWhole(bytes, at + 1, destinationPort((draw >>> 9) % 100, draw >>> 16));
-    const protocol = (draw >>> 24) % 100;
+    // Eight bits are too few for a remainder: 0 to 55 would come half as often again.
+    const protocol = ((draw >>> 24) * 100) >>> 8;
     return putText(bytes, at, protocol < 59 ? ",6," : protocol < 99 ? ",17," : ",1,");
   }
 

@@ -76,7 +76,7 @@ describe("same options, same bytes", () => {
       `"507aa8fce7eff1ec52f4e018afee8e5436f28ced7d95e66167209f654ea242ed"`,
     );
     expect(await digest(path.join(root, "raw"))).toMatchInlineSnapshot(
-      `"ca221a3851380eaa39022ccc8b464c11e9eff715e1badf50d68bc94167939ca5"`,
+      `"f8d48b56d98fc00300a7799c2c1822db78df915cbfdbdcc050b5001aa291cea2"`,
     );
   });
 
@@ -133,6 +133,14 @@ describe("shape of a realistic day", () => {
       count(*) FILTER (WHERE h BETWEEN 3 AND 4) AS quiet
       FROM (SELECT start_ms // 3600000 % 24 AS h FROM ipdr)`);
     expect(Number(hours["busy"]) / Number(hours["quiet"])).toBeGreaterThan(7);
+    const kinds = await one(`SELECT count(*) FILTER (WHERE proto = 6) / count(*) AS tcp,
+      count(*) FILTER (WHERE proto = 17) / count(*) AS udp,
+      count(*) FILTER (WHERE dst_port = 443) / count(*) AS secure,
+      count(*) FILTER (WHERE plmn = 40445) / count(*) AS home FROM ipdr`);
+    expect(Number(kinds["tcp"])).toBeCloseTo(0.59, 2);
+    expect(Number(kinds["udp"])).toBeCloseTo(0.4, 2);
+    expect(Number(kinds["secure"])).toBeCloseTo(0.7, 2);
+    expect(Number(kinds["home"])).toBeGreaterThan(0.9);
     const outside = truth.outside_day / truth.rows;
     expect(outside).toBeGreaterThan(0.01);
     expect(outside).toBeLessThan(0.02);
