@@ -6,7 +6,6 @@
  *
  *   node dist/scripts/bench-scheduler.js [--executors N] [--slots N] [--tasks N] [--runs N]
  */
-import { parseArgs } from "node:util";
 import { unitsOf } from "../coordinator/core/journal-text.ts";
 import type {
   Answer,
@@ -17,21 +16,28 @@ import type {
 } from "../coordinator/core/protocol.ts";
 import { initialState } from "../coordinator/core/state.ts";
 import { step } from "../coordinator/core/step.ts";
+import { type Options as OptionsOf, readOptions } from "../shared/adapters/config.ts";
 import { boundHeapGrowth } from "../shared/adapters/system.ts";
 import { limits } from "../shared/kernel/limits.ts";
 import { hashVersion, wireVersion } from "../shared/kernel/work.ts";
 import { filesOf, jobOf, outcomeOf, planOf, reduceTasks, type Shape } from "./scheduler-day.ts";
+import { asProgram } from "./trial-bed.ts";
 
 const shape: Shape = { partitions: 512, groups: 64 };
 /** Virtual duration of a task, spread evenly. */
 const taskMs = { least: 2_000, most: 6_000 };
+/** The newest of the days, of which there are so many in its month. */
+const newestDay = 15;
 
-interface Options {
-  readonly executors: number;
-  readonly slots: number;
-  readonly tasks: number;
-  readonly runs: number;
-}
+const count = { kind: "integer", placeholder: "N", minimum: 1 } as const;
+const table = {
+  executors: { ...count, help: "that work", fallback: "1000", maximum: limits.executorsMax },
+  slots: { ...count, help: "of each", fallback: "4", maximum: limits.slotsPerExecutorMax },
+  tasks: { ...count, help: "of a run", fallback: "50000", minimum: reduceTasks(shape) + 1 },
+  runs: { ...count, help: "a day and its backlog", fallback: "8", maximum: newestDay },
+} as const;
+
+type Options = OptionsOf<typeof table>;
 
 interface Report {
   readonly connection: number;
@@ -199,7 +205,7 @@ class World {
 }
 
 function dayOf(index: number): string {
-  return `2026-01-${String(15 - index).padStart(2, "0")}`;
+  return `2026-01-${String(newestDay - index).padStart(2, "0")}`;
 }
 
 function bench(options: Options) {
@@ -245,26 +251,24 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-const { values } = parseArgs({
-  options: {
-    executors: { type: "string", default: "1000" },
-    slots: { type: "string", default: "4" },
-    tasks: { type: "string", default: "50000" },
-    runs: { type: "string", default: "8" },
-  },
-});
-// As the coordinator's process does.
-boundHeapGrowth();
-const result = bench({
-  executors: Number(values.executors),
-  slots: Number(values.slots),
-  tasks: Number(values.tasks),
-  runs: Number(values.runs),
-});
-console.log(
-  `${result.transitions} task transitions in ${result.seconds} s (${result.transitionsPerSecond}/s, ` +
-    `${result.transitionsPerCpuSecond} per CPU second), ` +
-    `${result.messagesPerSecond} messages/s, longest step ${result.longestStepMs} ms ` +
-    `(${result.longestStep}), ${result.peakMemoryMiB} MiB`,
-);
-console.log(JSON.stringify(result));
+async function main(): Promise<number> {
+  const read = readOptions(process.argv.slice(2), {}, table);
+  if (read.kind === "help") {
+    const each = Object.entries(table).map(([name, { fallback }]) => `[--${name} N (${fallback})]`);
+    console.log(each.join(" "));
+    return 0;
+  }
+  // As the coordinator's process does.
+  boundHeapGrowth();
+  const result = bench(read.options);
+  console.log(
+    `${result.transitions} task transitions in ${result.seconds} s (${result.transitionsPerSecond}/s, ` +
+      `${result.transitionsPerCpuSecond} per CPU second), ` +
+      `${result.messagesPerSecond} messages/s, longest step ${result.longestStepMs} ms ` +
+      `(${result.longestStep}), ${result.peakMemoryMiB} MiB`,
+  );
+  console.log(JSON.stringify(result));
+  return 0;
+}
+
+await asProgram(import.meta.url, main);

@@ -4,12 +4,13 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { errorLines } from "../client/exit-codes.ts";
 import {
   type LocalCluster,
   type LocalClusterOptions,
   startLocalCluster,
 } from "../client/local-cluster.ts";
-import { fromUnknown } from "../shared/kernel/failure.ts";
+import { DaymillError } from "../shared/kernel/failure.ts";
 
 /** The exit code: 0 when `trial` says that all was as it should be. `work`: the folder that was named. */
 export async function onCluster(
@@ -30,14 +31,23 @@ export async function onCluster(
   }
 }
 
-/** A trial as a program: its exit code, or 2 with one line for options that are none, whose list heads its source. */
+/**
+ * A trial as a program: its exit code, or 2 with one line for options that are none, whose list heads its source. What
+ * Daymill says of a failure is one line, too, with exit code 1; other errors keep their stack.
+ */
 export async function asProgram(url: string, main: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await main();
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     const isOption = code.startsWith("ERR_PARSE_ARGS");
-    if (!isOption && fromUnknown(error).code !== "badRequest") throw error;
+    const isOurs = error instanceof DaymillError;
+    if (!isOption && !isOurs) throw error;
+    if (isOurs && error.failure.code !== "badRequest") {
+      for (const line of errorLines(error.failure)) process.stderr.write(`${line}\n`);
+      process.exitCode = 1;
+      return;
+    }
     const source = path.basename(fileURLToPath(url)).replace(/js$/, "ts");
     const text = `${(error as Error).message}; options are listed at the head of scripts/${source}`;
     process.stderr.write(`error: ${text}\n`);
