@@ -1,10 +1,23 @@
 /**
  * The bench: the example job over the same files three ways, results compared before any time is told, and the
  * exchange alone. Each run of each way gets a folder of its own with hard links to the same raw files, so that no
- * run finds another's results; runs of the ways alternate.
+ * run finds another's results. All find the files in the page cache and a disk that owes nothing of what another wrote;
+ * each way is first in its turn.
+ *
+ *   node dist/scripts/bench.js [--rows N] [--runs N] [--slots N] [--work DIR] [--exchange-only] [--json]
  */
 import { spawn } from "node:child_process";
-import { linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,10 +38,14 @@ import {
   wayTable,
 } from "./bench-report.ts";
 import { generate } from "./generate/generate.ts";
+import { asProgram } from "./trial-bed.ts";
 
 const day = "2026-01-15";
 const ways = ["Daymill", "DuckDB, one query per model", "DuckDB, one shared table"] as const;
 type Way = (typeof ways)[number];
+
+/** Of all ways alike: a peak between two samples is not seen. */
+const sampleEveryMs = 100;
 
 interface Setting {
   readonly rows: number;
@@ -47,7 +64,7 @@ interface Measured {
   readonly exchangeRows?: number;
 }
 
-async function main(): Promise<void> {
+async function main(): Promise<number> {
   const text = { type: "string" } as const;
   const flag = { type: "boolean" } as const;
   const { values } = parseArgs({
@@ -73,6 +90,7 @@ async function main(): Promise<void> {
   const machine = { cores: os.cpus().length, node: process.version, memory: os.totalmem() };
   const { rows, runs, slots } = setting;
   console.log(JSON.stringify({ rows, runs, slots, machine, ways: summary, exchange }));
+  return 0;
 }
 
 async function threeWays(setting: Setting): Promise<readonly WayResult[]> {
@@ -81,11 +99,12 @@ async function threeWays(setting: Setting): Promise<readonly WayResult[]> {
   const data = path.join(setting.work, `data-${setting.rows}`);
   say(`making ${setting.rows} records`);
   await generate({ root: data, day, rows: setting.rows });
+  settle(data);
   const found = new Map<Way, Measured[]>(ways.map((way) => [way, []]));
   for (let run = 1; run <= setting.runs; run += 1) {
-    for (const way of ways) {
+    for (const way of inTurn(run)) {
       const root = path.join(setting.work, "run");
-      rmSync(root, { recursive: true, force: true });
+      clear(setting);
       for (const part of ["raw", "dims"]) linkTree(path.join(data, part), path.join(root, part));
       const measured =
         way === "Daymill" ? await runDaymill(setting, root) : await runPlain(setting, root, way);
@@ -93,7 +112,7 @@ async function threeWays(setting: Setting): Promise<readonly WayResult[]> {
       await compare(setting, root, way);
       found.get(way)?.push(measured);
       say(`run ${run}: ${way}: ${measured.seconds.toFixed(2)} s, result equal to the reference`);
-      rmSync(root, { recursive: true, force: true });
+      clear(setting);
     }
   }
   return [...found].map(([name, runs]) => ({
@@ -104,6 +123,30 @@ async function threeWays(setting: Setting): Promise<readonly WayResult[]> {
   }));
 }
 
+/** What one way leaves to the disk and the processor costs the next one: each run begins with another way. */
+function inTurn(run: number): readonly Way[] {
+  const first = (run - 1) % ways.length;
+  return [...ways.slice(first), ...ways.slice(0, first)];
+}
+
+/** What a run has made, its cluster's log of messages too: nobody else's time goes into writing it to the disk. */
+function clear({ work }: Setting): void {
+  for (const made of ["run", "cluster"]) {
+    rmSync(path.join(work, made), { recursive: true, force: true });
+  }
+}
+
+/** All that is there is on the disk, and in the page cache as well. */
+function settle(folder: string): void {
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = openSync(path.join(entry.parentPath, entry.name), "r");
+    fsyncSync(file);
+    readFileSync(file);
+    closeSync(file);
+  }
+}
+
 function exchanged(run: Measured | undefined) {
   if (run?.exchangeBytes === undefined || run.exchangeRows === undefined) return {};
   return { exchangeBytes: run.exchangeBytes, exchangeRows: run.exchangeRows };
@@ -111,16 +154,14 @@ function exchanged(run: Measured | undefined) {
 
 /** A fresh cluster, with a fresh NATS: nothing can be re-used. Timed from submit to commit. */
 async function runDaymill(setting: Setting, root: string): Promise<Measured> {
-  const work = path.join(setting.work, "cluster");
-  rmSync(work, { recursive: true, force: true });
   const cluster = await startLocalCluster({
-    work,
+    work: path.join(setting.work, "cluster"),
     storageRoot: root,
     executors: setting.slots,
     slots: 1,
     threads: 1,
   });
-  const sampler = new MemorySampler(() => cluster.processes(), 250);
+  const sampler = new MemorySampler(() => cluster.processes(), sampleEveryMs);
   const client = new DaymillClient({
     coordinators: cluster.coordinators.map((coordinator) => coordinator.address),
   });
@@ -181,7 +222,8 @@ async function runNode(
 ): Promise<{ readonly output: string; readonly peakBytes: number }> {
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   const { pid } = child;
-  const sampler = new MemorySampler(() => (pid === undefined ? [] : [{ name: "plain", pid }]), 100);
+  const roots = pid === undefined ? [] : [{ name: "plain", pid }];
+  const sampler = new MemorySampler(() => roots, sampleEveryMs);
   let output = "";
   let trouble = "";
   child.stdout.on("data", (data) => {
@@ -218,9 +260,4 @@ function say(line: string): void {
   console.error(`bench: ${line}`);
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error(`error: ${fromUnknown(error).message}`);
-  process.exitCode = 1;
-}
+await asProgram(import.meta.url, main);
