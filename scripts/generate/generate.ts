@@ -19,7 +19,7 @@ import { BlockTally, Tally, type Truth } from "./tally.ts";
 
 export type { GenerateOptions } from "./options.ts";
 
-/** What was made; also the generator's last line on stdout. */
+/** What was made; `daymill generate --json` prints it. */
 export interface GenerateSummary {
   readonly day: string;
   readonly root: string;
@@ -29,7 +29,7 @@ export interface GenerateSummary {
   readonly rows: number;
   readonly malformedLines: number;
   readonly files: number;
-  /** Stored bytes (after gzip) and bytes before, of all that is stored. */
+  /** Stored bytes (after gzip) and bytes before, of all that is under raw/. */
   readonly bytes: number;
   readonly plainBytes: number;
   readonly gateways: number;
