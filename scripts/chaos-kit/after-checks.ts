@@ -19,7 +19,7 @@ import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { ExchangeAdmin } from "../../shared/ports.ts";
-import type { World } from "./world.ts";
+import { cluster, type World } from "./world.ts";
 
 export interface Settled {
   /** What does not hold; empty when all is well. */
@@ -111,7 +111,7 @@ async function arrangementsLeft({ root }: World): Promise<readonly string[]> {
 /** The journal as a leader that starts now would fold it. */
 export async function replay(world: World): Promise<Durable> {
   const store = await openStore(world.root);
-  const journal = await openJournal(world.watch.link, { cluster: "chaos", replicas: 1 });
+  const journal = await openJournal(world.watch.link, { cluster, replicas: 1 });
   const snapshot = await store.readSnapshot();
   const last = await journal.lastSequence();
   const durable = snapshot === undefined ? emptyDurable() : decodeSnapshot(snapshot.texts);

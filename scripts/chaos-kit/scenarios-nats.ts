@@ -3,12 +3,13 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { journalStream } from "../../shared/adapters/nats-names.ts";
 import type { Draw } from "./draw.ts";
 import { pause } from "./journal-watch.ts";
 import { busyExecutor, midMap, midReduce, runningOn } from "./positions.ts";
 import type { LineState, TcpProxy } from "./proxy.ts";
 import { type Fault, insist, isProgress, movesUnderNewLeader, type Scenario } from "./scenario.ts";
-import type { World } from "./world.ts";
+import { cluster, type World } from "./world.ts";
 
 /** Somewhere in the middle of a run. */
 export function anywhere(draw: Draw) {
@@ -82,7 +83,7 @@ const wipeJournal: Scenario = {
     faults: [
       {
         ...midMap(draw.between(3, 9), 12),
-        ...natsWiped("the journal's files", "$G", "streams", "DM_chaos_journal"),
+        ...natsWiped("the journal's files", "$G", "streams", journalStream(cluster)),
       },
     ],
     after: async (world) => {
