@@ -4,7 +4,8 @@
  *
  *   node test/reference/reference.mjs --job job.json --root DIR --day YYYY-MM-DD
  *
- * job.json is a JobSpec. One JSON line per dataset; exit code 0 all equal, 1 some difference, 2 could not compare.
+ * job.json is a JobSpec, or what a cluster keeps of it: control/jobs/NAME.json under its storage root. One JSON line
+ * per dataset; exit code 0 all equal, 1 some difference, 2 could not compare.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -40,7 +41,8 @@ async function main() {
     console.error("error: --job job.json, --root DIR and --day YYYY-MM-DD are needed");
     return 2;
   }
-  const job = JSON.parse(readFileSync(values.job, "utf8"));
+  const given = JSON.parse(readFileSync(values.job, "utf8"));
+  const job = given.spec ?? given;
   const results = await compareDay({ job, root: values.root, day: values.day });
   for (const result of results) console.log(JSON.stringify(result));
   return results.every((result) => result.equal) ? 0 : 1;
