@@ -23,7 +23,8 @@ export function alertmanagerOf(
   const notice = shortened(whole, limits.alertTextCharactersMax, whole.alerts.length);
   return notice.alerts.flatMap((alert) => {
     const over = endOf(notice, alert);
-    const endsMs = isEnded(notice, alert) ? over : notice.decidedMs + holdMs[alert.severity];
+    const forMs = notice.isTest === true ? limits.testAlertMs : holdMs[alert.severity];
+    const endsMs = isEnded(notice, alert) ? over : notice.decidedMs + forMs;
     const milder = severities.slice(0, severities.indexOf(alert.severity));
     return [
       postable(notice, alert, alert.severity, endsMs),

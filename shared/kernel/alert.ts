@@ -88,6 +88,8 @@ export interface Notice {
   readonly omitted: number;
   /** When it was decided, epoch milliseconds. */
   readonly decidedMs: number;
+  /** It only tries the channel: nobody will say that it is over. */
+  readonly isTest?: true;
 }
 
 /** The worst of what a notice tells. */

@@ -17,6 +17,8 @@ export const channelLimits = {
   answerShownCharactersMax: 200,
   /** One try at start to reach a channel's host. */
   reachMs: 5_000,
+  /** A test message is an open alert of an Alertmanager for so long. */
+  testAlertMs: 5 * 60_000,
   /** UTF-16 units after escaping; a longer section is refused with 400. */
   slackSectionCharactersMax: 3_000,
   slackHeaderCharactersMax: 150,

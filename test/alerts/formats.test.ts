@@ -160,6 +160,9 @@ the run failed after 4 tries
     const [over] = alertmanagerOf(about("resolved", failed), holdMs);
     expect(over?.labels).toEqual(open?.labels);
     expect(over?.endsAt).toBe("2026-01-16T05:00:00.000Z");
+    // Nobody says that a test is over.
+    const [test] = alertmanagerOf({ ...about("opened", failed), isTest: true }, holdMs);
+    expect(test?.endsAt).toBe("2026-01-16T05:05:00.000Z");
   });
 
   test("a webhook's CloudEvent keeps the notice's id", () => {

@@ -189,6 +189,7 @@ function testNotice(turn: Turn, cluster: string, channel: string): Notice {
     ],
     omitted: 0,
     decidedMs: wall,
+    isTest: true,
   };
 }
 

@@ -273,7 +273,10 @@ describe("a test of a channel", () => {
     const bench = atNight(withAlerts(), "no job");
     expect(bench.alert({ kind: "test", channel: "chat" })).toEqual({ kind: "said" });
     expect(bench.memory.taken).toMatchObject([
-      { channel: "chat", kind: "opened", alerts: [{ severity: "info", key: "test/chat" }] },
+      {
+        ...{ channel: "chat", kind: "opened", isTest: true },
+        alerts: [{ severity: "info", key: "test/chat" }],
+      },
     ]);
     bench.memory.take = () => away();
     expect(bench.alert({ kind: "test", channel: "chat" })).toMatchObject({
