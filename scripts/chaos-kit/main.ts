@@ -8,17 +8,19 @@ import { fromUnknown } from "../../shared/kernel/failure.ts";
 import { interruptible } from "../terminal.ts";
 import { byName, scenarios } from "./catalogue.ts";
 import { type ChaosOptions, chaosOptions, usage } from "./options.ts";
+import { optionsOf, pinned } from "./pinned.ts";
 import { type Outcome, outcomeLines, summaryTable } from "./report.ts";
 import { runScenario } from "./run-scenario.ts";
 import type { Scenario } from "./scenario.ts";
 import { randomScenario } from "./scenario-random.ts";
 
 const interrupt = interruptible();
+const known = { all: scenarios, byName };
 /** Of the trials that have ended. */
 const outcomes: Outcome[] = [];
 
 async function main(): Promise<number> {
-  const options = chaosOptions(process.argv.slice(2), { all: scenarios, byName });
+  const options = chaosOptions(process.argv.slice(2), known);
   const say = (line: string) =>
     void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
   switch (options.command) {
@@ -34,6 +36,9 @@ async function main(): Promise<number> {
     case "run":
       await inTurn(options, say);
       return report(options, say);
+    case "pinned":
+      await again(options, say);
+      return report(options, say);
   }
 }
 
@@ -45,6 +50,14 @@ function list({ json }: Pick<ChaosOptions, "json">, say: (line: string) => void)
 
 async function inTurn(options: ChaosOptions, say: (line: string) => void): Promise<void> {
   for (const scenario of options.scenarios) await one(scenario, options, say);
+}
+
+/** What met a bug once, as it did then. */
+async function again({ keepFailed }: ChaosOptions, say: (line: string) => void): Promise<void> {
+  for (const entry of pinned) {
+    for (const { what } of entry.bugs) say(`once: ${what}`);
+    await inTurn({ ...optionsOf(entry, known), keepFailed }, say);
+  }
 }
 
 /** Round after round until the time is over; the last one is finished. */

@@ -15,6 +15,7 @@ export const usage = `Trials of a real cluster under faults: real processes, a r
   scripts/chaos list                  what there is and what each proves
   scripts/chaos run SCENARIO…         these, one after the other
   scripts/chaos all                   all of them
+  scripts/chaos pinned                those that met a bug once, each with its own seed and options
   scripts/chaos run --random          rounds with faults drawn at random within a budget; the nth round has seed S + n - 1,
                                       and 'run random --seed' does it again
 
@@ -33,7 +34,7 @@ export const usage = `Trials of a real cluster under faults: real processes, a r
 `;
 
 export interface ChaosOptions {
-  readonly command: "help" | "list" | "run" | "random";
+  readonly command: "help" | "list" | "run" | "random" | "pinned";
   /** Of `run` and `all`. */
   readonly scenarios: readonly Scenario[];
   readonly data: Data;
@@ -51,18 +52,16 @@ export function chaosOptions(
   argv: readonly string[],
   { all, byName }: { readonly all: readonly Scenario[]; readonly byName: readonly Scenario[] },
 ): ChaosOptions {
-  const { values, positionals } = parsed(argv);
+  const { values, positionals, tokens } = parsed(argv);
   const [word = "help", ...names] = positionals;
-  if (!["help", "list", "run", "all"].includes(word)) {
-    throw fail("badRequest", `${word}: list, run or all is expected; see scripts/chaos --help`);
-  }
   const random = values.random === true;
-  const command = values.help || word === "help" ? "help" : word === "list" ? "list" : "run";
-  if (command === "run" && word === "run" && names.length === 0 && !random) {
+  const command = values.help === true ? "help" : commandOf(word, random);
+  if (command === "run" && word === "run" && names.length === 0) {
     throw fail("badRequest", "run needs the name of a scenario; see scripts/chaos list");
   }
+  if (command === "pinned") refuseOthers(names, tokens);
   return {
-    command: command === "run" && random ? "random" : command,
+    command,
     scenarios: word === "all" ? all : names.map((name) => named(name, byName)),
     data: dataOf({
       data: values.data,
@@ -78,6 +77,34 @@ export function chaosOptions(
     keepFailed: values["keep-failed"] === true,
     json: values.json === true,
   };
+}
+
+function commandOf(word: string, random: boolean): ChaosOptions["command"] {
+  switch (word) {
+    case "help":
+    case "list":
+    case "pinned":
+      return word;
+    case "run":
+    case "all":
+      return random ? "random" : "run";
+    default:
+      throw fail(
+        "badRequest",
+        `${word}: list, run, all or pinned is expected; see scripts/chaos --help`,
+      );
+  }
+}
+
+/** What is pinned has its own seed and data: with others it would show nothing. */
+function refuseOthers(names: readonly string[], tokens: ReturnType<typeof parsed>["tokens"]): void {
+  const [name] = names;
+  const options = tokens.flatMap((token) => (token.kind === "option" ? [token] : []));
+  const other = options.find((one) => one.name !== "json" && one.name !== "keep-failed");
+  const wrong = name ?? other?.rawName;
+  if (wrong === undefined) return;
+  const way = "a single one is run by its name and seed: run SCENARIO --seed S";
+  throw fail("badRequest", `pinned ${wrong}: only --json and --keep-failed go with it; ${way}`);
 }
 
 function skewOf(text: string): Skew {
@@ -97,6 +124,7 @@ function parsed(argv: readonly string[]) {
     return parseArgs({
       args: [...argv],
       allowPositionals: true,
+      tokens: true,
       options: {
         rows: { type: "string", default: "60000" },
         seed: { type: "string", default: "1" },

@@ -7,6 +7,7 @@ import { byName, scenarios } from "../../scripts/chaos-kit/catalogue.ts";
 import { Draw } from "../../scripts/chaos-kit/draw.ts";
 import type { JournalView, Seen } from "../../scripts/chaos-kit/journal-watch.ts";
 import { chaosOptions } from "../../scripts/chaos-kit/options.ts";
+import { drawsOf } from "../../scripts/chaos-kit/pinned.ts";
 import { countAttempts } from "../../scripts/chaos-kit/report.ts";
 import { drawKinds, faultBudget } from "../../scripts/chaos-kit/scenario-random.ts";
 import { atTimes } from "../../scripts/chaos-kit/times.ts";
@@ -67,7 +68,7 @@ describe("the command line", () => {
   test("what it does not know is refused with what there is", () => {
     expect(refusal("run pause-nothing")).toContain("no scenario is called pause-nothing");
     expect(refusal("run pause-nothing")).toContain("pause-link");
-    expect(refusal("break")).toContain("list, run or all");
+    expect(refusal("break")).toContain("list, run, all or pinned");
     expect(refusal("run")).toContain("needs the name of a scenario");
     expect(refusal("all --rows many")).toContain("--rows many");
     expect(refusal("all --sed 3")).toContain("--sed");
@@ -109,11 +110,7 @@ describe("faults at chosen times", () => {
 
 /** Everything of a plan that a seed can change, as text. */
 function planned(seed: number): readonly string[] {
-  return scenarios.map(({ name, plan }) => {
-    const { faults, shape } = plan(new Draw(seed, name), 0);
-    const texts = faults.map(({ what, when }) => `${what}, ${when}`);
-    return `${name} ${shape?.stops ?? ""}: ${texts.join("; ")}`;
-  });
+  return scenarios.map((scenario) => JSON.stringify([scenario.name, drawsOf(scenario, seed)]));
 }
 
 describe("a seed", () => {
