@@ -128,12 +128,12 @@ export const pinned: readonly Pinned[] = [
   },
   {
     scenario: "full-nats",
-    seed: 6,
+    seed: 2,
     isFirst: false,
     strikes: [
-      "nats-server filled until it takes nothing any more, for 6518 ms, when 3/12 of the map tasks were done",
+      "nats-server filled until it takes nothing any more, for 4035 ms, when 5/12 of the map tasks were done",
     ],
-    drawn: [6518, 3],
+    drawn: [4035, 5],
     bugs: [
       {
         what: "a nats-server at its limit took neither lease nor journal: nobody could lead any more, for good",
@@ -172,6 +172,25 @@ export const pinned: readonly Pinned[] = [
         heldBy: [
           "test/contract/nats-reserve.test.ts",
           "at its limit a server takes nothing; what was kept free is given to whoever leads, and made again with room",
+        ],
+      },
+    ],
+  },
+  {
+    scenario: "full-nats",
+    seed: 6,
+    isFirst: true,
+    options: "--rows 2_000_000",
+    strikes: [
+      "nats-server filled until it takes nothing any more, for 6518 ms, when 3/12 of the map tasks were done",
+    ],
+    drawn: [6518, 3],
+    bugs: [
+      {
+        what: "attempts that were under way took all of the room that the leader had made for itself: it lost its lease",
+        heldBy: [
+          "test/contract/nats-reserve.test.ts",
+          "an attempt that is at it when it is given away is refused a few messages later",
         ],
       },
     ],

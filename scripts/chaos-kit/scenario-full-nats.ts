@@ -12,6 +12,8 @@ import { cluster, type World } from "./world.ts";
 const ballast = "ballast";
 const reserve = reserveStream(cluster);
 const MB = 1_000_000;
+/** Beside what is kept free: enough for a day that is large enough to take all of that. */
+const roomBytes = 112 * MB;
 
 /** Asks JetStream itself; a refusal is its error code, 0 = done. */
 async function request(world: World, subject: string, body: string | Uint8Array): Promise<number> {
@@ -21,23 +23,38 @@ async function request(world: World, subject: string, body: string | Uint8Array)
   return error === undefined ? 0 : (error.err_code ?? error.code ?? -1);
 }
 
-async function isThere(world: World, stream: string): Promise<boolean> {
-  return (await request(world, `$JS.API.STREAM.INFO.${stream}`, "")) === 0;
+/** Is what is kept free there, and whole? */
+async function isKept({ watch }: World): Promise<boolean> {
+  const reply = await watch.link.connection.request(`$JS.API.STREAM.INFO.${reserve}`, "");
+  return (reply.json<{ state?: { bytes: number } }>().state?.bytes ?? 0) >= limits.reserveBytes;
 }
 
-/**
- * Writes until it is refused, and then stops at once: the server is over its limit and takes nothing from anybody, and
- * what the leader makes free for itself is not for us. Gives the bytes written.
- */
-async function fill(world: World): Promise<number> {
+/** What a row of the day takes in the exchange, at most. */
+const rowBytes = 40;
+/** What is left beside the day's rows when it begins: filled within a moment. */
+const leftBytes = 12 * MB;
+const block = new Uint8Array(MB / 2);
+
+/** The ballast, with all that the day does not need: what is left to be filled takes no longer than a few tasks. */
+async function makeBallast(world: World): Promise<void> {
   const config = { name: ballast, subjects: [ballast], storage: "file", discard: "new" };
   const limitless = { max_consumers: -1, max_msgs: -1, max_bytes: -1, num_replicas: 1 };
   const text = JSON.stringify({ ...config, ...limitless, retention: "limits" });
   const made = await request(world, `$JS.API.STREAM.CREATE.${ballast}`, text);
   insist(made === 0, `the ballast could not be made: NATS error ${made}`);
-  const block = new Uint8Array(MB / 2);
+  const most = roomBytes - leftBytes - world.shape.rows * rowBytes;
+  for (let bytes = 0; bytes < most; bytes += block.length) await request(world, ballast, block);
+}
+
+/**
+ * Writes until it is refused, or the leader was: the server is over its limit then. What the leader makes free is not for
+ * us. Gives the bytes written.
+ */
+async function fill(world: World): Promise<number> {
   let written = 0;
-  while ((await request(world, ballast, block)) === 0) written += block.length;
+  while ((await isKept(world)) && (await request(world, ballast, block)) === 0) {
+    written += block.length;
+  }
   return written;
 }
 
@@ -48,8 +65,11 @@ export const fullNats: Scenario = {
     const fullMs = draw.between(3_000, 7_000);
     let epoch = 0;
     return {
-      shape: { natsBytes: limits.reserveBytes + 24 * MB },
-      before: (world) => world.waitFor("what is kept free", () => isThere(world, reserve)),
+      shape: { natsBytes: limits.reserveBytes + roomBytes },
+      before: async (world) => {
+        await world.waitFor("what is kept free", () => isKept(world));
+        await makeBallast(world);
+      },
       faults: [
         {
           ...midMap(draw.between(1, 6), 12),
@@ -59,7 +79,7 @@ export const fullNats: Scenario = {
             const bytes = await fill(world);
             await struck();
             await world.waitFor("a refused leader to use what is kept free", async () => {
-              return !(await isThere(world, reserve));
+              return !(await isKept(world));
             });
             await pause(fullMs);
             await request(world, `$JS.API.STREAM.DELETE.${ballast}`, "");
@@ -72,7 +92,7 @@ export const fullNats: Scenario = {
           world.view.epoch === epoch,
           `epoch ${epoch} led, and then ${world.view.epoch}: the leader could not write`,
         );
-        await world.waitFor("what is kept free to be there again", () => isThere(world, reserve));
+        await world.waitFor("what is kept free to be there again", () => isKept(world));
       },
     };
   },

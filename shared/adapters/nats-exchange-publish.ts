@@ -17,6 +17,7 @@ import {
   dataSubject,
   messageHeaders,
 } from "./nats-exchange.ts";
+import { createRoomLook } from "./nats-exchange-room.ts";
 
 export interface ExchangePublisher {
   readonly window: Pick<ByteWindow, "inFlight" | "peak">;
@@ -46,6 +47,7 @@ export function createPublisher(
 ): ExchangePublisher {
   const client = jetstream(link.connection, { timeout: limits.publishAckTimeoutMs });
   const window = createByteWindow(limits.publishWindowBytesMax, signal);
+  const room = createRoomLook(link);
   const send = async (message: Outgoing) => {
     const bytes = message.body.byteLength;
     await window.take(bytes);
@@ -57,13 +59,11 @@ export function createPublisher(
     send({ stream, subject, headers: messageHeaders(0, ""), body: Buffer.from(text) });
   return {
     window,
-    data: (stream, sequence, rows, body) =>
-      send({
-        stream,
-        subject: dataSubject(stream, attemptId),
-        headers: messageHeaders(sequence, rows),
-        body,
-      }),
+    data: async (stream, sequence, rows, body) => {
+      await room.pass(stream, body.byteLength);
+      const subject = dataSubject(stream, attemptId);
+      await send({ stream, subject, headers: messageHeaders(sequence, rows), body });
+    },
     completion: (stream, text) => record(stream, completionSubject(stream, attemptId), text),
     account: (stream, text) => record(stream, accountSubject(stream, attemptId), text),
     settled: () => window.drained(),

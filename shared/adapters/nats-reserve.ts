@@ -1,8 +1,9 @@
 /**
  * Room in NATS that is kept for what must be written when all else is full: the journal and the registry. A server at
  * its limit refuses every byte; without these nobody could lead, save that kept outputs go, and make room at all.
- * A stream of filler stands for it. It is given away when a journal or registry write is refused, and made again when
- * the leader looks at what the exchange holds.
+ * A stream of filler stands for it. It is emptied when a journal or registry write is refused, and filled again when the
+ * leader looks at what the exchange holds. While it is there and not full no rows are written (nats-exchange-room.ts):
+ * they would take the room at once. Where it never fitted there is no such stream, and rows take what there is.
  */
 import {
   DiscardPolicy,
@@ -58,21 +59,28 @@ class NatsReserve implements Reserve {
   async hold(): Promise<boolean> {
     // Each try fills what room there is for a moment: where there is none for long it is made seldom.
     if (performance.now() < this.#nextTryAt) return false;
+    const spentAt = this.#spentAt;
+    let isNew = false;
     try {
-      const held = await this.#held();
+      const found = await this.#held();
+      const held = found ?? 0;
       if (held >= limits.reserveBytes) return true;
-      if (held === 0) await this.#make();
+      isNew = found === undefined;
+      if (isNew) await this.#make();
       const filler = new Uint8Array(limits.exchangeMessageBytesMax);
       for (let bytes = held; bytes < limits.reserveBytes; bytes += filler.length) {
         await this.#client.publish(this.#subject, filler);
       }
       // The message that goes over the limit is taken, and the next one is not.
       await this.#client.publish(this.#subject, "");
+      // Who was refused while it was being filled has emptied it: there was no room for it.
+      if (this.#spentAt !== spentAt) return false;
       this.#failures = 0;
       return true;
     } catch (error) {
       if (!isFull(natsFailure(error, ""))) throw natsFailure(error, `fill ${this.#name}`);
-      await this.spend();
+      if (isNew) await this.#drop();
+      else await this.spend();
       const pauseMs = Math.min(limits.reserveRetryMsMax, 1_000 * 2 ** (this.#failures - 1));
       if (this.#failures++ > 0) this.#nextTryAt = performance.now() + pauseMs;
       return false;
@@ -81,23 +89,32 @@ class NatsReserve implements Reserve {
 
   async spend(): Promise<boolean> {
     try {
-      const isGiven = await this.#manager.streams.delete(this.#name);
-      this.#spentAt = performance.now();
-      return isGiven;
-    } catch (error) {
+      const { purged } = await this.#manager.streams.purge(this.#name);
       // Of two that were refused at once the second finds nothing, and room all the same.
-      if (isStreamGone(error)) return performance.now() - this.#spentAt < justNowMs;
-      throw natsFailure(error, `drop ${this.#name}`);
+      if (purged === 0) return performance.now() - this.#spentAt < justNowMs;
+      this.#spentAt = performance.now();
+      return true;
+    } catch (error) {
+      if (isStreamGone(error)) return false;
+      throw natsFailure(error, `empty ${this.#name}`);
     }
   }
 
-  /** Bytes of it that are there. */
-  async #held(): Promise<number> {
+  /** Bytes of it that are there; undefined: it was never made here, or did not fit. */
+  async #held(): Promise<number | undefined> {
     try {
       return (await this.#manager.streams.info(this.#name)).state.bytes;
     } catch (error) {
-      if (isStreamGone(error)) return 0;
+      if (isStreamGone(error)) return undefined;
       throw error;
+    }
+  }
+
+  async #drop(): Promise<void> {
+    try {
+      await this.#manager.streams.delete(this.#name);
+    } catch (error) {
+      if (!isStreamGone(error)) throw natsFailure(error, `drop ${this.#name}`);
     }
   }
 

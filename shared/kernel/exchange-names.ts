@@ -17,6 +17,11 @@ export function isExchangeStream(cluster: string, stream: string): boolean {
   return /^[0-9a-f]{20}_[A-Za-z0-9-]+_n\d+_g\d+$/.test(rest);
 }
 
+/** Which cluster's exchange stream it is; undefined for any other stream. */
+export function clusterOfStream(stream: string): string | undefined {
+  return /^DMX_(.+)_[0-9a-f]{20}_[A-Za-z0-9-]+_n\d+_g\d+$/.exec(stream)?.[1];
+}
+
 /** The same streams one generation later: other names, so another place and nothing in them. */
 export function nextGeneration(streams: readonly string[]): readonly string[] {
   return streams.map((stream) =>

@@ -78,7 +78,7 @@ export const limits = {
   attemptsPerTaskTotalMax: 100,
   /** Attempts of one task that may end because rows in its exchange were missing: others run again each time. */
   exchangeShortsPerTaskMax: 1_000,
-  /** Attempts of one task that may end because storage was full, read-only or denied: a day of waiting. */
+  /** Attempts of one task that may end because storage or the exchange took nothing: a day of waiting. */
   storageRefusalsPerTaskMax: 10_000,
   /** Producers that one reader names as missing at once; the others are found by its next attempt. */
   shortProducersNamedMax: 100,
@@ -128,6 +128,9 @@ export const limits = {
   exchangeBytesBudget: 50 * 1024 * MiB,
   /** Kept free in NATS for journal and registry: a server at its limit takes nothing from anybody. */
   reserveBytes: 16 * MiB,
+  /** Whoever writes rows looks whether it is given away: before the first, and after so long or so many bytes. */
+  roomLookEveryMs: 100,
+  roomLookEveryBytes: 4 * MiB,
   /** It is tried to be made again this often at least; at first at once. */
   reserveRetryMsMax: 30_000,
   /** An exchange whose streams can't be reached for this long, while NATS itself answers, is made anew. */

@@ -6,6 +6,7 @@ import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectNats, type NatsLink } from "../../shared/adapters/nats.ts";
 import { openExchangeAdmin } from "../../shared/adapters/nats-exchange-admin.ts";
+import { createPublisher } from "../../shared/adapters/nats-exchange-publish.ts";
 import { openJournal } from "../../shared/adapters/nats-journal.ts";
 import { openRegistry } from "../../shared/adapters/nats-registry.ts";
 import {
@@ -13,6 +14,7 @@ import {
   openReserve,
   registryWithReserve,
 } from "../../shared/adapters/nats-reserve.ts";
+import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
 import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
@@ -109,6 +111,68 @@ test("it is not made where it would take the last room itself", async () => {
   expect(await fill(roomBytes - limits.reserveBytes)).toBe(20 * MB);
   expect(await reserve.hold()).toBe(false);
   expect(await journal.append(0, "there is room for this")).toBe(1);
+});
+
+test("given away while it is being made, it is not there: whoever needed the room has it", async () => {
+  const reserve = await openReserve(link, options);
+  let isOver = false;
+  const holding = reserve.hold().finally(() => {
+    isOver = true;
+  });
+  let given = 0;
+  while (!isOver) if (await reserve.spend()) given++;
+  expect(await holding).toBe(false);
+  expect(given).toBeGreaterThan(0);
+  expect(await reserve.hold()).toBe(true);
+});
+
+test("rows stay out of what is given away, until it is there again; a server that never had it takes them", async () => {
+  const scope = { cluster: "daymill", scope: "day", exchange: "x0", generation: 1, groups: 1 };
+  const [rows = ""] = exchangeStreams(scope);
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  await admin.ensure([rows]);
+  const { signal } = new AbortController();
+  const write = async (): Promise<string> => {
+    const publisher = createPublisher(link, "a1", signal, quietLog());
+    const written = publisher.data(rows, 0, "0:1", new Uint8Array(100_000));
+    return codeOf(written.then(() => publisher.settled()));
+  };
+  expect(await write()).toBe("taken");
+  const reserve = await openReserve(link, options);
+  const journal = journalWithReserve(await openJournal(link, options), reserve);
+  expect(await reserve.hold()).toBe(true);
+  expect(await write()).toBe("taken");
+  await fill();
+  expect(await journal.append(0, "in what was kept")).toBe(1);
+  // The server takes it again from anybody.
+  expect(await codeOf(js.publish(`x.${rows}.a.data`, new Uint8Array(1)))).toBe("taken");
+  expect(await write()).toBe("exchangeFull");
+  await admin.drop([stream]);
+  expect(await write()).toBe("exchangeFull");
+  expect(await reserve.hold()).toBe(true);
+  expect(await write()).toBe("taken");
+});
+
+test("an attempt that is at it when it is given away is refused a few messages later", async () => {
+  const [rows = ""] = exchangeStreams({
+    ...options,
+    scope: "day",
+    exchange: "x0",
+    generation: 1,
+    groups: 1,
+  });
+  await (await openExchangeAdmin(link, { replicas: 1 })).ensure([rows]);
+  const reserve = await openReserve(link, options);
+  expect(await reserve.hold()).toBe(true);
+  const { signal } = new AbortController();
+  const publisher = createPublisher(link, "a1", signal, quietLog());
+  const message = () => publisher.data(rows, 0, "0:1", new Uint8Array(MB));
+  await message();
+  expect(await reserve.spend()).toBe(true);
+  let more = 0;
+  while ((await codeOf(message())) === "taken") more++;
+  expect(more * MB).toBeLessThanOrEqual(limits.roomLookEveryBytes);
+  await publisher.settled();
 });
 
 test("other refusals are not taken for a lack of room", async () => {
