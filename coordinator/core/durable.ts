@@ -191,7 +191,7 @@ export interface Task {
   shorts?: number;
   /** It was given its second attempt beside a slow one; there is no third. */
   hadSecond?: true;
-  /** Attempts of these that ended because storage was full, read-only or denied. */
+  /** Attempts of these that ended because storage was full, read-only or denied, or the exchange full. */
   refusals?: number;
   /** Failures that count against the budget. */
   failures: number;

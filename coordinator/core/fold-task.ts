@@ -135,7 +135,7 @@ export function foldAttemptFailed(durable: Durable, fact: Of<"attemptFailed">): 
   if (code === "exchangeShort" && shortProducers(fact.failure).length > 0) {
     task.shorts = (task.shorts ?? 0) + 1;
   }
-  if (isStorageRefusal(code)) task.refusals = (task.refusals ?? 0) + 1;
+  if (isStorageRefusal(code) || code === "exchangeFull") task.refusals = (task.refusals ?? 0) + 1;
   if (task.result === undefined && task.running.length === 0) stage.waiting.add(attempt.task);
 }
 

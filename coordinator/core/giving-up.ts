@@ -36,7 +36,7 @@ export function fatalFailure(turn: Turn, place: Place, why: Failure): Failure | 
   const { shorts = 0, refusals = 0 } = task;
   const isShortTooOften =
     shorts >= limits.exchangeShortsPerTaskMax || refusals >= limits.storageRefusalsPerTaskMax;
-  // A start that found others' rows missing made progress: those are made again. One that storage refused waits for it.
+  // A start that found others' rows missing made progress: those are made again. One that was refused waits for room.
   const others = task.starts - shorts - refusals;
   if (others < limits.attemptsPerTaskTotalMax && !isShortTooOften) return undefined;
   return failure(

@@ -133,3 +133,24 @@ test("a server on which none of our rows lie is not waited for: it may be too sm
   submit(bench, "2026-01-14");
   expect(bench.takeTasks()).toHaveLength(2);
 });
+
+test("a task that finds none is started again for as long as a day: somebody else's rows may lie there", () => {
+  const bench = new Bench().lead();
+  bench.attach(1, { slots: 8 });
+  submit(bench, "2026-01-14");
+  const [scan] = bench.state.durable.runs.get("usage.2026-01-14.r1")?.stages ?? [];
+  for (const task of scan?.tasks ?? []) task.starts = limits.attemptsPerTaskTotalMax - 2;
+  for (let n = 0; n < 5; n++) {
+    const tasks = bench.takeTasks();
+    expect(tasks).toHaveLength(4);
+    failAll(bench, tasks);
+    bench.pass(limits.retryBackoffMsMax + limits.tickEveryMs, [1]);
+  }
+  const { state, warnings } = status(bench);
+  expect([state, warnings]).toEqual(["running", ["waiting: no room on the server"]]);
+  expect(Math.min(...(scan?.tasks ?? []).map((task) => task.starts))).toBeGreaterThan(
+    limits.attemptsPerTaskTotalMax,
+  );
+  bench.work();
+  expect(status(bench)).toMatchObject({ state: "committed", warnings: [] });
+});
