@@ -27,6 +27,8 @@ import {
 } from "./state.ts";
 import { askNow, log, refuseNotLeader, type Turn, tellNow } from "./turn.ts";
 
+const never = Number.POSITIVE_INFINITY;
+
 /** Spread of the moment at which standbys begin, so that they seldom race: 0 … candidateJitterMsMax. */
 export function candidateJitterMs(coordinator: string): number {
   let hash = 0;
@@ -65,6 +67,10 @@ export function leadershipTick(turn: Turn): void {
   if (role.kind !== "standby") {
     const { renewal } = role;
     if (renewal !== undefined && at - renewal.sentAt >= limits.renewEveryMs) renew(turn, renewal);
+    if (role.kind === "candidate" && at >= (role.ledRetryAt ?? never)) {
+      role.ledRetryAt = never;
+      readMore(turn, role);
+    }
     return;
   }
   if (state.stopping) return;
@@ -132,9 +138,14 @@ export function candidacyAnswered(turn: Turn, answer: Answer): Candidate | undef
   const { role } = state;
   if (role.kind !== "candidate") return undefined;
   if (answer.kind === "failed") {
-    // An append that may have been saved: the journal itself says.
-    if (role.phase === "leading") readMore(turn, role);
-    else giveUp(turn, role, answer.failure.message);
+    if (role.phase !== "leading") giveUp(turn, role, answer.failure.message);
+    else {
+      // An append that may have been saved: the journal itself says. A server without room refuses at once, each time: it
+      // must not be asked in a circle.
+      const isFirst = role.ledRetryAt === undefined;
+      role.ledRetryAt = isFirst ? never : turn.at + limits.retryBackoffMsMin;
+      if (isFirst) readMore(turn, role);
+    }
     return undefined;
   }
   switch (answer.kind) {

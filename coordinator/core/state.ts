@@ -137,6 +137,7 @@ export interface Candidate {
   from: number;
   reader: FactReader;
   ledText: string;
+  ledRetryAt?: Instant;
   /** Records folded since the snapshot, and the length of their texts. */
   folded: number;
   units: number;

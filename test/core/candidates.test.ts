@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { encodeFacts } from "../../coordinator/core/journal-text.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
+import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { Bench } from "./bench.ts";
 
@@ -32,4 +33,25 @@ test("a newer leader in the journal ends a candidacy, and the next one is above 
   expect(bench.memory.journal.map(({ sequence }) => sequence)).toEqual([1]);
   bench.lead();
   expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 8 });
+});
+
+test("a `led` that a server without room refuses is not made in a circle, and soon after there is room", () => {
+  const bench = new Bench();
+  const full = { kind: "failed", failure: failure("exchangeFull", "no room") } as const;
+  let appends = 0;
+  bench.override = (ask) => {
+    if (ask.kind !== "append") return undefined;
+    appends++;
+    return full;
+  };
+  bench.pass(limits.tickEveryMs);
+  expect(bench.state.role).toMatchObject({ kind: "candidate", epoch: 1 });
+  expect(appends).toBe(2);
+  bench.pass(1_000);
+  expect(appends).toBeGreaterThanOrEqual(4);
+  expect(appends).toBeLessThanOrEqual(6);
+  bench.override = () => undefined;
+  bench.pass(limits.retryBackoffMsMin + limits.tickEveryMs);
+  expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 1 });
+  expect(bench.memory.journal).toHaveLength(1);
 });
