@@ -172,7 +172,7 @@ function writesOf(
   const data = route.streams.map(
     (stream, group): Act =>
       () => {
-        const away = missing(memory, stream);
+        const away = refused(memory, stream);
         if (away !== undefined) return away;
         const { parts, texts } = partsOf(sent(), plan, group);
         if (texts.length === 0) return undefined;
@@ -187,7 +187,7 @@ function writesOf(
     const completion = completionOf(sent(), plan, producer, attemptId, messages);
     const text = canonicalJson(completion as unknown as Json);
     for (const stream of route.streams) {
-      const away = missing(memory, stream);
+      const away = refused(memory, stream);
       if (away !== undefined) return away;
       store(memory, stream, attemptId, text);
     }
@@ -256,6 +256,13 @@ function missing(memory: SimMemory, stream: string): AttemptOutcome | undefined 
   return { kind: "failed", failure: exchangeShort(stream, [], "the stream is gone") };
 }
 
+/** Or one that takes nothing. */
+function refused(memory: SimMemory, stream: string): AttemptOutcome | undefined {
+  const away = missing(memory, stream);
+  if (away !== undefined || !memory.isFull) return away;
+  return { kind: "failed", failure: failure("exchangeFull", `no room in ${stream}`, { stream }) };
+}
+
 function writeFile(memory: SimMemory, made: Made, delivery: Delivery, model: string): undefined {
   const path = `${delivery.stagingDir}/${model}.parquet`;
   memory.files.set(path, made.rows);
@@ -300,7 +307,7 @@ function leaveAccount(
 ): AttemptOutcome | undefined {
   const stream = outputs[0]?.streams[0];
   if (stream === undefined || outcome.files.length > 0) return undefined;
-  const away = missing(memory, stream);
+  const away = refused(memory, stream);
   if (away !== undefined) return away;
   store(memory, stream, attemptId, `@${accountText(work, attemptId, outcome)}`);
   return undefined;

@@ -68,6 +68,8 @@ export const faultKinds = {
   streamGone: "one exchange stream can't be reached any more: its machine is gone",
   exchangeShort: "the exchange is over its budget for a while",
   exchangeFull: "an attempt finds no room in the exchange",
+  natsFull: "NATS takes no rows: journal and registry go on in what is kept free for them",
+  natsFullForAll: "NATS takes nothing from anybody: what was kept free is gone, too",
   // the input and its users
   fileLate: "an input file comes after the day was planned",
   fileSentTwice: "an input file comes once more, under another name",

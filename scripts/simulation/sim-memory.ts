@@ -21,6 +21,8 @@ export class SimMemory extends ClusterMemory {
   readonly listings = new Map<string, Folder[]>();
   /** Stream → until when nobody can reach it. */
   readonly unreachable = new Map<string, number>();
+  /** Until when NATS has no room, and for whom; journal and registry have some that is kept free for them. */
+  #full = { for: "rows" as "rows" | "all", until: 0 };
   /** Does a task's result differ from attempt to attempt? */
   readonly isUnstable: boolean;
   /** Told of each renewal that NATS took. */
@@ -52,11 +54,14 @@ export class SimMemory extends ClusterMemory {
   override answer(ask: Ask, from: From): Answer {
     const answer = this.#carriedOut(ask, from);
     this.accepted(ask, answer, from);
-    if (ask.kind === "renew" && this.hint !== undefined) this.renewed(this.hint);
+    if (ask.kind === "renew" && answer.kind === "ok" && this.hint !== undefined) {
+      this.renewed(this.hint);
+    }
     return answer;
   }
 
   #carriedOut(ask: Ask, from: From): Answer {
+    if (this.#isRefused(ask)) return failed("exchangeFull", `no room for ${ask.kind}`);
     if (ask.kind === "planJob") return { kind: "planned", plan: this.planOf(ask.job.name) };
     if (ask.kind === "listInputs") return this.#list(ask);
     if ("streams" in ask) {
@@ -64,6 +69,7 @@ export class SimMemory extends ClusterMemory {
       if (gone !== undefined) return this.#inPart(ask, gone, from);
     }
     if (ask.kind === "readCompletions") return this.#completions(ask);
+    if (ask.kind === "readUsage" && this.isFull) return this.#tight(super.answer(ask, from));
     if (ask.kind === "listRevisions") return { kind: "revisions", days: this.#revisions() };
     if (ask.kind === "dropRevision") return this.#dropRevision(ask);
     if (ask.kind === "arrange") {
@@ -72,6 +78,30 @@ export class SimMemory extends ClusterMemory {
       if (gone !== undefined && !isFenced) return failed("storageFailed", `no ${gone.staged}`);
     }
     return super.answer(ask, from);
+  }
+
+  /** Somebody fills NATS up, and goes after so long. false: it is full already. */
+  fill(whom: "rows" | "all", ms: number): boolean {
+    if (this.isFull) return false;
+    this.#full = { for: whom, until: this.#world.at + ms };
+    return true;
+  }
+
+  /** Nobody may write rows. What is read, removed and made empty needs no room. */
+  get isFull(): boolean {
+    return this.#world.at < this.#full.until;
+  }
+
+  /** What is kept free can't be made again. Some byte lies in each stream, or nobody would wait for ours. */
+  #tight(usage: Answer): Answer {
+    if (usage.kind !== "usage") return usage;
+    const streams = usage.streams.map((one) => ({ ...one, bytes: Math.max(1, one.bytes) }));
+    return { kind: "usage", streams, isTight: true };
+  }
+
+  #isRefused({ kind }: Ask): boolean {
+    if (!this.isFull || this.#full.for !== "all") return false;
+    return kind === "append" || kind === "renew" || kind === "takeEpoch";
   }
 
   /** Some stream can't be reached: the others are dropped and cleaned all the same. */
@@ -155,6 +185,7 @@ export class SimMemory extends ClusterMemory {
 
   /** Trouble ends: what is gone for good stays gone. */
   reachAgain(): void {
+    this.#full.until = 0;
     for (const [stream, until] of this.unreachable) {
       if (until < Number.POSITIVE_INFINITY) this.unreachable.delete(stream);
     }

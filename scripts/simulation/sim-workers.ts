@@ -65,6 +65,10 @@ function canRaise(worker: number): boolean {
   return worker % 2 === 0;
 }
 
+function isFull(outcome: AttemptOutcome): boolean {
+  return outcome.kind === "failed" && outcome.failure.code === "exchangeFull";
+}
+
 export class SimWorkers {
   /** How many times longer everything takes. */
   slowness = 1;
@@ -190,10 +194,10 @@ export class SimWorkers {
     let outcome: AttemptOutcome | undefined;
     if (index === attempt.failsAt) {
       const code = this.#world.pick(codes) ?? "internal";
-      if (code === "exchangeFull") this.#faults.count("exchangeFull");
       outcome = { kind: "failed", failure: failure(code, "bad luck") };
     } else outcome = attempt.acts[index]?.();
     if (outcome !== undefined) {
+      if (isFull(outcome)) this.#faults.count("exchangeFull");
       const isSlow = outcome.kind === "failed" && outcome.failure.code === "unavailable";
       this.#world.after(isSlow ? this.#world.between(500, 8_000) : 0, () =>
         this.#ended(worker, attempt, outcome),

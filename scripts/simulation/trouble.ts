@@ -32,6 +32,7 @@ export function beginTrouble(victims: Victims): void {
     ...processStrikes(victims),
     ...networkStrikes(victims),
     ...lossStrikes(victims),
+    ...roomStrikes(victims),
     ...inputStrikes(victims),
   ];
   for (const [kind, meanMs, run] of strikes) {
@@ -205,6 +206,11 @@ function lossStrikes({ world, memory }: Victims): Strike[] {
         return true;
       }),
     ],
+  ];
+}
+
+function roomStrikes({ world, memory }: Victims): Strike[] {
+  return [
     [
       "exchangeShort",
       150_000,
@@ -217,6 +223,8 @@ function lossStrikes({ world, memory }: Victims): Strike[] {
         return true;
       },
     ],
+    ["natsFull", 150_000, () => memory.fill("rows", world.between(2_000, 30_000))],
+    ["natsFullForAll", 300_000, () => memory.fill("all", world.between(500, 12_000))],
   ];
 }
 

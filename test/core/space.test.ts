@@ -1,6 +1,10 @@
 /** Room: what is swept, what is evicted, and who has to wait while it is short. */
 import { describe, expect, test } from "vitest";
-import { exchangePrefix, isExchangeStream } from "../../shared/kernel/exchange-names.ts";
+import {
+  clusterOfStream,
+  exchangePrefix,
+  isExchangeStream,
+} from "../../shared/kernel/exchange-names.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { sampleJob } from "../sim/sample-job.ts";
@@ -232,4 +236,6 @@ test("a cluster knows its own streams from those of a cluster whose name begins 
   expect(isExchangeStream("a", name.replace("DMX_a_", "DMX_a_b_"))).toBe(false);
   expect(isExchangeStream("a_b", name)).toBe(false);
   expect(isExchangeStream("a", `${name}_fresh`)).toBe(false);
+  const other = name.replace("DMX_a_", "DMX_a_b_");
+  expect([name, other, `${name}_fresh`].map(clusterOfStream)).toEqual(["a", "a_b", undefined]);
 });
