@@ -163,6 +163,16 @@ export class SimCluster {
     this.users.begin(simTimes.wishesMs);
     this.#letHauntedLead();
     beginTrouble(this);
+    this.#fillAtLast();
+  }
+
+  /** Trouble often ends while NATS is full: whoever leads then has to notice by itself that there is room again. */
+  #fillAtLast(): void {
+    const { world, faults, memory } = this;
+    if (faults.strengthOf("natsFull") === 0) return;
+    world.after(simTimes.troubleMs - world.between(2_000, 12_000), () => {
+      if (memory.fill("rows", simTimes.troubleMs)) faults.count("natsFull");
+    });
   }
 
   #putFiles(isByItself: boolean): void {
