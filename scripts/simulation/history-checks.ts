@@ -81,9 +81,10 @@ export class HistoryChecks {
   /** The days of `jobs` that readers see read the rows that readers see of the days before them. */
   atTheEnd({ state }: SimCoordinator): void {
     const { durable } = state;
-    for (const { job, day, committed, failed } of durable.days.values()) {
+    for (const { job, day, committed, failed, made } of durable.days.values()) {
       const isByItself = jobNamed(durable, job)?.spec.schedule !== undefined;
-      if (!isByItself || committed === 0 || failed !== undefined) continue;
+      // What it was made from may be lost with a part of the journal: then nothing says that it is out of date.
+      if (!isByItself || made === undefined || failed !== undefined) continue;
       const seen = this.#memory.manifests.get(formatRunId(job, day, committed));
       for (const { dataset, madeIn = committed } of seen?.datasets ?? []) {
         this.#isCurrent(durable, formatRunId(job, day, madeIn), dataset);

@@ -171,7 +171,9 @@ export class SimCluster {
     const { world, faults, memory } = this;
     if (faults.strengthOf("natsFull") === 0) return;
     world.after(simTimes.troubleMs - world.between(2_000, 12_000), () => {
-      if (memory.fill("rows", simTimes.troubleMs)) faults.count("natsFull");
+      if (!memory.fill("rows", simTimes.troubleMs)) return;
+      faults.count("natsFull");
+      world.trace("natsFull");
     });
   }
 
