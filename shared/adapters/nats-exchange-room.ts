@@ -31,14 +31,18 @@ export function createRoomLook(link: NatsLink): RoomLook {
   };
 }
 
-/** Was it there, and is not whole now? A server that is too small for it never had it: nothing is said of room then. */
+/**
+ * Was it whole, and is not now? A server that is too small for it never had it, one that was just started has not yet: then
+ * nothing is said of room. What was emptied begins at a later message than the first.
+ */
 async function isGivenAway(link: NatsLink, stream: string): Promise<boolean> {
   const cluster = clusterOfStream(stream);
   if (cluster === undefined) return false;
   try {
     const options = { checkAPI: false, timeout: limits.publishAckTimeoutMs / 5 };
     const { streams } = await jetstreamManager(link.connection, options);
-    return (await streams.info(reserveStream(cluster))).state.bytes < limits.reserveBytes;
+    const { state } = await streams.info(reserveStream(cluster));
+    return state.bytes < limits.reserveBytes && state.first_seq > 1;
   } catch {
     // There is none, or nobody answers: what is published is told so by itself.
     return false;
