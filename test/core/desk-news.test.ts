@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { emptyDurable } from "../../coordinator/core/durable.ts";
 import { fold } from "../../coordinator/core/fold.ts";
 import { readFacts } from "../../coordinator/core/journal-text.ts";
-import { atNight, backlog, committed, files, grid } from "./desk-story.ts";
+import { sampleFiles } from "../sim/sample-job.ts";
+import { atNight, committed, grid } from "./desk-story.ts";
 
 test("files that are again what they were when a run was begun are news to what that run found instead", () => {
   const bench = atNight();
@@ -11,15 +12,15 @@ test("files that are again what they were when a run was begun are news to what 
   const few = bench.memory.inputs;
   const seen = (lies: typeof few) => bench.memory.lookedAt.set("ipdr|2026-01-15", lies);
   // A run is begun because of five files, and finds six; looks see them, too, and later five again.
-  seen(files(5));
-  bench.memory.inputs = files(6);
+  seen(sampleFiles(5));
+  bench.memory.inputs = sampleFiles(6);
   bench.live(3 * 60_000);
   expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
-  seen(files(6));
+  seen(sampleFiles(6));
   bench.live(3 * 60_000);
   expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain("done");
-  seen(files(5));
-  bench.memory.inputs = files(5);
+  seen(sampleFiles(5));
+  bench.memory.inputs = sampleFiles(5);
   bench.live(10 * 60_000);
   expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(3);
   expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain("done");
@@ -28,7 +29,7 @@ test("files that are again what they were when a run was begun are news to what 
 test("a look and a listing that never agree run a day once more, not for ever", () => {
   const bench = atNight();
   bench.live(40_000);
-  bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
+  bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(5));
   bench.live(30 * 60_000);
   expect(committed(bench).filter((run) => run.includes("-15.r"))).toHaveLength(2);
   expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain(
@@ -42,9 +43,9 @@ test("what the backlog says of days follows from what the scheduler has written 
   bench.live(40_000);
   bench.say({ kind: "markDay", job: "usage", day: "2026-01-18", mark: "held", reason: "bad feed" });
   bench.say({ kind: "pauseBacklog", job: "usage", paused: true, reason: "maintenance" });
-  bench.memory.lookedAt.set("ipdr|2026-01-16", files(5));
+  bench.memory.lookedAt.set("ipdr|2026-01-16", sampleFiles(5));
   bench.live(90_000);
-  const told = backlog(bench);
+  const told = bench.backlog();
   const states = told.days.map(({ day, state }) => `${day.slice(-2)} ${state}`);
   expect(states).toEqual(expect.arrayContaining(["18 held", "17 done", "16 stale"]));
   const durable = emptyDurable();
@@ -53,5 +54,5 @@ test("what the backlog says of days follows from what the scheduler has written 
     for (const fact of readFacts(reader, text)) fold(durable, fact);
   }
   bench.state.durable = durable;
-  expect(backlog(bench)).toEqual(told);
+  expect(bench.backlog()).toEqual(told);
 });

@@ -84,11 +84,6 @@ const listed = (bench: Bench) =>
 const runsOf = (bench: Bench, day: string) =>
   [...bench.memory.manifests.values()].filter((one) => one.day === day).map(({ run }) => run);
 
-function backlogLate(bench: Bench): number {
-  const reply = bench.ask({ kind: "backlog", job: "usage", days: 0 });
-  return reply?.kind === "backlog" ? reply.backlog.late : -1;
-}
-
 describe("a file for a day before the window", () => {
   test("is told once and listed, and its day is not opened", () => {
     const bench = atWork();
@@ -98,7 +93,7 @@ describe("a file for a day before the window", () => {
     expect(told(round(bench))).toEqual([`usage 2026-01-10 ${line}`]);
     expect(told([...round(bench), ...round(bench)])).toEqual([]);
     expect(listed(bench)).toEqual([`2026-01-10 ${line} r0 0`]);
-    expect(backlogLate(bench)).toBe(1);
+    expect(bench.backlog().late).toBe(1);
     expect(runsOf(bench, "2026-01-10")).toEqual([]);
     expect(bench.state.durable.days.has("usage|2026-01-10")).toBe(false);
     deliver(bench, "2026-01-10", "late-2.csv");
@@ -231,7 +226,7 @@ describe("what is known", () => {
     expect(seen).toHaveLength(many);
     expect(new Set(seen).size).toBe(many);
     expect(late(bench)).toHaveLength(limits.lateFilesKept);
-    expect(backlogLate(bench)).toBe(many);
+    expect(bench.backlog().late).toBe(many);
     bench.at += 60_000;
     bench.lead();
     bench.attach(2, { slots: 8, incarnation: 2 });

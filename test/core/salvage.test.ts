@@ -47,13 +47,20 @@ const job = sampleJob({
   })),
 });
 
-/** A day whose run failed at its last stage, after `finished` of that stage's two tasks. */
-function failed(code: FailureCode = "sqlRefused", finished = 0, whole = job): Bench {
+/** A leader with one executor, which has been sent the first tasks of the day. */
+function begun({ slots = 8, whole = job, inputs = sampleFiles(4) } = {}): Bench {
   const bench = new Bench();
   bench.memory.plan = chain();
+  bench.memory.inputs = inputs;
   bench.lead();
-  bench.attach(1, { slots: 8 });
+  bench.attach(1, { slots });
   bench.submit(whole);
+  return bench;
+}
+
+/** A day whose run failed at its last stage, after `finished` of that stage's two tasks. */
+function failed(code: FailureCode = "sqlRefused", finished = 0, whole = job): Bench {
+  const bench = begun({ whole });
   failAt(bench, "s2", code, finished);
   expect(bench.run(1)).toMatchObject({ state: "failed", failure: { code } });
   return bench;
@@ -93,12 +100,6 @@ function leaderAfter(bench: Bench, slots: number): Bench {
   return next;
 }
 
-/** Requests of a second bench would have the names of the first one's. */
-function submitAgain(bench: Bench, requestId: string): void {
-  const reply = 900 + bench.state.nextAsk;
-  bench.post({ kind: "submit", reply, requestId, job: "usage", day, rerun: true });
-}
-
 function again(bench: Bench, whole: typeof job | string = "usage"): string[] {
   bench.submit(whole, { rerun: true });
   return works(bench);
@@ -113,12 +114,7 @@ function rows(bench: Bench, revision: number, dataset: string): string[] {
 
 /** What a day that never failed commits. */
 function undisturbed(inputs = sampleFiles(4)): Bench {
-  const bench = new Bench();
-  bench.memory.plan = chain();
-  bench.memory.inputs = inputs;
-  bench.lead();
-  bench.attach(1, { slots: 8 });
-  bench.submit(job);
+  const bench = begun({ inputs });
   bench.work();
   return bench;
 }
@@ -150,11 +146,7 @@ describe("the day's next run", () => {
   });
 
   test("takes over all that was finished before any other task can fail it", () => {
-    const bench = new Bench();
-    bench.memory.plan = chain();
-    bench.lead();
-    bench.attach(1, { slots: 2 });
-    bench.submit(job);
+    const bench = begun({ slots: 2 });
     for (const task of [...bench.takeTasks(), ...bench.takeTasks()]) bench.finish(task);
     for (const task of bench.takeTasks()) bench.finish(task);
     const [first, second] = bench.takeTasks();
@@ -163,11 +155,11 @@ describe("the day's next run", () => {
     bench.fail(must(first, "s1/0"), failure("sqlRefused", "no"));
     expect(bench.run(1).state).toBe("failed");
     const next = leaderAfter(bench, 1);
-    submitAgain(next, "second");
+    next.submit("usage", { rerun: true });
     expect(next.run(2).stages[1]).toMatchObject({ done: 1, reused: 1, running: 1 });
     failAt(next, "s1", "sqlRefused", 0);
     expect(next.run(2).state).toBe("failed");
-    submitAgain(next, "third");
+    next.submit("usage", { rerun: true });
     expect(works(next)).toEqual(["s1/0", "s2/0", "s2/1"]);
     expectSameRows(next, 3);
     expect(next.state.reusing.size).toBe(0);
@@ -185,11 +177,7 @@ describe("the day's next run", () => {
 
   test("of a day whose check failed makes the check alone", () => {
     const whole = { ...job, checks: [noNegative] };
-    const bench = new Bench();
-    bench.memory.plan = chain();
-    bench.lead();
-    bench.attach(1, { slots: 8 });
-    bench.submit(whole);
+    const bench = begun({ whole });
     failAt(bench, "checks", "sqlRefused", 0);
     expect(bench.run(1).state).toBe("failed");
     expect(again(bench, { ...whole, checks: [{ ...noNegative, expect: 0 }] })).toEqual([
@@ -217,7 +205,7 @@ describe("the day's next run", () => {
     const copy = decodeSnapshot(encodeSnapshot(bench.state.durable));
     expect(copy).toEqual(bench.state.durable);
     const next = leaderAfter(bench, 8);
-    submitAgain(next, "again");
+    next.submit("usage", { rerun: true });
     expect(works(next)).toEqual(["s2/0", "s2/1"]);
     expectSameRows(next, 2);
   });
@@ -280,11 +268,7 @@ describe("what was finished", () => {
       ["sqlRefused", 1],
       ["storageFull", 0],
     ] as const) {
-      const bench = new Bench();
-      bench.memory.plan = chain();
-      bench.lead();
-      bench.attach(1, { slots: 8 });
-      bench.submit(job);
+      const bench = begun();
       for (const stage of ["s0", "s1"]) {
         for (const task of bench.takeTasks()) {
           expect(task.delivery.stage).toBe(stage);

@@ -224,8 +224,7 @@ describe("a slow attempt", () => {
     const [slow, other] = bench.takeTasks();
     if (slow === undefined || other === undefined) throw new Error("two more are running");
     finishIn(bench, other, 100);
-    const next = { job: sampleJob(), day: "2026-01-16", rerun: false } as const;
-    bench.post({ kind: "submit", reply: 99, requestId: "next", ...next });
+    bench.submit(sampleJob(), { day: "2026-01-16" });
     expect(only(bench.takeTasks()).delivery.run).toContain("2026-01-16");
     bench.pass(60_000, [1, 2]);
     expect(bench.takeTasks()).toEqual([]);

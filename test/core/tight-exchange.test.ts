@@ -15,20 +15,15 @@ function underWay(): { bench: Bench; tasks: SentTask[] } {
   const bench = new Bench().lead();
   bench.attach(1, { slots: 8 });
   for (const day of ["2026-01-11", "2026-01-12", "2026-01-13"]) {
-    submit(bench, day);
+    bench.submit(job, { day });
     bench.work();
   }
   bench.pass(limits.spaceLookEveryMs, [1]);
   bench.post({ kind: "detached", connection: 1 });
   bench.attach(2, { executor: "e2", slots: 2 });
-  submit(bench, "2026-01-14");
+  bench.submit(job, { day: "2026-01-14" });
   for (const name of bench.memory.streams.keys()) bench.memory.streamBytes.set(name, 500_000_000);
   return { bench, tasks: bench.takeTasks() };
-}
-
-function submit(bench: Bench, day: string): void {
-  const reply = 1_000 + bench.state.nextAsk;
-  bench.post({ kind: "submit", reply, requestId: `for ${reply}`, job, day, rerun: false });
 }
 
 /** Of the day that is under way. */
@@ -130,14 +125,14 @@ test("a server on which none of our rows lie is not waited for: it may be too sm
   bench.attach(1);
   tightAbove(bench, -2);
   bench.pass(limits.spaceLookEveryMs + soon, [1]);
-  submit(bench, "2026-01-14");
+  bench.submit(job, { day: "2026-01-14" });
   expect(bench.takeTasks()).toHaveLength(2);
 });
 
 test("a task that finds none is started again for as long as a day: somebody else's rows may lie there", () => {
   const bench = new Bench().lead();
   bench.attach(1, { slots: 8 });
-  submit(bench, "2026-01-14");
+  bench.submit(job, { day: "2026-01-14" });
   const [scan] = bench.state.durable.runs.get("usage.2026-01-14.r1")?.stages ?? [];
   for (const task of scan?.tasks ?? []) task.starts = limits.attemptsPerTaskTotalMax - 2;
   for (let n = 0; n < 5; n++) {

@@ -13,7 +13,6 @@ import {
   dayMs,
   hourMs,
   keys,
-  live,
   midnight,
   minuteMs,
   textOf,
@@ -71,7 +70,7 @@ function runFor(
   bench.pass(20_000, [1]);
   const during = keys(bench);
   bench.work();
-  live(bench, 90_000);
+  bench.live(90_000);
   return { during, after: keys(bench) };
 }
 
@@ -88,7 +87,7 @@ describe("a slow run", () => {
     );
     bench.wallFrom += dayMs;
     bench.memory.lookedAt.set("ipdr|2026-01-18", []);
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(keys(bench).filter((key) => key.includes("runSlow"))).toEqual([]);
   });
 
@@ -99,7 +98,7 @@ describe("a slow run", () => {
     const days = bench.state.durable.days;
     const measured = () => days.get("usage|2026-01-17")?.figures?.speed?.run;
     bench.submit("usage", { rerun: true, day: "2026-01-17" });
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(days.get("usage|2026-01-17")?.committed).toBe(2);
     expect(measured()).toBe("usage.2026-01-17.r1");
     expect(keys(bench)).toEqual([]);
@@ -129,7 +128,7 @@ describe("a slow run", () => {
     bench.pass(40_000);
     bench.wallFrom += 70 * minuteMs;
     bench.attach(1, { slots: 8 });
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(textOf(bench, "runSlow")).toMatch(
       / took 1 h 10 min, .* \| for 1 h 10 min no task of it could begin: all slots were taken, or there were none \| /,
     );

@@ -4,7 +4,7 @@ import { jobSamples } from "../../../coordinator/core/metrics/job-samples.ts";
 import { initialState } from "../../../coordinator/core/state.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import { sampleJob } from "../../sim/sample-job.ts";
-import { atNight, daily, keys, live, minuteMs, withAlerts } from "../alerts/story.ts";
+import { atNight, daily, keys, minuteMs, withAlerts } from "../alerts/story.ts";
 import { Bench } from "../bench.ts";
 import { counted, figures, metricsAt } from "./figures.ts";
 
@@ -196,11 +196,9 @@ describe("days", () => {
     const bench = new Bench();
     bench.memory.lookedAt.set("ipdr|2026-01-15", []);
     atNight(bench);
-    live(bench, 40_000);
+    bench.live(40_000);
     bench.say({ kind: "pauseBacklog", job: "usage", paused: true, reason: "new disks" });
-    const reply = bench.ask({ kind: "backlog", job: "usage", days: 0 });
-    if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
-    const { days, toDo, catchUpMs } = reply.backlog;
+    const { days, toDo, catchUpMs } = bench.backlog();
     const shown: Record<string, number> = {};
     for (const { state } of days) {
       shown[`job_name=usage,state=${state}`] = (shown[`job_name=usage,state=${state}`] ?? 0) + 1;
@@ -324,7 +322,7 @@ describe("how many series there are", () => {
   test("no label names a run, a day, an executor, a file or an address", () => {
     const bench = withAlerts();
     atNight(bench, daily());
-    live(bench, 3 * minuteMs);
+    bench.live(3 * minuteMs);
     bench.attach(2, { executor: "secret-host-7" });
     const samples = metricsAt(bench).flatMap((metric) => metric.samples);
     const names = new Set(samples.flatMap(({ labels }) => Object.keys(labels)));
@@ -341,7 +339,7 @@ describe("how many series there are", () => {
   test("every sample has the labels that are declared, and no two are the same", () => {
     const bench = withAlerts();
     atNight(bench, daily());
-    live(bench, minuteMs);
+    bench.live(minuteMs);
     for (const { name, labels, samples } of metricsAt(bench)) {
       const keys = samples.map((sample) => JSON.stringify(sample.labels));
       expect(new Set(keys).size, name).toBe(keys.length);
