@@ -1,12 +1,13 @@
 // Metrics over real HTTP on a real port: what is answered to whom, in which format, and who is sent away.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { afterEach, expect, test } from "vitest";
-import { type MetricsServer, serveMetrics } from "../../shared/adapters/metrics-server.ts";
+import { expect, test } from "vitest";
+import { serveMetrics } from "../../shared/adapters/metrics-server.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Metric } from "../../shared/kernel/metric.ts";
-import type { Log } from "../../shared/ports.ts";
+import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { readExposition } from "./exposition.ts";
 
 const metrics: readonly Metric[] = [
@@ -32,26 +33,15 @@ const metrics: readonly Metric[] = [
 
 const patienceMs = 500;
 
-let server: MetricsServer | undefined;
-const sockets: Socket[] = [];
+const cleanups = cleanupsOfEachTest();
 
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  await server?.close();
-  server = undefined;
-});
-
-const errors: string[] = [];
-const log: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: (message) => void errors.push(message),
-  child: () => log,
-};
-
-async function serve(read: () => readonly Metric[] = () => metrics, address = "127.0.0.1:0") {
-  server = await serveMetrics({ address, read, log, times: { patienceMs, lookEveryMs: 50 } });
+async function serve(
+  read: () => readonly Metric[] = () => metrics,
+  { address = "127.0.0.1:0", lines = [] as KeptLine[] } = {},
+) {
+  const times = { patienceMs, lookEveryMs: 50 };
+  const server = await serveMetrics({ address, read, log: quietLog(lines), times });
+  cleanups.push(() => server.close());
   return server.address;
 }
 
@@ -69,7 +59,7 @@ async function raw(address: string, text: string): Promise<string> {
 async function opened(address: string): Promise<Socket> {
   const [host = "", port] = address.split(":");
   const socket = connect(Number(port), host);
-  sockets.push(socket);
+  cleanups.push(() => socket.destroy());
   socket.on("error", () => undefined);
   await once(socket, "connect");
   return socket;
@@ -209,24 +199,26 @@ test("what is not there yet is 503, what is wrong is 500 and a line in the log; 
   let read: () => readonly Metric[] = () => {
     throw fail("unavailable", "this coordinator is starting");
   };
-  const address = await serve(() => read());
+  const lines: KeptLine[] = [];
+  const address = await serve(() => read(), { lines });
   const ask = async () => {
     const response = await fetch(`http://${address}/metrics`);
     return `${response.status} ${(await response.text()).trim()}`;
   };
   expect(await ask()).toBe("503 this coordinator is starting");
-  expect(errors).toEqual([]);
+  expect(lines).toEqual([]);
   read = () => [{ name: "not a name!", type: "gauge", labels: [], help: "?", samples: [] }];
   expect(await ask()).toBe("500 the metrics can't be told; see this coordinator's log");
-  expect(errors.splice(0)).toEqual(["metrics could not be told"]);
+  expect(lines).toMatchObject([{ level: "error", message: "metrics could not be told" }]);
   read = () => metrics;
   expect(await ask()).toMatch(/^200 # HELP daymill_leader/);
 });
 
 test("without a host it is this machine alone; addresses that are none, or taken, are refused", async () => {
-  const address = await serve(() => metrics, "0");
+  const address = await serve(() => metrics, { address: "0" });
   expect(address).toMatch(/^127\.0\.0\.1:/);
-  const at = (text: string) => serveMetrics({ address: text, read: () => metrics, log });
+  const at = (text: string) =>
+    serveMetrics({ address: text, read: () => metrics, log: quietLog() });
   await expect(at("127.0.0.1:65536")).rejects.toMatchObject({ failure: { code: "badRequest" } });
   await expect(at(address)).rejects.toMatchObject({
     failure: { code: "unavailable", message: expect.stringContaining("EADDRINUSE") },
