@@ -15,9 +15,9 @@ import {
   registryWithReserve,
 } from "../../shared/adapters/nats-reserve.ts";
 import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { codeOf } from "../kit/failures.ts";
 import { type NatsFixture, startNats } from "./nats-fixture.ts";
 
 const options = { cluster: "daymill", replicas: 1 };
@@ -60,13 +60,6 @@ async function fill(most = Number.POSITIVE_INFINITY): Promise<number> {
   }
 }
 
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => "taken",
-    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
-  );
-}
-
 test("at its limit a server takes nothing; what was kept free is given to whoever leads, and made again with room", async () => {
   const reserve = await openReserve(link, options);
   const plain = await openJournal(link, options);
@@ -83,7 +76,7 @@ test("at its limit a server takes nothing; what was kept free is given to whoeve
 
   // All that are refused at once find room.
   const many = Array.from({ length: 5 }, () => codeOf(registry.renew(hint)));
-  expect(await Promise.all(many)).toEqual(Array(5).fill("taken"));
+  expect(await Promise.all(many)).toEqual(Array(5).fill("no error"));
   for (let last = 1; last < 20; last++) {
     expect(await journal.append(last, "x".repeat(limits.journalMessageBytesMax / 2))).toBe(
       last + 1,
@@ -137,7 +130,7 @@ test("rows stay out of what is given away, until it is there again; a server tha
     const written = publisher.data(rows, 0, "0:1", new Uint8Array(100_000));
     return codeOf(written.then(() => publisher.settled()));
   };
-  expect(await write()).toBe("taken");
+  expect(await write()).toBe("no error");
   const reserve = await openReserve(link, options);
   const journal = journalWithReserve(await openJournal(link, options), reserve);
   // While it is made for the first time nobody is short of room.
@@ -148,17 +141,17 @@ test("rows stay out of what is given away, until it is there again; a server tha
   });
   while (!isMade) outcomes.add(await write());
   expect(await making).toBe(true);
-  expect([...outcomes]).toEqual(["taken"]);
-  expect(await write()).toBe("taken");
+  expect([...outcomes]).toEqual(["no error"]);
+  expect(await write()).toBe("no error");
   await fill();
   expect(await journal.append(0, "in what was kept")).toBe(1);
   // The server takes it again from anybody.
-  expect(await codeOf(js.publish(`x.${rows}.a.data`, new Uint8Array(1)))).toBe("taken");
+  expect(await codeOf(js.publish(`x.${rows}.a.data`, new Uint8Array(1)))).toBe("no error");
   expect(await write()).toBe("exchangeFull");
   await admin.drop([stream]);
   expect(await write()).toBe("exchangeFull");
   expect(await reserve.hold()).toBe(true);
-  expect(await write()).toBe("taken");
+  expect(await write()).toBe("no error");
 });
 
 test("an attempt that is at it when it is given away is refused a few messages later", async () => {
@@ -178,7 +171,7 @@ test("an attempt that is at it when it is given away is refused a few messages l
   await message();
   expect(await reserve.spend()).toBe(true);
   let more = 0;
-  while ((await codeOf(message())) === "taken") more++;
+  while ((await codeOf(message())) === "no error") more++;
   expect(more * MB).toBeLessThanOrEqual(limits.roomLookEveryBytes);
   await publisher.settled();
 });
