@@ -26,6 +26,24 @@ test("files that are again what they were when a run was begun are news to what 
   expect(grid(bench).find((line) => line.startsWith("2026-01-15"))).toContain("done");
 });
 
+test("a look that finds them while their run is under way agrees as well: what it finds afterwards is news", () => {
+  const bench = atNight();
+  bench.live(40_000);
+  const seen = (count: number) => bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(count));
+  seen(5);
+  bench.memory.inputs = sampleFiles(6);
+  bench.pass(2 * 60_000, [1]);
+  expect(bench.state.durable.runs.get("usage.2026-01-15.r2")?.ended).toBeUndefined();
+  seen(6);
+  bench.pass(2 * 60_000, [1]);
+  bench.live(10_000);
+  expect(committed(bench)).toContain("usage.2026-01-15.r2");
+  seen(5);
+  bench.memory.inputs = sampleFiles(5);
+  bench.live(3 * 60_000);
+  expect(committed(bench)).toContain("usage.2026-01-15.r3");
+});
+
 test("a look and a listing that never agree run a day once more, not for ever", () => {
   const bench = atNight();
   bench.live(40_000);

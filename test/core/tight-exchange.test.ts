@@ -1,6 +1,7 @@
 /** NATS without any room: nothing that writes rows starts, what can be spared goes, and the day goes on when there is room. */
 import { expect, test } from "vitest";
 import type { Ask } from "../../coordinator/core/protocol.ts";
+import { must } from "../../shared/kernel/assert.ts";
 import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { sampleJob } from "../sim/sample-job.ts";
@@ -119,13 +120,33 @@ test("what reads rows and writes none goes on", () => {
   expect(bench.takeTasks().map(({ work }) => work.kind)).toEqual(["reduce"]);
 });
 
+test("nor does a second attempt of what stands still: it would write, too", () => {
+  const { bench, tasks } = underWay();
+  const [still, moving] = tasks;
+  if (still === undefined || moving === undefined) throw new Error("two scans were sent");
+  bench.attach(3, { executor: "e3", slots: 2 });
+  for (const task of [moving, ...bench.takeTasks()]) bench.finish(task);
+  tightAbove(bench, -1);
+  bench.pass(limits.standsStillMs + 60_000, [2, 3]);
+  expect(bench.takeTasks()).toEqual([]);
+  tightAbove(bench, 9);
+  bench.pass(2 * soon, [2, 3]);
+  const [second] = bench.takeTasks();
+  expect([second?.connection, second?.delivery.task]).toEqual([3, still.delivery.task]);
+});
+
 test("a server on which none of our rows lie is not waited for: it may be too small for what is kept free", () => {
   const bench = new Bench().lead();
   bench.attach(1);
   tightAbove(bench, -2);
   bench.pass(limits.spaceLookEveryMs + soon, [1]);
   bench.submit(job, { day: "2026-01-14" });
-  expect(bench.takeTasks()).toHaveLength(2);
+  const [task] = bench.takeTasks();
+  // Streams without a row in them are not in the way either.
+  for (const name of bench.memory.streams.keys()) bench.memory.streamBytes.set(name, 0);
+  bench.pass(limits.spaceLookEveryMs + soon, [1]);
+  bench.finish(must(task, "a scan was sent"));
+  expect(bench.takeTasks()).toHaveLength(1);
 });
 
 test("a task that finds none is started again for as long as a day: somebody else's rows may lie there", () => {

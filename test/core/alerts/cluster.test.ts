@@ -84,6 +84,7 @@ describe("executors", () => {
       bench.pass(20_000, [10 + round]);
       bench.pass(20_000);
     }
+    expect([...bench.state.alerts.found.keys()]).toContain("deadlineMissed/usage/2026-01-17/");
     expect(keys(bench)).toEqual(["critical executorsFew///"]);
     expect(taken(bench).join()).not.toContain("usage");
   });

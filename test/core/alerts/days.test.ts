@@ -190,12 +190,15 @@ describe("a deadline that a job is given later", () => {
   const models = [...daily().models, { name: "segments", sql: "SELECT 2", file: "segments.sql" }];
   const edited = daily({ models, finishByModel: { segments: "01:30" }, finishBy: "03:00" });
 
+  /** By the calendar itself. */
+  const planned: Bench["override"] = (ask) =>
+    ask.kind === "planCalendar"
+      ? { kind: "calendar", starts: planCalendar({ ...ask, startsMax: 400 }) }
+      : undefined;
+
   test("calls nobody for days on which it was past already, and counts from the next one on", () => {
     const bench = withAlerts();
-    bench.override = (ask) =>
-      ask.kind === "planCalendar"
-        ? { kind: "calendar", starts: planCalendar({ ...ask, startsMax: 400 }) }
-        : undefined;
+    bench.override = planned;
     atNight(bench, daily());
     bench.live(100_000);
     // Half past one.
@@ -209,6 +212,18 @@ describe("a deadline that a job is given later", () => {
     bench.wallFrom += dayMs;
     bench.live(20_000);
     expect(keys(bench)).toContain("critical deadlineMissed/usage/2026-01-18/segments");
+  });
+
+  test("calls for days that were to be done by some time before: it is only moved", () => {
+    const bench = withAlerts();
+    bench.override = planned;
+    atNight(bench, daily({ finishBy: "03:00" }));
+    bench.pass(100_000, [1]);
+    // Half past one, and the day's run hangs.
+    bench.wallFrom += 40 * minuteMs;
+    bench.register(daily({ finishBy: "01:30" }));
+    bench.pass(20_000, [1]);
+    expect(keys(bench)).toContain("critical deadlineMissed/usage/2026-01-17/");
   });
 });
 
