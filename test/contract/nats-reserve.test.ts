@@ -17,6 +17,7 @@ import {
 import { exchangeStreams } from "../../shared/kernel/exchange-names.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
+import { eventually } from "../kit/eventually.ts";
 import { codeOf } from "../kit/failures.ts";
 import { type NatsFixture, startNats } from "./nats-fixture.ts";
 
@@ -73,6 +74,8 @@ test("at its limit a server takes nothing; what was kept free is given to whoeve
   expect(taken).toBeGreaterThan(15 * MB);
   expect(taken).toBeLessThan(25 * MB);
   expect(await codeOf(plain.append(1, "no room"))).toBe("exchangeFull");
+  // It is whole: nothing more is written, and refused.
+  expect(await reserve.hold()).toBe(true);
 
   // All that are refused at once find room.
   const many = Array.from({ length: 5 }, () => codeOf(registry.renew(hint)));
@@ -104,6 +107,12 @@ test("it is not made where it would take the last room itself", async () => {
   expect(await fill(roomBytes - limits.reserveBytes)).toBe(20 * MB);
   expect(await reserve.hold()).toBe(false);
   expect(await journal.append(0, "there is room for this")).toBe(1);
+  // Tried again at once, and from then on seldom: each try takes what room there is for a moment.
+  expect(await reserve.hold()).toBe(false);
+  const admin = await openExchangeAdmin(link, { replicas: 1 });
+  await admin.drop([stream]);
+  expect(await reserve.hold()).toBe(false);
+  await eventually(() => reserve.hold());
 });
 
 test("given away while it is being made, it is not there: whoever needed the room has it", async () => {

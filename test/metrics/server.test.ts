@@ -71,6 +71,7 @@ test("GET /metrics in the Prometheus text format, every byte of it as that wants
   const response = await fetch(`http://${address}/metrics?collect=all`);
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  expect(response.headers.get("cache-control")).toBe("no-store");
   const { families, series } = readExposition(await response.text(), "text");
   expect(Object.fromEntries(families)).toEqual({
     daymill_leader: { type: "gauge", help: "1 while it leads, else 0." },
@@ -142,7 +143,9 @@ test("a body, long headers and what is no HTTP end the connection, and nothing i
   const address = await serve();
   const get = (more: string) => `GET /metrics HTTP/1.1\r\nhost: x\r\n${more}\r\n`;
   const long = `x: ${"y".repeat(limits.scrapeHeaderBytesMax)}\r\n`;
-  expect(await raw(address, get("content-length: 5\r\n"))).toBe("HTTP/1.1 413 Payload Too Large");
+  const large = "HTTP/1.1 413 Payload Too Large";
+  expect(await raw(address, get("content-length: 5\r\n"))).toBe(large);
+  expect(await raw(address, `${get("content-length: 5\r\n")}12345`)).toBe(large);
   expect(await raw(address, get("transfer-encoding: chunked\r\n"))).toContain(" 413 ");
   expect(await raw(address, get(long))).toBe("HTTP/1.1 431 Request Header Fields Too Large");
   expect(await raw(address, "what is true?\r\n\r\n")).toBe("HTTP/1.1 400 Bad Request");
@@ -174,6 +177,20 @@ test("whoever asks and takes no answer is gone after a while", async () => {
   });
   await once(socket.resume(), "close");
   expect(taken).toBeLessThan(help.length);
+});
+
+test("closing it ends those who are still asking, too", async () => {
+  const log = quietLog();
+  const server = await serveMetrics({ address: "127.0.0.1:0", read: () => metrics, log });
+  const socket = await opened(server.address);
+  socket.write("GET /metrics HTTP/1.1\r\n");
+  const closed = once(socket.resume(), "close");
+  // It is taken, and what it has asked so far is read.
+  expect((await fetch(`http://${server.address}/metrics`)).status).toBe(200);
+  const from = performance.now();
+  await server.close();
+  await closed;
+  expect(performance.now() - from).toBeLessThan(limits.scrapeMs / 2);
 });
 
 test("connections beyond the bound are closed at once; when others go there is room again", async () => {
