@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { fold } from "../../coordinator/core/fold.ts";
 import { must } from "../../shared/kernel/assert.ts";
 import { failure } from "../../shared/kernel/failure.ts";
-import { noNegative, samplePlan } from "../sim/sample-job.ts";
+import { noNegative, sampleFiles, samplePlan } from "../sim/sample-job.ts";
 import { type Bench, day } from "./bench.ts";
 import { again, begun, expectSameRows, failAt, failed, job } from "./salvage-story.ts";
 
@@ -114,6 +114,16 @@ describe("what was finished", () => {
       const salvaged = [...durable.kept.values()].filter(({ isSalvage }) => isSalvage);
       expect(salvaged).toHaveLength(stages);
     }
+  });
+
+  test("goes when the day's next run of other input fails before it had finished any of it", () => {
+    const bench = failed();
+    bench.memory.inputs = sampleFiles(5);
+    bench.submit("usage", { rerun: true });
+    failAt(bench, "s1", "sqlRefused", 0);
+    expect(bench.run(2).state).toBe("failed");
+    expect(scopes(bench)).toEqual(["ipdr"]);
+    expect(staged(bench)).toEqual([]);
   });
 
   test("does not stay for a job that keeps no days", () => {

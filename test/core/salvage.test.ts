@@ -95,6 +95,43 @@ describe("the day's next run", () => {
     expectSameRows(bench, 2, undisturbed(sampleFiles(5)));
   });
 
+  test("with a file that has changed makes again what read it, though it has as many rows", () => {
+    const bench = failed();
+    const changed = sampleFiles(4).with(2, { ...must(sampleFiles(4)[2], "a file"), mtimeNs: "9" });
+    bench.memory.inputs = changed;
+    expect(again(bench)).toEqual(["s0/2", "s1/0", "s1/1", "s2/0", "s2/1"]);
+    expectSameRows(bench, 2, undisturbed(changed));
+  });
+
+  test("goes on from it also when one in between could not even list its input", () => {
+    const bench = failed();
+    bench.override = (ask) =>
+      ask.kind === "listInputs"
+        ? { kind: "failed", failure: failure("inputEmpty", "file 3 is empty") }
+        : undefined;
+    expect(again(bench)).toEqual([]);
+    expect(bench.run(2)).toMatchObject({ state: "failed", stages: [] });
+    bench.override = () => undefined;
+    expect(again(bench)).toEqual(["s2/0", "s2/1"]);
+    expectSameRows(bench, 3);
+  });
+
+  test.each(["failed", "committed"])(
+    "goes on from it also when one of some models has %s",
+    (end) => {
+      const bench = undisturbed();
+      bench.memory.inputs = sampleFiles(5);
+      bench.submit("usage", { rerun: true });
+      failAt(bench, "s2", "sqlRefused", 0);
+      bench.submit("usage", { rerun: true, select: ["totals"] });
+      if (end === "failed") failAt(bench, "s1", "sqlRefused", 0);
+      else bench.work();
+      expect([bench.run(2).state, bench.run(3).state]).toEqual(["failed", end]);
+      expect(again(bench)).toEqual(["s2/0", "s2/1"]);
+      expectSameRows(bench, 4, undisturbed(sampleFiles(5)));
+    },
+  );
+
   test("that ends before it could take anything over leaves no place where it would go on", () => {
     const bench = failed();
     bench.memory.inputs = sampleFiles(5);
