@@ -37,6 +37,29 @@ export function chain(heavySql = "SELECT 1"): JobPlan {
   };
 }
 
+/** s0 makes the model totals while it scans, and sends to x0; s1 makes the model heavy of that. */
+export function besideScan(): JobPlan {
+  const plan = chain();
+  const [scan, middle, last] = plan.stages;
+  const [totals, heavy] = plan.datasets;
+  const stages = [
+    {
+      ...must(scan, "s0"),
+      outputs: [...must(scan, "s0").outputs, must(middle?.outputs[0], "totals")],
+    },
+    { ...must(last, "s2"), id: "s1", input: must(middle, "s1").input },
+  ];
+  return {
+    ...plan,
+    stages,
+    exchanges: plan.exchanges.slice(0, 1),
+    datasets: [
+      { ...must(totals, "totals"), stage: "s0" },
+      { ...must(heavy, "heavy"), stage: "s1" },
+    ],
+  };
+}
+
 export const job = sampleJob({
   models: ["totals", "heavy"].map((name) => ({
     name,
@@ -46,9 +69,14 @@ export const job = sampleJob({
 });
 
 /** A leader with one executor, which has been sent the first tasks of the day. */
-export function begun({ slots = 8, whole = job, inputs = sampleFiles(4) } = {}): Bench {
+export function begun({
+  slots = 8,
+  whole = job,
+  inputs = sampleFiles(4),
+  plan = chain(),
+} = {}): Bench {
   const bench = new Bench();
-  bench.memory.plan = chain();
+  bench.memory.plan = plan;
   bench.memory.inputs = inputs;
   bench.lead();
   bench.attach(1, { slots });
@@ -101,7 +129,7 @@ export function again(bench: Bench, whole: typeof job | string = "usage"): strin
 }
 
 /** Names of all input files in a committed dataset, sorted; each is there once for each group that holds it. */
-function rows(bench: Bench, revision: number, dataset: string): string[] {
+export function rows(bench: Bench, revision: number, dataset: string): string[] {
   const manifest = bench.memory.manifests.get(`usage.${day}.r${revision}`);
   const found = manifest?.datasets.find((one) => one.dataset === dataset);
   return (found?.files ?? []).flatMap(({ path }) => bench.memory.files.get(path) ?? []).sort();

@@ -8,12 +8,14 @@ import { day, type SentTask } from "./bench.ts";
 import {
   again,
   begun,
+  besideScan,
   chain,
   expectSameRows,
   failAt,
   failed,
   job,
   leaderAfter,
+  rows,
   undisturbed,
   works,
 } from "./salvage-story.ts";
@@ -93,6 +95,24 @@ describe("the day's next run", () => {
     bench.memory.inputs = sampleFiles(5);
     expect(again(bench)).toEqual(["s0/4", "s1/0", "s1/1", "s2/0", "s2/1"]);
     expectSameRows(bench, 2, undisturbed(sampleFiles(5)));
+  });
+
+  test("takes over scans that make a model, unless the lines that they put aside have gone", () => {
+    const rejects = `staging/usage.${day}.r1/t-0/rejects.csv`;
+    const whole = begun({ plan: besideScan() });
+    whole.work();
+    const next = (isThere: boolean) => {
+      const bench = begun({ plan: besideScan() });
+      bench.rejectsFile = rejects;
+      failAt(bench, "s1", "sqlRefused", 0);
+      expect(bench.run(1).state).toBe("failed");
+      if (isThere) bench.memory.files.set(rejects, []);
+      const made = again(bench);
+      expect(rows(bench, 2, "heavy")).toEqual(rows(whole, 1, "heavy"));
+      return made;
+    };
+    expect(next(true)).toEqual(["s1/0", "s1/1"]);
+    expect(next(false)).toEqual(["s0/0", "s0/1", "s0/2", "s0/3", "s1/0", "s1/1"]);
   });
 
   test("with a file that has changed makes again what read it, though it has as many rows", () => {
