@@ -228,7 +228,7 @@ export const metrics: readonly Mutant[] = [
     file: "coordinator/core/metrics/counted.ts",
     from: 'if (stage?.kind === "scan") addSums(scans, result, 1);',
     to: "addSums(scans, result, 1);",
-    tests: ["test/core/metrics/metrics.test.ts"],
+    tests: ["test/core/metrics/runs.test.ts"],
   },
   {
     name: "paused-leader-told-as-leader",

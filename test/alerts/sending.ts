@@ -9,10 +9,11 @@ import { selfSigned } from "../../scripts/alert-kit/self-signed.ts";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
 import { openAlertSender, type SenderTimes } from "../../shared/adapters/alert-sender.ts";
 import type { AlertRule, Notice } from "../../shared/kernel/alert.ts";
-import { type Failure, fromUnknown } from "../../shared/kernel/failure.ts";
+import type { Failure } from "../../shared/kernel/failure.ts";
 import type { AlertSender } from "../../shared/ports.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
 import { cleanupsOfEachTest } from "../kit/cleanups.ts";
+import { failureOf } from "../kit/failures.ts";
 
 const nowMs = Date.UTC(2026, 0, 16, 5, 0);
 const folder = mkdtempSync(join(tmpdir(), "daymill-alerts-"));
@@ -58,13 +59,8 @@ export function notice(
   return { ...sampleNotice("ops", alerts, kind, nowMs), id: `n-${made}` };
 }
 
-export async function refusal(sender: AlertSender, sent = notice()): Promise<Failure> {
-  try {
-    await sender.send(sent);
-  } catch (error) {
-    return fromUnknown(error);
-  }
-  throw new Error("it was taken");
+export function refusal(sender: AlertSender, sent = notice()): Promise<Failure> {
+  return failureOf(sender.send(sent));
 }
 
 export const plain = { name: "ops", allowLinkLocal: false } as const;

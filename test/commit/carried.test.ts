@@ -63,6 +63,17 @@ function view(root: string, dataset: string, revision: number): Promise<string |
   return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => error.code);
 }
 
+/** What each folder of the day is said to take up. */
+async function sizes(): Promise<string[]> {
+  const { days } = await store.listRevisions(undefined, 5);
+  return days.flatMap(({ folders }) =>
+    folders.map(({ revision, datasets, bytes = [] }) => {
+      const of = datasets.map((name, index) => `${name} ${bytes[index]}`);
+      return `r${revision}: ${of.join(", ")}`;
+    }),
+  );
+}
+
 /** What readers see under the names of a revision. */
 function seen(root: string, revision: number) {
   return Promise.all([view(root, "hits", revision), view(root, "tops", revision)]);
@@ -84,15 +95,6 @@ test("are the same bytes under the new revision's name, also when the old one is
 });
 
 test("take up room once: in the newest revision that has them, and in that of before when it goes", async () => {
-  const sizes = async () => {
-    const { days } = await store.listRevisions(undefined, 5);
-    return days.flatMap(({ folders }) =>
-      folders.map(({ revision, datasets, bytes = [] }) => {
-        const of = datasets.map((name, index) => `${name} ${bytes[index]}`);
-        return `r${revision}: ${of.join(", ")}`;
-      }),
-    );
-  };
   // A manifest of these tests says one byte of each file.
   await commit(store, 2, 2, carrying, { tops: 1 });
   expect(await sizes()).toEqual(["r1: hits 1, tops 0", "r2: hits 1, tops 1"]);
@@ -102,6 +104,21 @@ test("take up room once: in the newest revision that has them, and in that of be
   await commit(store, 2, 4, { hits: staged(2, "hits"), tops: staged(2, "tops") });
   await store.dropRevision(2, run(3), 2, "all");
   expect(await sizes()).toEqual(["r1: hits 1, tops 0", "r2: hits 1, tops 1", "r4: hits 1, tops 1"]);
+});
+
+test("what a leader arranged that could not commit it takes up room of its own", async () => {
+  const rows = { hits: staged(2, "hits"), tops: staged(2, "tops") };
+  const files = Object.entries(rows).map(([dataset, path]) => ({ dataset, staged: path }));
+  await store.arrange(2, run(2), files);
+  const next = await openStore(storage.root);
+  await next.claim(3);
+  await commit(next, 3, 2, rows);
+  const bytes = "hits of r2".length;
+  expect(await sizes()).toEqual([
+    "r1: hits 1, tops 1",
+    `r2: hits ${bytes}, tops ${bytes}`,
+    "r2: hits 1, tops 1",
+  ]);
 });
 
 test("that are gone are an error that says what to do, and readers see what they saw", async () => {

@@ -4,11 +4,11 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { openStore } from "../../shared/adapters/store.ts";
+import { codeOf } from "../kit/failures.ts";
 import { type Call, crashAt, freezeAt, type Moment, numberedCalls } from "./stoppable-calls.ts";
 import type { StorageFixture } from "./storage.ts";
 import {
   acts,
-  codeOf,
   everything,
   forEach,
   makeTemplate,

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openStore } from "../../shared/adapters/store.ts";
 import type { Store } from "../../shared/ports.ts";
+import { codeOf } from "../kit/failures.ts";
 import { crashAt, numberedCalls } from "./stoppable-calls.ts";
 import { manifest, run, type StorageFixture } from "./storage.ts";
-import { codeOf, forEach, makeTemplate, seen, wholeRevision } from "./story.ts";
+import { forEach, makeTemplate, seen, wholeRevision } from "./story.ts";
 
 const day = "2026-01-15";
 const template = await makeTemplate();

@@ -6,7 +6,6 @@ import { cp, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStore } from "../../shared/adapters/store.ts";
-import { DaymillError } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunManifest } from "../../shared/kernel/manifest.ts";
 import type { Store } from "../../shared/ports.ts";
@@ -183,12 +182,6 @@ export async function everything(root: string): Promise<Record<string, string>> 
   );
   return Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
-
-export const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no error",
-    (error: unknown) => (error instanceof DaymillError ? error.failure.code : String(error)),
-  );
 
 /** Memory, where there is some: these tests make thousands of files, and cut no power. */
 async function quickFolder(): Promise<string> {

@@ -1,6 +1,6 @@
 // NATS that is away, comes back, lost its state or is too old: what each adapter does about it.
 import { createServer } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   checkReplicas,
   connectNats,
@@ -16,24 +16,22 @@ import { DaymillError } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { LeaderHint } from "../../shared/ports.ts";
 import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { eventually } from "../kit/eventually.ts";
 import { failureOf } from "../kit/failures.ts";
 import { freePort, type NatsFixture, startNats } from "./nats-fixture.ts";
 
-const open: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.stop();
-});
+const cleanups = cleanupsOfEachTest();
 
 async function server(): Promise<NatsFixture> {
   const started = await startNats();
-  open.push(started);
+  cleanups.push(() => started.stop());
   return started;
 }
 
 async function connected(url: string, lines: KeptLine[] = []): Promise<NatsLink> {
   const link = await connectNats({ servers: [url], name: "test", log: quietLog(lines) });
-  open.push({ stop: () => link.close() });
+  cleanups.push(() => link.close());
   return link;
 }
 
@@ -86,7 +84,7 @@ describe("connecting", () => {
   test("something else listens there: unavailable too, within the wait", async () => {
     const mute = createServer(() => undefined);
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
-    open.push({ stop: async () => void mute.close() });
+    cleanups.push(() => mute.close());
     const { port } = mute.address() as { port: number };
     const servers = [`127.0.0.1:${port}`];
     const failure = await failureOf(
@@ -97,7 +95,7 @@ describe("connecting", () => {
 
   test("a password with a bare % is told so at once, not as a server that does not answer", async () => {
     const guarded = await startNats({ extra: ["--user", "anna", "--pass", "50%"] });
-    open.push(guarded);
+    cleanups.push(() => guarded.stop());
     const at = (password: string) => guarded.url.replace("nats://", `nats://anna:${password}@`);
     const wrong = connectNats({ servers: [at("50%")], name: "t", log: quietLog(), waitMs: 1_000 });
     const failure = await failureOf(wrong);
@@ -110,7 +108,7 @@ describe("connecting", () => {
 
   test("a wrong password is told apart, at once", async () => {
     const guarded = await startNats({ extra: ["--user", "anna", "--pass", "ri/g@ht"] });
-    open.push(guarded);
+    cleanups.push(() => guarded.stop());
     const at = (password: string) => guarded.url.replace("nats://", `nats://anna:${password}@`);
     const failure = await failureOf(
       connectNats({ servers: [at("wrong")], name: "t", log: quietLog() }),
@@ -180,7 +178,7 @@ describe("lost state", () => {
       beat += 1;
       registry.renew({ ...hint, beat }).catch(() => undefined);
     }, 50);
-    open.push({ stop: async () => clearInterval(renewing) });
+    cleanups.push(() => clearInterval(renewing));
     // Asked 1.5 s and 2.5 s from now; the first is given up 1.5 s later.
     await sleep(limits.renewEveryMs);
     process.kill(nats.pid, "SIGSTOP");

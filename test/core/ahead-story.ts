@@ -51,9 +51,7 @@ export const toStart = (bench: Bench) =>
   live(bench, midnight + 62 * minuteMs - (bench.wallFrom + bench.at));
 
 export function said(bench: Bench): string {
-  const reply = bench.ask({ kind: "backlog", job: "usage", days: 0 });
-  if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
-  const found = reply.backlog.days.find((one) => one.day === day);
+  const found = bench.backlog().days.find((one) => one.day === day);
   return `${found?.state}: ${found?.reason}`;
 }
 

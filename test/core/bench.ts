@@ -20,6 +20,7 @@ import { step } from "../../coordinator/core/step.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import type { AlertAction, AlertConfig } from "../../shared/kernel/alert.ts";
 import { assert } from "../../shared/kernel/assert.ts";
+import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
@@ -35,6 +36,7 @@ export const day = "2026-01-15";
 const stepsMax = 100_000;
 
 type Unnumbered<T> = T extends unknown ? Omit<T, "reply"> : never;
+type Submit = Extract<Message, { kind: "submit" }>;
 
 export interface SentTask {
   readonly connection: number;
@@ -165,25 +167,17 @@ export class Bench {
     });
   }
 
-  submit(
-    job: JobSpec | string = sampleJob(),
-    changes: { rerun?: boolean; requestId?: string; day?: string } = {},
-  ) {
+  /** Gives the number of the reply. No other bench's requests have the same id. */
+  submit(job: JobSpec | string = sampleJob(), changes: Partial<Submit> = {}): number {
     const reply = this.#replies++;
-    const request = { rerun: false, requestId: `request-${reply}`, day, ...changes };
-    this.post({ kind: "submit", reply, job, ...request });
+    const request = { rerun: false, requestId: `${this.name}-${reply}`, day, ...changes };
+    this.post({ ...request, kind: "submit", reply, job });
     return reply;
   }
 
   /** Makes a scheduled job known without a day to run. */
   register(job: JobSpec): Reply | undefined {
-    const request = { job, day: "", rerun: false };
-    return this.#answered((reply) => ({
-      kind: "submit",
-      reply,
-      requestId: `register-${reply}`,
-      ...request,
-    }));
+    return this.replyTo(this.submit(job, { day: "" }));
   }
 
   /** What somebody says about days. */
@@ -228,6 +222,13 @@ export class Bench {
     const reply = this.ask({ kind: "run", run: `usage.${day}.r${revision}` });
     if (reply?.kind !== "run") throw new Error(`no run r${revision}: ${JSON.stringify(reply)}`);
     return reply.run;
+  }
+
+  /** What people are shown of a job's days; `days` 0: those of its window. */
+  backlog(job = "usage", days = 0): BacklogStatus {
+    const reply = this.ask({ kind: "backlog", job, days });
+    if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
+    return reply.backlog;
   }
 
   /** Tasks sent since the last call. */

@@ -11,10 +11,7 @@ function leader(): Bench {
 }
 
 function other(bench: Bench, on = day): Reply | undefined {
-  const reply = 5_000 + bench.state.nextAsk;
-  const job = sampleJob({ name: "copy" });
-  bench.post({ kind: "submit", reply, requestId: `r${reply}`, job, day: on, rerun: false });
-  return bench.replyTo(reply);
+  return bench.replyTo(bench.submit(sampleJob({ name: "copy" }), { day: on }));
 }
 
 function conflict(naming: string) {
@@ -62,13 +59,11 @@ describe("another job that writes the same dataset", () => {
     const bench = leader();
     bench.hold = (ask) => ask.kind === "saveJob";
     const first = bench.submit();
-    const reply = 7_000;
-    const job = sampleJob({ name: "copy" });
-    bench.post({ kind: "submit", reply, requestId: "b", job, day, rerun: false });
+    const second = bench.submit(sampleJob({ name: "copy" }));
     expect(bench.heldAsks).toHaveLength(2);
     bench.hold = () => false;
     bench.release();
     expect(bench.replyTo(first)).toMatchObject({ kind: "submitted", created: true });
-    expect(bench.replyTo(reply)).toMatchObject(conflict("usage"));
+    expect(bench.replyTo(second)).toMatchObject(conflict("usage"));
   });
 });

@@ -1,7 +1,6 @@
 /** A scheduled job on a bench, in the night before its days are due: what desk tests are told with. */
-import type { BacklogStatus } from "../../shared/kernel/days.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { sampleJob } from "../sim/sample-job.ts";
 import { Bench } from "./bench.ts";
 
 export const hourMs = 3_600_000;
@@ -20,27 +19,21 @@ export function atNight(job = daily(), bench = new Bench()): Bench {
   return bench;
 }
 
-export function backlog(bench: Bench, job = "usage"): BacklogStatus {
-  const reply = bench.ask({ kind: "backlog", job, days: 0 });
-  if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
-  return reply.backlog;
-}
-
 /** `day state: reason → next`, newest first. */
 export function grid(bench: Bench): string[] {
-  return backlog(bench).days.map(
-    ({ day, state, reason, next }) =>
-      `${day} ${state}: ${reason}${next === "" ? "" : ` → ${next}`}`,
-  );
+  return bench
+    .backlog()
+    .days.map(
+      ({ day, state, reason, next }) =>
+        `${day} ${state}: ${reason}${next === "" ? "" : ` → ${next}`}`,
+    );
 }
 
 export function stateOf(bench: Bench, day: string): string {
-  return backlog(bench).days.find((one) => one.day === day)?.state ?? "unknown";
+  return bench.backlog().days.find((one) => one.day === day)?.state ?? "unknown";
 }
 
 export const committed = (bench: Bench) =>
   [...bench.memory.manifests.values()]
     .filter(({ state }) => state === "committed")
     .map(({ run }) => run);
-
-export const files = (count: number) => sampleFiles(count);

@@ -2,19 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { projectedMs } from "../../coordinator/core/days/deadlines.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
-import { sampleJob } from "../sim/sample-job.ts";
+import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
 import { Bench } from "./bench.ts";
-import {
-  atNight,
-  backlog,
-  committed,
-  daily,
-  files,
-  grid,
-  hourMs,
-  midnight,
-  stateOf,
-} from "./desk-story.ts";
+import { atNight, committed, daily, grid, hourMs, midnight, stateOf } from "./desk-story.ts";
 
 describe("a scheduled job", () => {
   test("catches up its window and runs each day once, the live one when it is due", () => {
@@ -42,7 +32,7 @@ describe("a scheduled job", () => {
     bench.live(40_000);
     expect(stateOf(bench, "2026-01-15")).toBe("missing input");
     expect(committed(bench)).not.toContain("usage.2026-01-15.r1");
-    bench.memory.lookedAt.set("ipdr|2026-01-15", files(4));
+    bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(4));
     bench.live(60_000);
     expect(committed(bench)).toContain("usage.2026-01-15.r1");
     expect(stateOf(bench, "2026-01-15")).toBe("done");
@@ -54,10 +44,10 @@ describe("a scheduled job", () => {
     bench.live(120_000);
     expect(stateOf(bench, "2026-01-15")).toBe("provisional");
     for (const day of ["14", "16", "17", "18"]) {
-      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, files(4));
+      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, sampleFiles(4));
     }
-    bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
-    bench.memory.inputs = files(5);
+    bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(5));
+    bench.memory.inputs = sampleFiles(5);
     bench.live(300_000);
     expect(grid(bench)).toContain("2026-01-15 done: revision 2");
     expect(stateOf(bench, "2026-01-16")).toBe("provisional");
@@ -66,10 +56,10 @@ describe("a scheduled job", () => {
   test("runs a day again when a late file comes, and only then", () => {
     const bench = atNight();
     bench.live(40_000);
-    bench.memory.lookedAt.set("ipdr|2026-01-15", files(5));
-    bench.memory.inputs = files(5);
+    bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(5));
+    bench.memory.inputs = sampleFiles(5);
     for (const day of ["14", "16", "17", "18"]) {
-      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, files(4));
+      bench.memory.lookedAt.set(`ipdr|2026-01-${day}`, sampleFiles(4));
     }
     bench.live(150_000);
     expect(committed(bench)).toContain("usage.2026-01-15.r2");
@@ -157,7 +147,7 @@ describe("a source that is not the same in all forms of the job", () => {
     bench.register(daily({ models, workAhead: false }));
     bench.live(90_000);
     expect(again(bench)).toEqual([]);
-    expect(backlog(bench).days.find(({ day }) => day === "2026-01-15")?.files).toBe(4);
+    expect(bench.backlog().days.find(({ day }) => day === "2026-01-15")?.files).toBe(4);
   });
 });
 
@@ -183,7 +173,7 @@ describe("what people say about days", () => {
     bench.hold = () => false;
     bench.release();
     expect(bench.memory.desks.get("usage")?.desk.days["2026-01-15"]?.held?.reason).toBe("bad feed");
-    bench.memory.lookedAt.set("ipdr|2026-01-15", files(4));
+    bench.memory.lookedAt.set("ipdr|2026-01-15", sampleFiles(4));
     bench.live(60_000);
     expect(grid(bench)).toContain("2026-01-15 held: bad feed");
     expect(bench.say({ ...mark, mark: "released", reason: "" })).toEqual({ kind: "said" });
@@ -205,7 +195,7 @@ describe("what people say about days", () => {
     bench.memory.lookedAt.clear();
     bench.live(150_000);
     expect(committed(bench).sort()).toEqual(["usage.2026-01-16.r1", "usage.2026-01-17.r1"]);
-    expect(backlog(bench)).toMatchObject({ paused: "maintenance", toDo: 1 });
+    expect(bench.backlog()).toMatchObject({ paused: "maintenance", toDo: 1 });
     expect(grid(bench).at(-1)).toMatch(/^2026-01-15 ready: .* → runs when the backlog goes on$/);
     bench.say({ ...pause, paused: false });
     bench.live(20_000);
@@ -265,7 +255,7 @@ describe("a day that fails", () => {
     bench.live(30 * 60_000);
     expect([...bench.memory.manifests.keys()].filter((run) => run.includes("-16"))).toHaveLength(1);
     bench.override = planned;
-    bench.memory.inputs = files(5);
+    bench.memory.inputs = sampleFiles(5);
     // Who mends its input does not wait for a minute.
     bench.live(15_000);
     expect(committed(bench)).toContain("usage.2026-01-16.r2");
@@ -307,13 +297,13 @@ describe("a deadline", () => {
     bench.pass(3 * 60_000, [1]);
     // What was due before the job was known is shown as missed; nobody is called for it.
     expect(warnings(bench)).toEqual(["2026-01-17 deadline.missed"]);
-    expect(backlog(bench).days.at(-1)?.warned).toEqual(["missed"]);
+    expect(bench.backlog().days.at(-1)?.warned).toEqual(["missed"]);
     const next = new Bench(bench.memory, "c2");
     next.wallFrom = midnight + hourMs + 4 * 60_000;
     next.lead();
     next.pass(30_000);
     expect(warnings(next)).toEqual([]);
-    expect(backlog(next).days.find(({ day }) => day === "2026-01-17")?.warned).toEqual(["missed"]);
+    expect(next.backlog().days.find(({ day }) => day === "2026-01-17")?.warned).toEqual(["missed"]);
   });
 
   test("nobody is called for days that a job takes up because it looks further back now", () => {
@@ -323,7 +313,7 @@ describe("a deadline", () => {
     bench.effects = [];
     bench.register(daily({ ...job, backlogDays: 5 }));
     bench.pass(2_000, [1]);
-    expect(backlog(bench).days.at(-1)).toMatchObject({ day: "2026-01-11", warned: ["missed"] });
+    expect(bench.backlog().days.at(-1)).toMatchObject({ day: "2026-01-11", warned: ["missed"] });
     expect(warnings(bench)).toEqual([]);
   });
 

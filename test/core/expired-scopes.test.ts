@@ -5,22 +5,23 @@ import { dropSuperseded, expiredScopes } from "../../coordinator/core/expired-ou
 import { KeptOutputs } from "../../coordinator/core/kept-outputs.ts";
 import { Bench } from "./bench.ts";
 
-/** `scope: day` of kept outputs, and live runs as `[day, scopes that they stand on]`. */
-function durableWith(
-  kept: Readonly<Record<string, string>>,
-  live: readonly (readonly [day: string, scopes: readonly string[]])[] = [],
-) {
+/** A live run: its day, the scopes that it stands on, and where a stage of it finds finished work. */
+type Live = readonly [day: string, scopes: readonly string[], salvage?: string];
+
+/** `scope: day` of kept outputs, and live runs. */
+function durableWith(kept: Readonly<Record<string, string>>, live: readonly Live[] = []) {
   const durable = emptyDurable();
   for (const [scope, day] of Object.entries(kept)) {
     const outputs = new KeptOutputs();
     durable.kept.set(scope, { job: "usage", day, source: "ipdr", exchanges: [], outputs });
   }
-  live.forEach(([day, scopes], number) => {
+  live.forEach(([day, scopes, salvage], number) => {
     const id = `usage.${day}.r${number}`;
     const exchanges = new Map(
       scopes.map((scope, x) => [`x${x}`, { exchange: `x${x}`, streams: [], scope }]),
     );
-    durable.runs.set(id, { id, job: "usage", day, exchanges, stages: [] } as unknown as Run);
+    const stages = salvage === undefined ? [] : [{ salvage }];
+    durable.runs.set(id, { id, job: "usage", day, exchanges, stages } as unknown as Run);
   });
   return durable;
 }
@@ -41,9 +42,10 @@ test("days beyond the newest ones go, unless a run of them is live", () => {
 
 test("what another live run of the day stands on stays, whatever its older run stood on", () => {
   const kept = { older: "2026-01-15", newer: "2026-01-15", past: "2026-01-15" };
-  const durable = durableWith(kept, [["2026-01-15", ["newer"]]]);
-  const expired = expiredScopes(durable, "usage", "2026-01-15", new Set(["older"]), 7);
-  expect(expired).toEqual(["past"]);
+  const expired = (...live: Live[]) =>
+    expiredScopes(durableWith(kept, live), "usage", "2026-01-15", new Set(["older"]), 7);
+  expect(expired(["2026-01-15", ["newer"]])).toEqual(["past"]);
+  expect(expired(["2026-01-15", [], "newer"])).toEqual(["past"]);
 });
 
 test("outputs that a run does not stand on stay while another run of the day is live", () => {

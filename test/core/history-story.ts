@@ -156,12 +156,12 @@ export class HistoryStory {
 
   /** `day state: reason → next`, newest first; `days` 0: those of the window. */
   grid(days = 0): string[] {
-    const reply = this.bench.ask({ kind: "backlog", job: "usage", days });
-    if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
-    return reply.backlog.days.map(
-      ({ day, state, reason, next }) =>
-        `${day.slice(-2)} ${state}: ${reason}${next === "" ? "" : ` → ${next}`}`,
-    );
+    return this.bench
+      .backlog("usage", days)
+      .days.map(
+        ({ day, state, reason, next }) =>
+          `${day.slice(-2)} ${state}: ${reason}${next === "" ? "" : ` → ${next}`}`,
+      );
   }
 
   /** The grid's line of a day. */

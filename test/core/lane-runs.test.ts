@@ -26,11 +26,8 @@ function leader(executors: readonly number[] = [2, 2]): Bench {
 }
 
 function submit(bench: Bench, day: string, lane?: Lane, requestId?: string): void {
-  const reply = 1_000 + bench.state.nextAsk;
-  const id = requestId ?? `for ${reply}`;
-  const named = lane === undefined ? {} : { lane };
-  const job = sampleJob({ backlogDays: 10 });
-  bench.post({ kind: "submit", reply, requestId: id, job, day, rerun: false, ...named });
+  const named = { ...(lane && { lane }), ...(requestId && { requestId }) };
+  bench.submit(sampleJob({ backlogDays: 10 }), { day, ...named });
 }
 
 function dayOf({ delivery }: SentTask): string {

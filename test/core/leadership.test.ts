@@ -376,8 +376,7 @@ describe("a lost journal", () => {
     const { memory } = first;
     const kept = memory.journalLast;
     const newer = sampleJob({ backlogDays: 9 });
-    const later = { requestId: "later", job: newer, day: "2026-01-16", rerun: false };
-    first.post({ kind: "submit", reply: 900, ...later });
+    first.submit(newer, { day: "2026-01-16" });
     memory.journal = memory.journal.filter(({ sequence }) => sequence <= kept);
     memory.journalLast = kept;
     memory.requests.clear();

@@ -171,8 +171,7 @@ describe("a look", () => {
   test("waits while a run is being planned: a lost journal may know less than lies there", () => {
     const { bench, winner } = cancelled();
     bench.hold = (ask) => ask.kind === "planJob";
-    const other = { requestId: "other", job: "usage", day: "2026-01-14", rerun: false };
-    bench.post({ kind: "submit", reply: 900, ...other });
+    bench.submit("usage", { day: "2026-01-14" });
     bench.effects = [];
     bench.pass(soon, [1]);
     expect(looks(bench)).toEqual([]);
@@ -190,8 +189,7 @@ describe("a look", () => {
     const looked = bench.heldAsks;
     bench.heldAsks = [];
     bench.hold = (ask) => ask.kind === "planJob";
-    const other = { requestId: "other", job: "usage", day: "2026-01-14", rerun: false };
-    bench.post({ kind: "submit", reply: 900, ...other });
+    bench.submit("usage", { day: "2026-01-14" });
     const planning = bench.heldAsks;
     bench.heldAsks = looked;
     bench.hold = () => false;

@@ -12,11 +12,8 @@ describe("runs", () => {
     const bench = new Bench().lead();
     const dayOf = (index: number) =>
       `2026-${String(1 + Math.floor(index / 28)).padStart(2, "0")}-${String(1 + (index % 28)).padStart(2, "0")}`;
-    const submit = (index: number) => {
-      const request = { reply: 1_000 + index, requestId: `request-${index}`, rerun: false };
-      bench.post({ kind: "submit", ...request, job: sampleJob(), day: dayOf(index) });
-      return bench.replyTo(1_000 + index);
-    };
+    const submit = (index: number) =>
+      bench.replyTo(bench.submit(sampleJob(), { day: dayOf(index) }));
     for (let index = 0; index < limits.runsLiveMax; index++) {
       expect(submit(index)).toMatchObject({ kind: "submitted", created: true });
     }

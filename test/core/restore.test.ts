@@ -149,8 +149,7 @@ describe("a live run whose journal is lost", () => {
     const old = leader();
     const newer = sampleJob({ backlogDays: 9 });
     old.submit();
-    const later = { reply: 900, requestId: "later", job: newer, day: "2026-01-16" };
-    old.post({ kind: "submit", rerun: false, ...later });
+    old.submit(newer, { day: "2026-01-16" });
     loseNats(old.memory);
     const next = successor(old).lead();
     const { runs, names, jobs } = next.state.durable;
@@ -248,8 +247,7 @@ describe("a live run whose form of the job was in the lost part of the journal",
     const lost = old.memory.journalLast;
     old.submit("usage", { rerun: true });
     const newer = sampleJob({ backlogDays: 3 });
-    const about = { requestId: "newer", day: "2026-01-16", rerun: false };
-    old.post({ kind: "submit", reply: 1_000, job: newer, ...about });
+    old.submit(newer, { day: "2026-01-16" });
     expect(old.run(2)).toMatchObject({ runId: second, state: "running" });
     old.memory.journal = old.memory.journal.filter(({ sequence }) => sequence > lost);
     old.memory.snapshot = undefined;
@@ -279,8 +277,7 @@ describe("a live run whose form of the job was in the lost part of the journal",
     old.submit(sampleJob({ checks: [noNegative] }));
     old.work();
     const lost = old.memory.journalLast;
-    const about = { requestId: "next day", day: "2026-01-16", rerun: false };
-    old.post({ kind: "submit", reply: 1_000, job: "usage", ...about });
+    old.submit("usage", { day: "2026-01-16" });
     const nextDay = "usage.2026-01-16.r1";
     const state = (bench: Bench) => bench.ask({ kind: "run", run: nextDay });
     for (let tasks = old.takeTasks(); tasks[0]?.work.kind !== "check"; tasks = old.takeTasks()) {

@@ -193,14 +193,7 @@ describe("keeping", () => {
   test("ends with the job's backlog days", () => {
     const bench = afterOneRun(sampleJob({ backlogDays: 2 }));
     for (const later of ["2026-01-16", "2026-01-17"]) {
-      bench.post({
-        kind: "submit",
-        reply: 1_000 + Number(later.slice(-2)),
-        requestId: later,
-        job: "usage",
-        day: later,
-        rerun: false,
-      });
+      bench.submit("usage", { day: later });
       bench.work();
     }
     expect([...bench.state.durable.kept.values()].map((kept) => kept.day)).toEqual([
@@ -261,11 +254,10 @@ test("how a day was cut is forgotten when nothing of it is kept any more", () =>
   const bench = new Bench().lead();
   bench.attach(1);
   const days = ["2026-01-11", "2026-01-12", "2026-01-13", "2026-01-14"];
-  days.forEach((day, index) => {
-    const about = { reply: 900 + index, requestId: `for-${day}`, job: sampleJob(), day };
-    bench.post({ kind: "submit", rerun: false, ...about });
+  for (const day of days) {
+    bench.submit(sampleJob(), { day });
     bench.work();
-  });
+  }
   const records = [...bench.state.durable.days.values()];
   expect(records.map((record) => [record.day, record.splits.size])).toEqual([
     ["2026-01-11", 0],

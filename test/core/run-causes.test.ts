@@ -1,25 +1,10 @@
 /** The history of runs: who or what started each, and what it read; told of runs that have ended, and on storage. */
 import { describe, expect, test } from "vitest";
 import { decodeSnapshot, encodeSnapshot } from "../../coordinator/core/snapshot.ts";
-import type { JobSpec } from "../../shared/kernel/job.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
-import { sampleFiles, sampleJob } from "../sim/sample-job.ts";
+import { sampleFiles } from "../sim/sample-job.ts";
 import { Bench } from "./bench.ts";
-
-const hourMs = 3_600_000;
-const midnight = Date.parse("2026-01-18T00:00:00Z");
-
-const daily = (changes: Partial<JobSpec> = {}) =>
-  sampleJob({ schedule: "0 1 * * *", backlogDays: 2, ...changes });
-
-/** A leader at 00:59 of 18 January with one executor and a daily job. */
-function atNight(bench = new Bench()): Bench {
-  bench.wallFrom = midnight + hourMs - 60_000;
-  bench.lead();
-  bench.attach(1, { slots: 8 });
-  bench.register(daily());
-  return bench;
-}
+import { atNight, daily, hourMs, midnight } from "./desk-story.ts";
 
 function runs(bench: Bench): readonly RunStatus[] {
   const reply = bench.ask({ kind: "runs", job: "", limit: 100 });
@@ -35,17 +20,11 @@ function causes(bench: Bench): string[] {
   return all.sort();
 }
 
-function submit(bench: Bench, day: string, by: string, rerun = false): void {
-  const reply = 1_000 + bench.state.nextAsk;
-  const request = { reply, requestId: `for ${reply}`, job: "usage", day, rerun, by };
-  bench.post({ kind: "submit", ...request });
-}
-
 describe("each run says who or what started it", () => {
   test("the schedule, catching up, a person, a late file, another form, a command, a backfill", () => {
     const bench = atNight();
     bench.live(100_000);
-    submit(bench, "2026-01-16", "ann", true);
+    bench.submit("usage", { day: "2026-01-16", by: "ann", rerun: true });
     bench.live(10_000);
     bench.say({
       kind: "markDay",
@@ -96,7 +75,7 @@ describe("each run says who or what started it", () => {
     const bench = new Bench().lead();
     bench.attach(1);
     bench.submit();
-    submit(bench, "2026-01-16", "ann");
+    bench.submit("usage", { day: "2026-01-16", by: "ann" });
     bench.pass(2_000, [1]);
     bench.work();
     const run = runs(bench).find(({ day }) => day === "2026-01-16");
@@ -119,7 +98,7 @@ describe("each run says who or what started it", () => {
     bench.register(daily({ backlogDays: 0 }));
     bench.live(120_000);
     expect(causes(bench)).toContain("2026-01-17 r1: schedule");
-    submit(bench, "2026-01-17", "ann");
+    bench.submit("usage", { day: "2026-01-17", by: "ann" });
     bench.live(10_000);
     expect(causes(bench)).toContain("2026-01-17 r1: request ann");
     expect(runs(bench).find(({ day }) => day === "2026-01-17")?.state).toBe("committed");
@@ -128,7 +107,7 @@ describe("each run says who or what started it", () => {
   test("the next leader and a snapshot know it, and a run that comes back when the journal is lost", () => {
     const bench = atNight();
     bench.live(30_000);
-    submit(bench, "2026-01-16", "ann", true);
+    bench.submit("usage", { day: "2026-01-16", by: "ann", rerun: true });
     const known = causes(bench);
     expect(known).toContain("2026-01-16 r2: request ann");
     const kept = decodeSnapshot(encodeSnapshot(bench.state.durable));

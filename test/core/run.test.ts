@@ -156,15 +156,8 @@ describe("submit", () => {
   test("an unknown job, a day that is none, and a missing request id are refused", () => {
     const bench = leader();
     expect(bench.replyTo(bench.submit("nope"))).toMatchObject({ failure: { code: "unknownJob" } });
-    bench.post({
-      kind: "submit",
-      reply: 900,
-      requestId: "x",
-      job: sampleJob(),
-      day: "2026-02-30",
-      rerun: false,
-    });
-    expect(bench.replyTo(900)).toMatchObject({ failure: { code: "badRequest" } });
+    const never = bench.submit(undefined, { day: "2026-02-30" });
+    expect(bench.replyTo(never)).toMatchObject({ failure: { code: "badRequest" } });
     const empty = bench.submit(undefined, { requestId: "" });
     expect(bench.replyTo(empty)).toMatchObject({ failure: { code: "badRequest" } });
   });

@@ -14,9 +14,7 @@ function made(): HistoryStory {
 }
 
 function select(story: HistoryStory, of: string, models: readonly string[]): void {
-  const reply = 9_000 + story.bench.state.nextAsk;
-  const request = { reply, requestId: `for ${reply}`, day: day(of), rerun: false };
-  story.bench.post({ kind: "submit", job: "usage", ...request, select: models });
+  const reply = story.bench.submit("usage", { day: day(of), select: models });
   expect(story.bench.replyTo(reply)?.kind).toBe("submitted");
   story.live(20_000);
 }

@@ -26,9 +26,7 @@ describe("what was not run stays what it was", () => {
   }
 
   function stateOf(bench: Bench): string {
-    const reply = bench.ask({ kind: "backlog", job: "usage", days: 0 });
-    if (reply?.kind !== "backlog") throw new Error(JSON.stringify(reply));
-    const found = reply.backlog.days.find((one) => one.day === day);
+    const found = bench.backlog().days.find((one) => one.day === day);
     return `${found?.state}: ${found?.reason}`;
   }
 

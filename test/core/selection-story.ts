@@ -75,10 +75,7 @@ export function committed(whole = job()): Bench {
 }
 
 export function select(bench: Bench, texts: readonly string[], of: JobSpec | string = job()) {
-  const reply = 1_000 + bench.state.nextAsk;
-  const request = { reply, requestId: `for ${reply}`, day, rerun: false, select: texts };
-  bench.post({ kind: "submit", job: of, ...request });
-  return bench.replyTo(reply);
+  return bench.replyTo(bench.submit(of, { select: texts }));
 }
 
 export function refusal(reply: ReturnType<typeof select>): string {

@@ -115,14 +115,14 @@ describe("it is refused", () => {
 
   test("beside a run that is under way, as a run of the whole day is beside it", () => {
     const bench = committed();
-    const request = { day, rerun: true, requestId: "mine", select: ["heavy"] };
-    bench.post({ kind: "submit", reply: 901, job: job(), ...request });
-    expect(bench.replyTo(901)).toMatchObject({ created: true });
+    const request = { rerun: true, requestId: "mine", select: ["heavy"] };
+    const first = bench.submit(job(), request);
+    expect(bench.replyTo(first)).toMatchObject({ created: true });
     expect(refusal(select(bench, ["cells"]))).toMatch(/^conflict: run .*r2 is under way/);
     const whole = bench.submit(job(), { rerun: true });
     expect(refusal(bench.replyTo(whole))).toMatch(/^conflict: run .*r2 makes only heavy/);
-    bench.post({ kind: "submit", reply: 902, job: job(), ...request });
-    expect(bench.replyTo(902)).toMatchObject({ run: `usage.${day}.r2`, created: false });
+    const same = bench.submit(job(), request);
+    expect(bench.replyTo(same)).toMatchObject({ run: `usage.${day}.r2`, created: false });
     bench.work();
     expect(bench.run(2).state).toBe("committed");
   });

@@ -154,14 +154,20 @@ describe("a slow attempt", () => {
     if (failing === undefined || hung === undefined) throw new Error("two are running");
     bench.fail(failing, failure("workerLost", "exit code 9"));
     // It failed on one executor, and the other one is busy for ever: a slot is free and nothing starts.
-    bench.pass(limits.standsStillMs - 1_000, [1, 2]);
+    bench.pass(limits.standsStillMs / 2, [1, 2]);
+    // That its executor dials in anew is no sign of life of the attempt.
+    const { connection } = hung;
+    const runningAttempts = [hung.attemptId];
+    bench.attach(3, { executor: `e${connection}`, slots: 1, runningAttempts });
+    const all = [failing.connection, 3];
+    bench.pass(limits.standsStillMs / 2 - 1_000, all);
     expect(bench.takeTasks()).toEqual([]);
-    bench.pass(5_000, [1, 2]);
+    bench.pass(5_000, all);
     const second = only(bench.takeTasks());
     expect([second.connection, second.delivery.task]).toEqual([1, hung.delivery.task]);
     bench.finish(second);
-    bench.fail(hung, failure("cancelled", "killed"));
-    expect(only(bench.takeTasks())).toMatchObject({ connection: 2, work: failing.work });
+    bench.fail({ ...hung, connection: 3 }, failure("cancelled", "killed"));
+    expect(only(bench.takeTasks())).toMatchObject({ connection: 3, work: failing.work });
   });
 
   test("has none when there is no other executor", () => {
@@ -224,8 +230,7 @@ describe("a slow attempt", () => {
     const [slow, other] = bench.takeTasks();
     if (slow === undefined || other === undefined) throw new Error("two more are running");
     finishIn(bench, other, 100);
-    const next = { job: sampleJob(), day: "2026-01-16", rerun: false } as const;
-    bench.post({ kind: "submit", reply: 99, requestId: "next", ...next });
+    bench.submit(sampleJob(), { day: "2026-01-16" });
     expect(only(bench.takeTasks()).delivery.run).toContain("2026-01-16");
     bench.pass(60_000, [1, 2]);
     expect(bench.takeTasks()).toEqual([]);

@@ -4,7 +4,15 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import os from "node:os";
@@ -30,14 +38,18 @@ function where(tool: string): string {
 const canRun = process.platform === "linux" && arch !== undefined && where("curl") !== "";
 
 describe.skipIf(!canRun)("the official release of nats-server", () => {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "daymill-release-"));
-  const bin = path.join(folder, "bin");
+  let folder = "";
+  let bin = "";
+  let release: Uint8Array;
   let server: Server;
   let files: Readonly<Record<string, Uint8Array | string>> = {};
   const asked: string[] = [];
 
   beforeAll(async () => {
+    folder = mkdtempSync(path.join(os.tmpdir(), "daymill-release-"));
+    bin = path.join(folder, "bin");
     mkdirSync(bin);
+    release = packed();
     for (const tool of [...tools, ...others]) symlinkSync(where(tool), path.join(bin, tool));
     server = createServer({ ...selfSigned() }, ({ url = "" }, response) => {
       asked.push(url);
@@ -51,7 +63,10 @@ describe.skipIf(!canRun)("the official release of nats-server", () => {
     writeFileSync(path.join(folder, ".curlrc"), rules);
   });
 
-  afterAll(() => new Promise((resolve) => server.close(resolve)));
+  afterAll(async () => {
+    await new Promise((resolve) => server.close(resolve));
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   function packed(): Uint8Array {
     mkdirSync(path.join(folder, name));
@@ -77,6 +92,7 @@ describe.skipIf(!canRun)("the official release of nats-server", () => {
   }
 
   test("is not there: what could not be had, and what to do", async () => {
+    files = {};
     const { code, out, err } = await typed("absent");
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err[0]).toBe(`nats-server: trying the official release v${version}`);
@@ -87,10 +103,9 @@ describe.skipIf(!canRun)("the official release of nats-server", () => {
   });
 
   test("is unpacked into the project's cache when it has the sum that is published with it", async () => {
-    const bytes = packed();
-    const sum = createHash("sha256").update(bytes).digest("hex");
+    const sum = createHash("sha256").update(release).digest("hex");
     const other = `${"0".repeat(64)}  nats-server-v${version}-windows-${arch}.zip`;
-    files = { [archive]: bytes, SHA256SUMS: `${other}\n${sum}  ${archive}\n` };
+    files = { [archive]: release, SHA256SUMS: `${other}\n${sum}  ${archive}\n` };
     asked.length = 0;
     const { code, out, err, place } = await typed("right");
     expect({ code, err: err.at(-1) }).toEqual({
@@ -104,7 +119,7 @@ describe.skipIf(!canRun)("the official release of nats-server", () => {
   test("with another sum, or with none, is not used", async () => {
     const wrong = `nats-server: the checksum of ${archive} is wrong: not used`;
     for (const sums of [`${"0".repeat(64)}  ${archive}\n`, `${"0".repeat(64)}  another.tar.gz\n`]) {
-      files = { ...files, SHA256SUMS: sums };
+      files = { [archive]: release, SHA256SUMS: sums };
       const { code, out, err, place } = await typed("wrong");
       expect({ code, out }).toEqual({ code: 1, out: "" });
       expect(err).toContain(wrong);

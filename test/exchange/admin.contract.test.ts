@@ -13,7 +13,7 @@ import type { ExchangeAdmin } from "../../shared/ports.ts";
 import { startNats } from "../contract/nats-fixture.ts";
 import { memoryExchange } from "../fakes/memory-exchange.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
-import { failureOf } from "./kit.ts";
+import { failureOf } from "../kit/failures.ts";
 
 interface Opened {
   readonly admin: ExchangeAdmin;

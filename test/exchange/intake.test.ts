@@ -15,7 +15,8 @@ import {
 } from "../../shared/kernel/exchange-layout.ts";
 import { wireTypes } from "../../shared/kernel/plan.ts";
 import type { ExchangeOutput, Winner } from "../../shared/kernel/work.ts";
-import { failureOf, memoryStreams, openDuckDb, planOf, routeOf, scalar, winnerOf } from "./kit.ts";
+import { failureOf } from "../kit/failures.ts";
+import { memoryStreams, openDuckDb, planOf, routeOf, scalar, winnerOf } from "./kit.ts";
 
 const plan = planOf("k BIGINT, s VARCHAR", 8, 2);
 const route = routeOf("t", 2);

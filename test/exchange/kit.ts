@@ -4,7 +4,6 @@ import type { DuckDBConnection } from "@duckdb/node-api";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { ReceivedMessage } from "../../shared/adapters/duckdb-arrow-receive.ts";
 import type { MessageSink } from "../../shared/adapters/duckdb-arrow-send.ts";
-import { DaymillError, type Failure } from "../../shared/kernel/failure.ts";
 import type { Column } from "../../shared/kernel/job.ts";
 import type { ExchangePlan } from "../../shared/kernel/plan.ts";
 import type { ExchangeOutput, ExchangeRoute, Winner } from "../../shared/kernel/work.ts";
@@ -62,16 +61,6 @@ export function winnerOf(attemptId: string, output: ExchangeOutput): Winner {
 export function routeOf(name: string, groups: number): ExchangeRoute {
   const streams = Array.from({ length: groups }, (_, group) => `${name}_g${group}`);
   return { exchange: "x0", streams };
-}
-
-/** What a promise fails with, as a `Failure`. */
-export async function failureOf(promise: Promise<unknown>): Promise<Failure | string> {
-  try {
-    await promise;
-    return "no failure";
-  } catch (error) {
-    return error instanceof DaymillError ? error.failure : String(error);
-  }
 }
 
 /** One value of a query, as text. */

@@ -15,7 +15,8 @@ import type { ExchangeAdmin } from "../../shared/ports.ts";
 import { type NatsFixture, startNats } from "../contract/nats-fixture.ts";
 import { quietLog } from "../fakes/quiet-log.ts";
 import { eventually } from "../kit/eventually.ts";
-import { differences, failureOf, openDuckDb, planOf, routeOf, scalar, winnerOf } from "./kit.ts";
+import { failureOf } from "../kit/failures.ts";
+import { differences, openDuckDb, planOf, routeOf, scalar, winnerOf } from "./kit.ts";
 
 const plan = planOf("k BIGINT, s VARCHAR", 16, 4);
 const signal = new AbortController().signal;

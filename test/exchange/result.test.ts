@@ -3,7 +3,8 @@ import type { DuckDBConnection } from "@duckdb/node-api";
 import { type Table, tableFromIPC } from "apache-arrow";
 import { beforeAll, expect, test } from "vitest";
 import { encodeQuery } from "../../shared/adapters/duckdb-arrow.ts";
-import { failureOf, openDuckDb } from "./kit.ts";
+import { failureOf } from "../kit/failures.ts";
+import { openDuckDb } from "./kit.ts";
 
 let connection: DuckDBConnection;
 beforeAll(async () => {

@@ -8,9 +8,9 @@ import { writeTable } from "../../shared/adapters/duckdb-arrow-send.ts";
 import { compressLz4Frame, decompressLz4Frame } from "../../shared/adapters/lz4.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { ExchangePlan } from "../../shared/kernel/plan.ts";
+import { failureOf } from "../kit/failures.ts";
 import {
   differences,
-  failureOf,
   memoryStreams,
   openDuckDb,
   planOf,

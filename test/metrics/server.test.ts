@@ -1,12 +1,13 @@
 // Metrics over real HTTP on a real port: what is answered to whom, in which format, and who is sent away.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { afterEach, expect, test } from "vitest";
-import { type MetricsServer, serveMetrics } from "../../shared/adapters/metrics-server.ts";
+import { expect, test } from "vitest";
+import { serveMetrics } from "../../shared/adapters/metrics-server.ts";
 import { fail } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { Metric } from "../../shared/kernel/metric.ts";
-import type { Log } from "../../shared/ports.ts";
+import { type KeptLine, quietLog } from "../fakes/quiet-log.ts";
+import { cleanupsOfEachTest } from "../kit/cleanups.ts";
 import { readExposition } from "./exposition.ts";
 
 const metrics: readonly Metric[] = [
@@ -32,26 +33,15 @@ const metrics: readonly Metric[] = [
 
 const patienceMs = 500;
 
-let server: MetricsServer | undefined;
-const sockets: Socket[] = [];
+const cleanups = cleanupsOfEachTest();
 
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  await server?.close();
-  server = undefined;
-});
-
-const errors: string[] = [];
-const log: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: (message) => void errors.push(message),
-  child: () => log,
-};
-
-async function serve(read: () => readonly Metric[] = () => metrics, address = "127.0.0.1:0") {
-  server = await serveMetrics({ address, read, log, times: { patienceMs, lookEveryMs: 50 } });
+async function serve(
+  read: () => readonly Metric[] = () => metrics,
+  { address = "127.0.0.1:0", lines = [] as KeptLine[] } = {},
+) {
+  const times = { patienceMs, lookEveryMs: 50 };
+  const server = await serveMetrics({ address, read, log: quietLog(lines), times });
+  cleanups.push(() => server.close());
   return server.address;
 }
 
@@ -69,7 +59,7 @@ async function raw(address: string, text: string): Promise<string> {
 async function opened(address: string): Promise<Socket> {
   const [host = "", port] = address.split(":");
   const socket = connect(Number(port), host);
-  sockets.push(socket);
+  cleanups.push(() => socket.destroy());
   socket.on("error", () => undefined);
   await once(socket, "connect");
   return socket;
@@ -81,6 +71,7 @@ test("GET /metrics in the Prometheus text format, every byte of it as that wants
   const response = await fetch(`http://${address}/metrics?collect=all`);
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  expect(response.headers.get("cache-control")).toBe("no-store");
   const { families, series } = readExposition(await response.text(), "text");
   expect(Object.fromEntries(families)).toEqual({
     daymill_leader: { type: "gauge", help: "1 while it leads, else 0." },
@@ -152,7 +143,9 @@ test("a body, long headers and what is no HTTP end the connection, and nothing i
   const address = await serve();
   const get = (more: string) => `GET /metrics HTTP/1.1\r\nhost: x\r\n${more}\r\n`;
   const long = `x: ${"y".repeat(limits.scrapeHeaderBytesMax)}\r\n`;
-  expect(await raw(address, get("content-length: 5\r\n"))).toBe("HTTP/1.1 413 Payload Too Large");
+  const large = "HTTP/1.1 413 Payload Too Large";
+  expect(await raw(address, get("content-length: 5\r\n"))).toBe(large);
+  expect(await raw(address, `${get("content-length: 5\r\n")}12345`)).toBe(large);
   expect(await raw(address, get("transfer-encoding: chunked\r\n"))).toContain(" 413 ");
   expect(await raw(address, get(long))).toBe("HTTP/1.1 431 Request Header Fields Too Large");
   expect(await raw(address, "what is true?\r\n\r\n")).toBe("HTTP/1.1 400 Bad Request");
@@ -186,6 +179,20 @@ test("whoever asks and takes no answer is gone after a while", async () => {
   expect(taken).toBeLessThan(help.length);
 });
 
+test("closing it ends those who are still asking, too", async () => {
+  const log = quietLog();
+  const server = await serveMetrics({ address: "127.0.0.1:0", read: () => metrics, log });
+  const socket = await opened(server.address);
+  socket.write("GET /metrics HTTP/1.1\r\n");
+  const closed = once(socket.resume(), "close");
+  // It is taken, and what it has asked so far is read.
+  expect((await fetch(`http://${server.address}/metrics`)).status).toBe(200);
+  const from = performance.now();
+  await server.close();
+  await closed;
+  expect(performance.now() - from).toBeLessThan(limits.scrapeMs / 2);
+});
+
 test("connections beyond the bound are closed at once; when others go there is room again", async () => {
   const address = await serve();
   const held = [];
@@ -209,24 +216,26 @@ test("what is not there yet is 503, what is wrong is 500 and a line in the log; 
   let read: () => readonly Metric[] = () => {
     throw fail("unavailable", "this coordinator is starting");
   };
-  const address = await serve(() => read());
+  const lines: KeptLine[] = [];
+  const address = await serve(() => read(), { lines });
   const ask = async () => {
     const response = await fetch(`http://${address}/metrics`);
     return `${response.status} ${(await response.text()).trim()}`;
   };
   expect(await ask()).toBe("503 this coordinator is starting");
-  expect(errors).toEqual([]);
+  expect(lines).toEqual([]);
   read = () => [{ name: "not a name!", type: "gauge", labels: [], help: "?", samples: [] }];
   expect(await ask()).toBe("500 the metrics can't be told; see this coordinator's log");
-  expect(errors.splice(0)).toEqual(["metrics could not be told"]);
+  expect(lines).toMatchObject([{ level: "error", message: "metrics could not be told" }]);
   read = () => metrics;
   expect(await ask()).toMatch(/^200 # HELP daymill_leader/);
 });
 
 test("without a host it is this machine alone; addresses that are none, or taken, are refused", async () => {
-  const address = await serve(() => metrics, "0");
+  const address = await serve(() => metrics, { address: "0" });
   expect(address).toMatch(/^127\.0\.0\.1:/);
-  const at = (text: string) => serveMetrics({ address: text, read: () => metrics, log });
+  const at = (text: string) =>
+    serveMetrics({ address: text, read: () => metrics, log: quietLog() });
   await expect(at("127.0.0.1:65536")).rejects.toMatchObject({ failure: { code: "badRequest" } });
   await expect(at(address)).rejects.toMatchObject({
     failure: { code: "unavailable", message: expect.stringContaining("EADDRINUSE") },

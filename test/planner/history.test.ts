@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { explainPlan } from "../../coordinator/core/planner/explain.ts";
 import { planWithBinder } from "../../coordinator/shell/plan.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
-import { DaymillError, type Failure } from "../../shared/kernel/failure.ts";
+import type { Failure } from "../../shared/kernel/failure.ts";
 import type { HistorySpec, JobSpec } from "../../shared/kernel/job.ts";
+import { failureOf } from "../kit/failures.ts";
 import { firstDifference, LocalRunner } from "../sql/local-runner.ts";
 import { fillStatements, jobOf } from "../sql/tables.ts";
 import { shapeOf } from "./planning.ts";
@@ -51,10 +52,8 @@ beforeAll(async () => {
 });
 afterAll(() => binder.close());
 
-async function refusalOf(...models: readonly Model[]): Promise<Failure> {
-  const refused = await planWithBinder(job(...models), binder).catch((error: unknown) => error);
-  if (refused instanceof DaymillError) return refused.failure;
-  throw new Error(`expected a refusal, got ${JSON.stringify(refused)}`);
+function refusalOf(...models: readonly Model[]): Promise<Failure> {
+  return failureOf(planWithBinder(job(...models), binder));
 }
 
 describe("plans", () => {

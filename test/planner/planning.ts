@@ -1,8 +1,9 @@
 /** Plans test jobs and gives short views of plans for comparing. */
 import { planWithBinder } from "../../coordinator/shell/plan.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
-import { DaymillError, type Failure } from "../../shared/kernel/failure.ts";
+import type { Failure } from "../../shared/kernel/failure.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
+import { failureOf } from "../kit/failures.ts";
 import { jobOf } from "../sql/tables.ts";
 
 type Models = Readonly<Record<string, string>>;
@@ -20,10 +21,8 @@ export async function planOf(models: Models): Promise<JobPlan> {
   }
 }
 
-export async function refusalOf(models: Models): Promise<Failure> {
-  const refused = await planOf(models).catch((error: unknown) => error);
-  if (refused instanceof DaymillError) return refused.failure;
-  throw new Error(`expected a refusal, got ${JSON.stringify(refused)}`);
+export function refusalOf(models: Models): Promise<Failure> {
+  return failureOf(planOf(models));
 }
 
 /** One line a stage: what it reads, and what it sends and writes. */

@@ -2,10 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { planForms, planWithBinder } from "../../coordinator/shell/plan.ts";
 import { openBinder } from "../../shared/adapters/duckdb-binder.ts";
-import { DaymillError, type Failure } from "../../shared/kernel/failure.ts";
 import type { Column, JobSpec } from "../../shared/kernel/job.ts";
 import { daysOfForms, jobOnDay } from "../../shared/kernel/job-day.ts";
 import type { JobPlan } from "../../shared/kernel/plan.ts";
+import { failureOf } from "../kit/failures.ts";
 import { jobOf } from "../sql/tables.ts";
 
 /** `visits` had no `ms` before the 1st of February, and it was a text before March. */
@@ -36,12 +36,6 @@ async function planned(job: JobSpec, day: string): Promise<JobPlan> {
   }
 }
 
-async function refusal(job: JobSpec, day: string): Promise<Failure> {
-  const refused = await planned(job, day).catch((error: unknown) => error);
-  if (refused instanceof DaymillError) return refused.failure;
-  throw new Error(`expected a refusal, got ${JSON.stringify(refused)}`);
-}
-
 describe("the same SQL", () => {
   const casted = jobWith("SELECT user_id, sum(ms::BIGINT) AS ms FROM visits GROUP BY user_id");
 
@@ -56,7 +50,7 @@ describe("the same SQL", () => {
 
   test("that holds for the day and not for another form is refused with that form", async () => {
     const plain = jobWith("SELECT user_id, sum(ms) AS ms FROM visits GROUP BY user_id");
-    const { code, message } = await refusal(plain, "2026-03-01");
+    const { code, message } = await failureOf(planned(plain, "2026-03-01"));
     expect(code).toBe("jobInvalid");
     expect(message).toMatch(/result\.sql/);
     expect(message).toMatch(
@@ -66,6 +60,6 @@ describe("the same SQL", () => {
 
   test("a column that no form has is unknown", async () => {
     const wrong = jobWith("SELECT mss FROM visits");
-    expect((await refusal(wrong, "2026-01-01")).message).toMatch(/mss/);
+    expect((await failureOf(planned(wrong, "2026-01-01"))).message).toMatch(/mss/);
   });
 });

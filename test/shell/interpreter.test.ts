@@ -205,6 +205,10 @@ describe("asks", () => {
     const room = { usedBytes: 1_000, totalBytes: 4_000 };
     const staging = { kind: "staging", runs: ["daily.2026-01-15.r1"], room };
     expect(await ask({ kind: "listStaging" })).toEqual(staging);
+    const runs = ["daily.2026-01-14.r1", "daily.2026-01-14.r2", "daily.2026-01-14.r3"];
+    const paths = runs.slice(0, 2).map((name) => `staging/${name}/t-a/hits.parquet`);
+    for (const path of paths) disk.staged.add(path);
+    expect(await ask({ kind: "listStaged", runs })).toEqual({ kind: "staged", runs, paths });
     const drop = { kind: "dropStaging", epoch: 1, run: commit.run } as const;
     expect(await ask(drop)).toEqual({ kind: "ok" });
     expect([...disk.droppedStaging]).toEqual([commit.run]);

@@ -117,11 +117,10 @@ export async function serve(script: Script, cleanups: (() => unknown)[]) {
   const server = await createServer({ services, address: "127.0.0.1:0", log });
   const client = connectCoordinator(server.address);
   const executor = connectHub(server.address);
-  const stop = async () => {
+  cleanups.push(async () => {
     client.close();
     executor.close();
     await server.stop();
-  };
-  cleanups.push(stop);
-  return { asked, heard, hub, changes, client, executor, stop };
+  });
+  return { asked, heard, hub, changes, client, executor };
 }

@@ -110,7 +110,31 @@ test("what has ended is remembered for as long as some channel believes it open,
   ]);
 });
 
+test("one that comes and goes while a channel believes it open is remembered as often as others", () => {
+  const durable = bookAfter(facts.slice(0, 6));
+  for (let n = 0; n < limits.alertsEndedKept + 10; n++) {
+    fold(durable, { kind: "alertOpened", alert: late });
+    fold(durable, { kind: "alertEnded", key: late.key, wallMs: 5_000 + n });
+  }
+  const { ended = [] } = durable.alerts ?? {};
+  expect([ended.length, ended.at(-1)?.endedMs]).toEqual([
+    limits.alertsEndedKept,
+    5_009 + limits.alertsEndedKept,
+  ]);
+});
+
 describe("the account on storage", () => {
+  test("brings back every end that somebody is still to be told, however many they are", () => {
+    const ended = Array.from({ length: limits.alertsEndedKept + 20 }, (_, n) => {
+      const alert = found("executorLost", { job: "", day: "", subject: `e${n}` });
+      return { ...alert, key: alertKey(alert), sinceMs: 1_000, endedMs: 4_000 };
+    });
+    const alerts = Object.fromEntries(ended.map(({ key }) => [key, "warning"] as const));
+    const told = [{ channel: "chat", group: "usage", lastMs: 2_000, alerts }];
+    const document = { changes: 9, open: [], ended, waiting: [], told, silences: [] };
+    expect(bookAfter([{ kind: "alertsFound", document }]).alerts?.ended).toEqual(ended);
+  });
+
   test("brings back what is open, what waits and who is silent, and what somebody believes open", () => {
     const { alerts } = bookAfter(facts.slice(0, 6));
     if (alerts === undefined) throw new Error("there is a book");
@@ -144,6 +168,26 @@ test("what was given up was told to nobody, what was refused was", () => {
     ]).alerts?.told.get("chat|usage")?.alerts;
   expect(after("givenUp")).toEqual({});
   expect(after("refused")).toEqual({ [late.key]: "critical" });
+});
+
+test("what was over when a message was given up is still to be said, be it in that message or not", () => {
+  const third = open("volumeOdd");
+  const toldAll = { [late.key]: "critical", [slow.key]: "warning" } as const;
+  const { alerts } = bookAfter([
+    { kind: "alertOpened", alert: late },
+    { kind: "alertOpened", alert: slow },
+    { kind: "noticeQueued", notice: notice("n1", "opened", [late, slow]), told: toldAll },
+    { kind: "noticeDone", id: "n1", outcome: "sent", wallMs: 3_000 },
+    { kind: "alertEnded", key: slow.key, wallMs: 4_000 },
+    { kind: "alertOpened", alert: third },
+    {
+      kind: "noticeQueued",
+      notice: notice("n2", "opened", [third]),
+      told: { ...toldAll, [third.key]: "warning" },
+    },
+    { kind: "noticeDone", id: "n2", outcome: "givenUp", wallMs: 5_000 },
+  ]);
+  expect(alerts?.told.get("chat|usage")?.alerts).toEqual({ [slow.key]: "warning" });
 });
 
 test("a silence matches what it names, until its end", () => {

@@ -8,7 +8,6 @@ import {
   daily,
   keys,
   later,
-  live,
   minuteMs,
   taken,
   textOf,
@@ -32,14 +31,14 @@ describe("executors", () => {
     const bench = atNight(withAlerts());
     bench.attach(2);
     bench.pass(1_000, [1, 2]);
-    live(bench, 15_000);
+    bench.live(15_000);
     expect(keys(bench)).toEqual(["warning executorLost///e2"]);
     expect(textOf(bench, "executorLost")).toBe(
       "executor e2 is lost: nothing was heard of it for 5 s | its process on h has died or hangs, or can't be reached; " +
         "what it ran runs elsewhere | daymill executors",
     );
     bench.attach(3, { executor: "e2", incarnation: 2 });
-    live(bench, 70_000, [1, 3]);
+    bench.live(70_000, [1, 3]);
     expect(keys(bench)).toEqual([]);
   });
 
@@ -85,24 +84,25 @@ describe("executors", () => {
       bench.pass(20_000, [10 + round]);
       bench.pass(20_000);
     }
+    expect([...bench.state.alerts.found.keys()]).toContain("deadlineMissed/usage/2026-01-17/");
     expect(keys(bench)).toEqual(["critical executorsFew///"]);
     expect(taken(bench).join()).not.toContain("usage");
   });
 
   test("a new leader waits for them before it says that they are few", () => {
     const bench = atNight(withAlerts());
-    live(bench, 20_000);
+    bench.live(20_000);
     const next = new Bench(bench.memory, "c2", alertConfig());
     next.wallFrom = bench.wallFrom + bench.at;
     next.lead();
     next.pass(10_000);
     expect(keys(next)).toEqual(["warning leaderChanged///"]);
     next.attach(1, { slots: 8 });
-    live(next, minuteMs);
+    next.live(minuteMs);
     expect(keys(next)).toEqual(["warning leaderChanged///"]);
     expect(textOf(next, "leaderChanged")).toMatch(/^coordinator c2 leads now \(epoch 2\) \| /);
     later(next, 10 * minuteMs);
-    live(next, 70_000);
+    next.live(70_000);
     expect(keys(next)).toEqual([]);
   });
 
@@ -110,17 +110,17 @@ describe("executors", () => {
     const bench = atNight(withAlerts());
     for (const connection of [2, 3]) bench.attach(connection);
     bench.pass(1_000, [1, 2, 3]);
-    live(bench, 15_000);
+    bench.live(15_000);
     const next = new Bench(bench.memory, "c2", alertConfig());
     next.wallFrom = bench.wallFrom + bench.at;
     next.lead();
     next.attach(1, { slots: 8 });
     next.attach(4, { executor: "e2", incarnation: 2 });
-    live(next, 3 * minuteMs, [1, 4]);
+    next.live(3 * minuteMs, [1, 4]);
     const lost = () => keys(next).filter((key) => key.includes("executorLost"));
     expect(lost()).toEqual(["warning executorLost///e3"]);
     later(next, 10 * minuteMs, [1, 4]);
-    live(next, 70_000, [1, 4]);
+    next.live(70_000, [1, 4]);
     expect(lost()).toEqual([]);
   });
 });
@@ -147,7 +147,7 @@ describe("room", () => {
     // The same bytes as kept outputs of a day that is done are room.
     share(0.9);
     for (const task of tasks) bench.finish(task);
-    live(bench, 2 * minuteMs);
+    bench.live(2 * minuteMs);
     expect(keys(bench)).toEqual([]);
   });
 
@@ -165,7 +165,7 @@ describe("room", () => {
         ? { kind: "failed", failure: { code: "storageFull", message: "no space left" } }
         : undefined;
     bench.submit();
-    live(bench, 10_000);
+    bench.live(10_000);
     expect(keys(bench)).toEqual(["critical storageNearLimit///"]);
     expect(textOf(bench, "storageNearLimit")).toContain(
       "the storage is full: runs wait | run usage.2026-01-15.r1 waiting: no space left",

@@ -15,7 +15,6 @@ import {
   hourMs,
   keys,
   later,
-  live,
   midnight,
   minuteMs,
   openAlerts,
@@ -34,14 +33,14 @@ describe("a run that failed", () => {
     const broken = (ask: { readonly kind: string; readonly day?: string }) =>
       ask.kind === "listInputs" && ask.day === "2026-01-16" ? inputEmpty : undefined;
     bench.override = broken;
-    live(bench, 50_000);
+    bench.live(50_000);
     expect(keys(bench)).toEqual(["critical runFailed/usage/2026-01-16/"]);
     expect(textOf(bench, "runFailed")).toBe(
       "usage 2026-01-16: run usage.2026-01-16.r1 failed | file 3 is empty | daymill run usage.2026-01-16.r1",
     );
     bench.override = () => undefined;
     bench.say({ kind: "markDay", job: "usage", day: "2026-01-16", mark: "wanted", reason: "" });
-    live(bench, 2 * minuteMs);
+    bench.live(2 * minuteMs);
     expect(keys(bench)).toEqual([]);
   });
 
@@ -52,11 +51,11 @@ describe("a run that failed", () => {
       ask.kind === "listInputs" && ask.day === "2026-01-16"
         ? { kind: "failed", failure }
         : undefined;
-    live(bench, 50_000);
+    bench.live(50_000);
     expect(bench.state.durable.days.get("usage|2026-01-16")?.failed?.times).toBe(1);
     expect(keys(bench)).toEqual([]);
     bench.override = () => undefined;
-    live(bench, 2 * minuteMs);
+    bench.live(2 * minuteMs);
     expect(bench.state.durable.days.get("usage|2026-01-16")?.committed).toBeGreaterThan(0);
     expect(keys(bench)).toEqual([]);
   });
@@ -65,12 +64,12 @@ describe("a run that failed", () => {
     const bench = atNight(withAlerts(), "no job");
     bench.override = (ask) => (ask.kind === "listInputs" ? inputEmpty : undefined);
     bench.submit();
-    live(bench, 10_000);
+    bench.live(10_000);
     expect(keys(bench)).toEqual([`critical runFailed/usage/${day}/`]);
     bench.override = () => undefined;
     bench.submit(sampleJob(), { day: "2026-01-14" });
     bench.cancel("usage.2026-01-14.r1");
-    live(bench, 10_000);
+    bench.live(10_000);
     expect(keys(bench)).toEqual([`critical runFailed/usage/${day}/`]);
   });
 });
@@ -96,7 +95,7 @@ describe("checks", () => {
         }
       }
     }
-    live(bench, 10_000);
+    bench.live(10_000);
     return bench;
   }
   const gave = "check no-negative on totals gave 3, expected 0";
@@ -115,11 +114,11 @@ describe("checks", () => {
   test("a release ends it, and so does a day after a warning", () => {
     const held = checked("quarantine");
     held.releaseRun(`usage.${day}.r1`);
-    live(held, 70_000);
+    held.live(70_000);
     expect(keys(held)).toEqual([]);
     const warned = checked("warn");
     later(warned, 24 * hourMs);
-    live(warned, minuteMs);
+    warned.live(minuteMs);
     expect(keys(warned)).toEqual([]);
   });
 });
@@ -138,7 +137,7 @@ describe("a deadline", () => {
         "running: usage.2026-01-17.r1: running, 0 of 6 tasks | daymill watch usage.2026-01-17.r1",
     );
     // What was sent so far is carried out: the day is committed, late.
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(keys(bench)).toEqual([]);
   });
 
@@ -154,7 +153,7 @@ describe("a deadline", () => {
     const tasks = bench.takeTasks();
     bench.wallFrom += 150 * minuteMs;
     for (const task of tasks) bench.finish(task);
-    live(bench, 2_000);
+    bench.live(2_000);
     bench.wallFrom += 30 * minuteMs;
     bench.pass(2 * minuteMs, [1]);
     expect(keys(bench)).toContain("warning deadlineProjected/usage/2026-01-17/");
@@ -191,25 +190,40 @@ describe("a deadline that a job is given later", () => {
   const models = [...daily().models, { name: "segments", sql: "SELECT 2", file: "segments.sql" }];
   const edited = daily({ models, finishByModel: { segments: "01:30" }, finishBy: "03:00" });
 
+  /** By the calendar itself. */
+  const planned: Bench["override"] = (ask) =>
+    ask.kind === "planCalendar"
+      ? { kind: "calendar", starts: planCalendar({ ...ask, startsMax: 400 }) }
+      : undefined;
+
   test("calls nobody for days on which it was past already, and counts from the next one on", () => {
     const bench = withAlerts();
-    bench.override = (ask) =>
-      ask.kind === "planCalendar"
-        ? { kind: "calendar", starts: planCalendar({ ...ask, startsMax: 400 }) }
-        : undefined;
+    bench.override = planned;
     atNight(bench, daily());
-    live(bench, 100_000);
+    bench.live(100_000);
     // Half past one.
     bench.wallFrom += 40 * minuteMs;
     bench.register(edited);
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(keys(bench)).toEqual([]);
     const { warned, passedOver } = bench.state.durable.days.get("usage|2026-01-16") ?? {};
     const missed = ["missed", "missed segments"];
     expect([warned, passedOver]).toEqual([missed, missed]);
     bench.wallFrom += dayMs;
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(keys(bench)).toContain("critical deadlineMissed/usage/2026-01-18/segments");
+  });
+
+  test("calls for days that were to be done by some time before: it is only moved", () => {
+    const bench = withAlerts();
+    bench.override = planned;
+    atNight(bench, daily({ finishBy: "03:00" }));
+    bench.pass(100_000, [1]);
+    // Half past one, and the day's run hangs.
+    bench.wallFrom += 40 * minuteMs;
+    bench.register(daily({ finishBy: "01:30" }));
+    bench.pass(20_000, [1]);
+    expect(keys(bench)).toContain("critical deadlineMissed/usage/2026-01-17/");
   });
 });
 
@@ -220,7 +234,7 @@ describe("input", () => {
     bench.memory.lookedAt.set("ipdr|2026-01-17", sampleFiles(files));
     bench.memory.finishAfterMs = 45 * minuteMs;
     atNight(bench, job);
-    live(bench, 90_000);
+    bench.live(90_000);
     return bench;
   }
   const counted = daily({ finishBy: "01:45", ready: { ipdr: { by: "count", value: "4" } } });
@@ -239,7 +253,7 @@ describe("input", () => {
     expect(keys(bench)).toEqual(["critical inputMissing/usage/2026-01-17/"]);
     // The files come, and the day is late by itself until it is made.
     bench.memory.lookedAt.set("ipdr|2026-01-17", sampleFiles(4));
-    live(bench, 3 * minuteMs);
+    bench.live(3 * minuteMs);
     expect(keys(bench)).toEqual([]);
   });
 
@@ -251,7 +265,7 @@ describe("input", () => {
     const open = new Set<string>();
     const words = new Set<string>();
     for (let passed = 0; passed < 5 * minuteMs; passed += 5_000) {
-      live(bench, 5_000);
+      bench.live(5_000);
       for (const key of keys(bench)) open.add(key);
       words.add(textOf(bench, "inputMissing"));
     }
@@ -276,7 +290,7 @@ describe("input", () => {
     const rule = { by: "count", value: "5", completeness: 0.5, grace: "10m" } as const;
     const bench = waiting(3, daily({ ready: { ipdr: rule } }));
     later(bench, 12 * minuteMs);
-    live(bench, minuteMs);
+    bench.live(minuteMs);
     expect(keys(bench).filter((key) => key.includes("-17"))).toEqual([
       "warning inputIncomplete/usage/2026-01-17/",
     ]);
@@ -292,10 +306,10 @@ describe("a day that does not start", () => {
         ? { kind: "failed", failure: { code: "sqlRefused", message: "no such column x" } }
         : undefined;
     atNight(bench);
-    live(bench, 70_000);
+    bench.live(70_000);
     expect(keys(bench)).toEqual([]);
     later(bench, 31 * minuteMs);
-    live(bench, 10_000);
+    bench.live(10_000);
     expect(keys(bench)).toEqual(["critical runNotStarted/usage/2026-01-17/"]);
     expect(textOf(bench, "runNotStarted")).toMatch(
       /^usage 2026-01-17 has no run, and was ready 3\d min.* ago \| no such column x \| daymill backlog usage$/,
@@ -310,7 +324,7 @@ test("days that wait in the backlog are counted", () => {
   }
   atNight(bench, daily({ backlogDays: 3 }));
   const backlog = () => keys(bench).filter((key) => key.includes("backlog"));
-  live(bench, 90_000);
+  bench.live(90_000);
   // A job that was made known has days to catch up: that alone is nothing to call anybody for.
   expect(backlog()).toEqual([]);
   later(bench, 35 * minuteMs);
@@ -319,7 +333,7 @@ test("days that wait in the backlog are counted", () => {
     /^usage: 3 days of the backlog are to be made \| the oldest is 2026-01-14, missing input: ipdr: no file/,
   );
   bench.memory.lookedAt.clear();
-  live(bench, 3 * minuteMs);
+  bench.live(3 * minuteMs);
   expect(backlog()).toEqual([]);
 });
 

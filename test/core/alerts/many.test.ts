@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { ChannelKind } from "../../../shared/kernel/alert.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { Bench } from "../bench.ts";
-import { alertConfig, atNight, live, minuteMs, withAlerts } from "./story.ts";
+import { alertConfig, atNight, minuteMs, withAlerts } from "./story.ts";
 
 /** A channel of this kind that hears of 25 executors that are lost, and of each again after two minutes. */
 function listened(kind: ChannelKind): { bench: Bench; heard: Map<string, number[]> } {
@@ -31,7 +31,7 @@ function listened(kind: ChannelKind): { bench: Bench; heard: Map<string, number[
 
 test("a program hears of each of them as often as of a few: it may take what it does not hear of for over", () => {
   const { bench, heard } = listened("alertmanager");
-  live(bench, 9 * minuteMs);
+  bench.live(9 * minuteMs);
   expect(heard.size).toBe(25);
   const pauses = [...heard.values()].flatMap((times) =>
     [...times, bench.at].slice(1).map((at, index) => at - (times[index] ?? 0)),
@@ -42,7 +42,7 @@ test("a program hears of each of them as often as of a few: it may take what it 
 
 test("people are shown the worst again, once in that time", () => {
   const { bench, heard } = listened("slack");
-  live(bench, 9 * minuteMs);
+  bench.live(9 * minuteMs);
   expect(heard.size).toBe(limits.alertsPerNoticeMax);
   expect(heard.get("executorLost///x10")?.length).toBe(5);
 });

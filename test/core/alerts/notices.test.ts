@@ -12,7 +12,6 @@ import {
   hourMs,
   keys,
   later,
-  live,
   midnight,
   minuteMs,
   taken,
@@ -33,15 +32,15 @@ describe("messages", () => {
   test("what comes together is told together, once, and its end as well", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, "e2", "e3");
-    live(bench, 20_000);
+    bench.live(20_000);
     expect(taken(bench)).toEqual([]);
-    live(bench, 25_000);
+    bench.live(25_000);
     expect(taken(bench)).toEqual([`chat opened _cluster: ${lost}e2, ${lost}e3`]);
-    live(bench, 10 * minuteMs);
+    bench.live(10 * minuteMs);
     // They are forgotten after ten minutes.
-    live(bench, 6 * minuteMs);
+    bench.live(6 * minuteMs);
     expect(taken(bench)).toEqual([`chat resolved _cluster: -${lost}e2, -${lost}e3`]);
-    live(bench, 20 * minuteMs);
+    bench.live(20 * minuteMs);
     expect(taken(bench)).toEqual([]);
     expect(alertsOf(bench, "history").map(({ key }) => key)).toEqual([`${lost}e3`, `${lost}e2`]);
   });
@@ -49,14 +48,14 @@ describe("messages", () => {
   test("a change of a group waits for its interval; what is new stands first, then what is over", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, "e2", "e3");
-    live(bench, 45_000);
+    bench.live(45_000);
     expect(taken(bench)).toHaveLength(1);
     bench.attach(20, { executor: "e2", incarnation: 2 });
     bench.attach(21, { executor: "e4" });
     bench.pass(500, [1, 20, 21]);
-    live(bench, 4 * minuteMs, [1, 20]);
+    bench.live(4 * minuteMs, [1, 20]);
     expect(taken(bench)).toEqual([]);
-    live(bench, minuteMs, [1, 20]);
+    bench.live(minuteMs, [1, 20]);
     expect(taken(bench)).toEqual([`chat opened _cluster: ${lost}e4, -${lost}e2, ${lost}e3`]);
   });
 
@@ -97,7 +96,7 @@ describe("messages", () => {
     bench.override = (ask) =>
       ask.kind === "arrange" ? { kind: "failed", failure: full } : undefined;
     bench.submit();
-    live(bench, 6 * minuteMs);
+    bench.live(6 * minuteMs);
     expect(taken(bench)).toEqual([
       "pager opened _cluster: storageNearLimit///",
       "chat opened _cluster: storageNearLimit///",
@@ -113,7 +112,7 @@ describe("messages", () => {
     const heard = new Map<string, boolean>();
     const sizes: number[] = [];
     const listen = (ms: number) => {
-      live(bench, ms);
+      bench.live(ms);
       for (const { alerts } of bench.memory.taken.splice(0)) {
         sizes.push(alerts.length);
         for (const { key, endedMs } of alerts) heard.set(key, endedMs === undefined);
@@ -133,13 +132,13 @@ describe("messages", () => {
   test("a message has so many alerts; the others are counted", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, ...Array.from({ length: 25 }, (_, index) => `x${index + 10}`));
-    live(bench, 50_000);
+    bench.live(50_000);
     const [notice] = bench.memory.taken;
     expect(notice).toMatchObject({ omitted: 5 });
     expect(notice?.alerts).toHaveLength(limits.alertsPerNoticeMax);
     // All of them are told: none comes again as news.
     bench.memory.taken.length = 0;
-    live(bench, 6 * minuteMs);
+    bench.live(6 * minuteMs);
     expect(taken(bench)).toEqual([]);
   });
 });
@@ -148,10 +147,10 @@ describe("what comes and goes", () => {
   test("for a moment is told to nobody", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, "e2");
-    live(bench, 12_000);
+    bench.live(12_000);
     expect(keys(bench)).toEqual([`warning ${lost}e2`]);
     bench.attach(20, { executor: "e2", incarnation: 2 });
-    live(bench, 10 * minuteMs, [1, 20]);
+    bench.live(10 * minuteMs, [1, 20]);
     expect(taken(bench)).toEqual([]);
     expect(keys(bench)).toEqual([]);
   });
@@ -160,9 +159,9 @@ describe("what comes and goes", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, "e2");
     for (let round = 0; round < 20; round++) {
-      live(bench, 20_000);
+      bench.live(20_000);
       bench.attach(20 + round, { executor: "e2", incarnation: 2 + round });
-      live(bench, 20_000, [1, 20 + round]);
+      bench.live(20_000, [1, 20 + round]);
     }
     expect(taken(bench)).toEqual([`chat opened _cluster: ${lost}e2`]);
     expect(alertsOf(bench, "history")).toEqual([]);
@@ -172,9 +171,9 @@ describe("what comes and goes", () => {
     const bench = atNight(withAlerts(), "no job");
     executors(bench, "e2");
     for (let round = 0; round < 10; round++) {
-      live(bench, 90_000);
+      bench.live(90_000);
       bench.attach(20 + round, { executor: "e2", incarnation: 2 + round });
-      live(bench, 90_000, [1, 20 + round]);
+      bench.live(90_000, [1, 20 + round]);
     }
     // Half an hour, twenty changes.
     const lines = taken(bench);
@@ -202,7 +201,7 @@ describe("a silence", () => {
     bench.release();
     expect(bench.memory.alerts?.silences).toMatchObject([{ id: "s1", by: "ops", subject: "e2" }]);
     executors(bench, "e2", "e3");
-    live(bench, minuteMs);
+    bench.live(minuteMs);
     expect(keys(bench)).toEqual([`warning ${lost}e2 (silenced)`, `warning ${lost}e3`]);
     expect(taken(bench)).toEqual([`chat opened _cluster: ${lost}e3`]);
   });
@@ -216,19 +215,19 @@ describe("a silence", () => {
         silence: { id: "s1", untilMs: bench.wallFrom + bench.at + 3 * minuteMs },
       });
       executors(bench, "e2");
-      live(bench, 2 * minuteMs);
+      bench.live(2 * minuteMs);
       expect(taken(bench)).toEqual([]);
       return bench;
     };
     const ended = silenced();
-    live(ended, 65_000);
+    ended.live(65_000);
     expect(taken(ended)).toEqual([`chat opened _cluster: ${lost}e2`]);
     const back = silenced();
     expect(back.alert({ kind: "unsilence", id: "s9" })).toMatchObject({
       failure: { message: 'silence "s9" is not known; there are: s1' },
     });
     expect(back.alert({ kind: "unsilence", id: "s1" })).toEqual({ kind: "said" });
-    live(back, 6_000);
+    back.live(6_000);
     expect(taken(back)).toEqual([`chat opened _cluster: ${lost}e2`]);
   });
 
@@ -280,7 +279,7 @@ describe("quiet hours", () => {
   test("warnings wait for the morning, what is critical does not", () => {
     const bench = atSix();
     executors(bench, "e2");
-    live(bench, 2 * minuteMs);
+    bench.live(2 * minuteMs);
     expect(keys(bench)).toEqual([`warning ${lost}e2 (quiet)`]);
     bench.pass(50_000);
     expect(taken(bench)).toEqual([
@@ -292,22 +291,22 @@ describe("quiet hours", () => {
   test("what is open in the morning is told then, what is over by then never", () => {
     const bench = atSix();
     executors(bench, "e2", "e3");
-    live(bench, 2 * minuteMs);
+    bench.live(2 * minuteMs);
     bench.attach(20, { executor: "e3", incarnation: 2 });
-    live(bench, 3 * minuteMs, [1, 20]);
+    bench.live(3 * minuteMs, [1, 20]);
     // Five minutes to seven.
     bench.wallFrom += 50 * minuteMs;
-    live(bench, 20_000, [1, 20]);
+    bench.live(20_000, [1, 20]);
     expect(taken(bench)).toEqual([]);
     bench.wallFrom += 5 * minuteMs;
-    live(bench, 20_000, [1, 20]);
+    bench.live(20_000, [1, 20]);
     expect(taken(bench)).toEqual([`chat opened _cluster: ${lost}e2`]);
   });
 });
 
 test("messages about a backfill are a group of their own", () => {
   const bench = atNight(withAlerts(), daily({ backlogDays: 1 }));
-  live(bench, 40_000);
+  bench.live(40_000);
   const wish = { job: "usage", from: "2026-01-01", to: "2026-01-03", redo: "missing" } as const;
   const how = { order: "oldest", concurrency: 2, by: "ops", reason: "" } as const;
   const inputEmpty = { code: "inputEmpty", message: "file 3 is empty" } as const;
@@ -322,7 +321,7 @@ test("messages about a backfill are a group of their own", () => {
     dryRun: false,
   } as const;
   expect(bench.say({ kind: "backfill", action: start })?.kind).toBe("backfills");
-  live(bench, 3 * minuteMs);
+  bench.live(3 * minuteMs);
   const groups = new Set(bench.memory.taken.map(({ group }) => group));
   expect(groups).toEqual(new Set(["usage.b1"]));
   expect(taken(bench).every((line) => line.includes("runFailed/usage/2026-01-01/"))).toBe(true);
@@ -347,6 +346,6 @@ test("a channel that is not routed to hears nothing", () => {
   ] as const;
   const bench = atNight(new Bench(undefined, "c1", alertConfig({ routes })), "no job");
   executors(bench, "e2");
-  live(bench, minuteMs);
+  bench.live(minuteMs);
   expect(taken(bench)).toEqual([`pager opened _cluster: ${lost}e2`]);
 });

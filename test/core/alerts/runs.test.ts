@@ -4,7 +4,7 @@ import { type DayFigures, rememberFigures } from "../../../coordinator/core/chec
 import { emptyDurable } from "../../../coordinator/core/durable.ts";
 import type { RunSpeed } from "../../../shared/kernel/manifest.ts";
 import { carryOut } from "../../sim/executor-model.ts";
-import { sampleJob } from "../../sim/sample-job.ts";
+import { sampleFiles, sampleJob } from "../../sim/sample-job.ts";
 import type { Bench } from "../bench.ts";
 import {
   alertConfig,
@@ -13,7 +13,6 @@ import {
   dayMs,
   hourMs,
   keys,
-  live,
   midnight,
   minuteMs,
   textOf,
@@ -71,7 +70,7 @@ function runFor(
   bench.pass(20_000, [1]);
   const during = keys(bench);
   bench.work();
-  live(bench, 90_000);
+  bench.live(90_000);
   return { during, after: keys(bench) };
 }
 
@@ -88,7 +87,7 @@ describe("a slow run", () => {
     );
     bench.wallFrom += dayMs;
     bench.memory.lookedAt.set("ipdr|2026-01-18", []);
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(keys(bench).filter((key) => key.includes("runSlow"))).toEqual([]);
   });
 
@@ -99,7 +98,7 @@ describe("a slow run", () => {
     const days = bench.state.durable.days;
     const measured = () => days.get("usage|2026-01-17")?.figures?.speed?.run;
     bench.submit("usage", { rerun: true, day: "2026-01-17" });
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(days.get("usage|2026-01-17")?.committed).toBe(2);
     expect(measured()).toBe("usage.2026-01-17.r1");
     expect(keys(bench)).toEqual([]);
@@ -129,7 +128,7 @@ describe("a slow run", () => {
     bench.pass(40_000);
     bench.wallFrom += 70 * minuteMs;
     bench.attach(1, { slots: 8 });
-    live(bench, 90_000);
+    bench.live(90_000);
     expect(textOf(bench, "runSlow")).toMatch(
       / took 1 h 10 min, .* \| for 1 h 10 min no task of it could begin: all slots were taken, or there were none \| /,
     );
@@ -159,19 +158,31 @@ describe("a slow run", () => {
     expect(runFor(bench, minutes)).toEqual({ during: [], after: [] });
   });
 
+  /** Four tasks read a part of it each. */
+  const parquet = sampleFiles(1).map((file) => ({ ...file, size: 400 }));
+
   test.each([
-    { bytes: 400, slow: ["warning runSlow/usage/2026-01-17/"] },
-    { bytes: 200, slow: [] },
-  ])(
-    "of a day that nobody looked at goes by what the run itself found: usual are $bytes bytes",
+    { bytes: 400, as: "csv", files: sampleFiles(4), slow: ["warning runSlow/usage/2026-01-17/"] },
+    { bytes: 400, as: "parquet", files: parquet, slow: ["warning runSlow/usage/2026-01-17/"] },
+    { bytes: 200, as: "csv", files: sampleFiles(4), slow: [] },
+  ] as const)(
+    "of a day that nobody looked at goes by what the run itself found: usual are $bytes bytes, it reads $as",
     (of) => {
       const bench = withAlerts();
+      const rows = of.as === "csv" ? {} : { rows: [4 * 122_880] };
+      const listed = { source: "ipdr", files: of.files, ...rows };
+      bench.override = (ask) =>
+        ask.kind === "listInputs"
+          ? { kind: "listed", sources: [listed], dimensions: [] }
+          : undefined;
       history(
         bench,
         usual().map((one) => ({ ...one, bytes: of.bytes, rows: of.bytes / 10 })),
       );
       atNight(bench, "no job");
-      bench.submit(sampleJob(), { day: "2026-01-17" });
+      const sources = sampleJob().sources.map((source) => ({ ...source, format: of.as }));
+      bench.submit(sampleJob({ sources }), { day: "2026-01-17" });
+      expect(bench.takeTasks()).toHaveLength(4);
       bench.pass(10_000, [1]);
       bench.wallFrom += 75 * minuteMs;
       bench.pass(10_000, [1]);

@@ -63,15 +63,10 @@ export function withAlerts(changes: Partial<AlertConfig> = {}): Bench {
   return new Bench(undefined, "c1", alertConfig(changes));
 }
 
-/** Time passes, and everything that is sent is carried out. */
-export function live(bench: Bench, ms: number, beating: readonly number[] = [1]): void {
-  bench.live(ms, beating);
-}
-
 /** The clock on the wall goes on by so much while the leader lives through a few looks. */
 export function later(bench: Bench, ms: number, beating: readonly number[] = [1]): void {
   bench.wallFrom += ms - 10_000;
-  live(bench, 10_000, beating);
+  bench.live(10_000, beating);
 }
 
 export function openAlerts(bench: Bench): readonly AlertStatus[] {

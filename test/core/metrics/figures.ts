@@ -1,7 +1,17 @@
 /** What a coordinator on a bench would tell those who scrape it, in the words of the text format. */
 import { metricsOf } from "../../../coordinator/core/metrics/metrics.ts";
 import type { Metric } from "../../../shared/kernel/metric.ts";
-import type { Bench } from "../bench.ts";
+import { Bench } from "../bench.ts";
+
+/** A leader with two executors of two slots and a run of four scans, which have begun. */
+export function running(): Bench {
+  const bench = new Bench();
+  bench.lead();
+  bench.attach(1);
+  bench.attach(2);
+  bench.submit();
+  return bench;
+}
 
 const own = {
   version: "1.2.3",
