@@ -18,11 +18,12 @@ export function checkInvariants(state: CoordinatorState): void {
   for (const run of durable.runs.values()) {
     for (const stage of run.stages) {
       let done = 0;
-      stage.tasks.forEach((task, index) => {
-        if (task.result !== undefined) done++;
-        const waiting = task.result === undefined && task.running.length === 0;
-        assert(stage.waiting.has(index) === waiting, "waiting = neither done nor running");
-      });
+      let index = 0;
+      for (const { result, running } of stage.tasks) {
+        if (result !== undefined) done++;
+        const waiting = result === undefined && running.length === 0;
+        assert(stage.waiting.has(index++) === waiting, "waiting = neither done nor running");
+      }
       assert(stage.done === done, "a stage counts its done tasks");
     }
   }

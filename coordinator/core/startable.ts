@@ -7,7 +7,6 @@ import type { PerLane } from "../../shared/kernel/lane.ts";
 import { taskKey } from "./attempts.ts";
 import { laneOf, type Run, type Stage } from "./durable.ts";
 import type { Load } from "./lanes.ts";
-import { jobOf } from "./run-flow.ts";
 import { waitsForRoom } from "./space.ts";
 import { isReady, outputsOf } from "./stage-graph.ts";
 import type { Turn } from "./turn.ts";
@@ -15,10 +14,11 @@ import type { Turn } from "./turn.ts";
 /** Runs whose tasks may run, earlier ones first, by lane. */
 export function openRuns(turn: Turn): PerLane<readonly Run[]> {
   const open: PerLane<Run[]> = { live: [], backlog: [], ahead: [] };
-  for (const run of turn.state.durable.runs.values()) {
+  const { jobs, runs } = turn.state.durable;
+  for (const run of runs.values()) {
     if (run.state !== "running" && run.state !== "checking") continue;
     // Lost with a part of the journal: the run has a manifest and is about to end by it (takeover.ts).
-    if (run.ending !== undefined || jobOf(turn, run) === undefined) continue;
+    if (run.ending !== undefined || !jobs.has(run.jobDigest)) continue;
     open[laneOf(run)].push(run);
   }
   return open;

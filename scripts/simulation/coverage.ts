@@ -148,20 +148,16 @@ export const executorTable: Table = {
 };
 
 export class Coverage {
-  readonly counts: Record<string, number>;
-
-  constructor(counts: Record<string, number> = {}) {
-    this.counts = counts;
-  }
+  readonly #counts = new Map<string, number>();
 
   saw(table: Table, message: string, state: string): void {
     const cell = cellOf(table, message, state);
-    this.counts[cell] = (this.counts[cell] ?? 0) + 1;
+    this.#counts.set(cell, (this.#counts.get(cell) ?? 0) + 1);
   }
 
   add(other: Coverage): void {
-    for (const [cell, count] of Object.entries(other.counts)) {
-      this.counts[cell] = (this.counts[cell] ?? 0) + count;
+    for (const [cell, count] of other.#counts) {
+      this.#counts.set(cell, (this.#counts.get(cell) ?? 0) + count);
     }
   }
 
@@ -169,7 +165,7 @@ export class Coverage {
   faults(table: Table): readonly string[] {
     return table.messages.flatMap((message) =>
       table.states.flatMap((state) => {
-        const count = this.counts[cellOf(table, message, state)] ?? 0;
+        const count = this.#counts.get(cellOf(table, message, state)) ?? 0;
         const reason = table.impossible(message, state);
         if (reason === undefined && count === 0) return [`${message} × ${state}: never`];
         if (reason !== undefined && count > 0) {
@@ -187,7 +183,7 @@ export class Coverage {
       message,
       ...table.states.map((state) => {
         const isPossible = table.impossible(message, state) === undefined;
-        return isPossible ? String(this.counts[cellOf(table, message, state)] ?? 0) : "-";
+        return isPossible ? String(this.#counts.get(cellOf(table, message, state)) ?? 0) : "-";
       }),
     ]);
     const all = [heads.map((head) => head.replace("candidate: ", "")), ...rows];
@@ -205,6 +201,19 @@ export class Coverage {
   }
 }
 
+/** Names of cells by table, message and state: each step of a seed asks for one, and there are few. */
+const cells = new Map<Table, Map<string, Map<string, string>>>();
+
 function cellOf(table: Table, message: string, state: string): string {
-  return `${table.name}|${message}|${state}`;
+  const ofTable = gotten(cells, table, () => new Map<string, Map<string, string>>());
+  const ofMessage = gotten(ofTable, message, () => new Map<string, string>());
+  return gotten(ofMessage, state, () => `${table.name}|${message}|${state}`);
+}
+
+function gotten<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
