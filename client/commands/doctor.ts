@@ -9,7 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Command } from "commander";
-import { openEngine } from "../../shared/adapters/duckdb.ts";
 import { jetStreamFacts } from "../../shared/adapters/nats-follow.ts";
 import { projectRoot } from "../../shared/adapters/project.ts";
 import { fail, fromUnknown } from "../../shared/kernel/failure.ts";
@@ -77,6 +76,8 @@ async function examine(options: DoctorOptions): Promise<readonly Finding[]> {
 }
 
 async function duckdbVersion(): Promise<string> {
+  // Loaded here only: every command would take a third longer to start.
+  const { openEngine } = await import("../../shared/adapters/duckdb.ts");
   const tempDir = await mkdtemp(join(tmpdir(), "daymill-doctor-"));
   try {
     const engine = await openEngine({
