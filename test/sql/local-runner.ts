@@ -105,35 +105,42 @@ export class LocalRunner {
       input.kind === "exchange" ? input.exchanges.map((id) => mustGet(exchanges, id)) : [];
     const tasks =
       input.kind === "scan" ? splits + 1 : Math.max(...inputs.map((entry) => entry.groups));
+    // Views over what the task of the moment reads: in one database they hold the same rows as the worker's tables.
+    const seen: Table[] = stage.dimensions.map((name) =>
+      view(name, `SELECT * FROM base."${name}"`),
+    );
+    if (input.kind === "scan") {
+      // The last split is empty, like a file without rows.
+      const pick = `(rowid * 7 + rowid // 100) % ${splits} = getvariable('task')`;
+      const keep = input.keep.map((name) => `"${name}"`).join(", ");
+      seen.push(view(input.source, `SELECT ${keep} FROM base."${input.source}" WHERE ${pick}`));
+      const files = `${input.source}_files`;
+      const mine = `rowid % ${splits + 1} = getvariable('task')`;
+      if (input.files) seen.push(view(files, `SELECT * FROM base."${files}" WHERE ${mine}`));
+    }
+    for (const entry of inputs) {
+      const group = `floor(__p * ${entry.groups} / ${entry.partitions}) = getvariable('task')`;
+      seen.push(view(entry.id, `SELECT * FROM base."data_${entry.id}" WHERE ${group}`));
+    }
+    const made = stage.tables.map(
+      ({ name, sql, materialize }): Table => ({ kind: materialize ? "TABLE" : "VIEW", name, sql }),
+    );
+    // Where a task makes a table, what is seen of it is made with it.
+    const isLasting = made.every(({ kind }) => kind === "VIEW");
+    const lasting = isLasting ? [...seen, ...made] : seen;
+    const own = isLasting ? [] : made;
+    await this.connection.run(["SET VARIABLE task = 0", ...lasting.map(create)].join(";\n"));
     for (let task = 0; task < tasks; task += 1) {
-      const made: { kind: string; name: string; sql: string }[] = [];
-      // Views: in one database they hold the same rows as the worker's tables, and are made faster.
-      const table = (name: string, sql: string): number => made.push({ kind: "VIEW", name, sql });
-      if (input.kind === "scan") {
-        // The last split is empty, like a file without rows.
-        const pick = task === splits ? "false" : `(rowid * 7 + rowid // 100) % ${splits} = ${task}`;
-        const keep = input.keep.map((name) => `"${name}"`).join(", ");
-        table(input.source, `SELECT ${keep} FROM base."${input.source}" WHERE ${pick}`);
-        const files = `${input.source}_files`;
-        const mine = `rowid % ${splits + 1} = ${task}`;
-        if (input.files) table(files, `SELECT * FROM base."${files}" WHERE ${mine}`);
-      }
-      for (const entry of inputs) {
-        const group = `floor(__p * ${entry.groups} / ${entry.partitions}) = ${task}`;
-        table(entry.id, `SELECT * FROM base."data_${entry.id}" WHERE ${group}`);
-      }
-      for (const name of stage.dimensions) table(name, `SELECT * FROM base."${name}"`);
-      for (const { name, sql, materialize } of stage.tables) {
-        made.push({ kind: materialize ? "TABLE" : "VIEW", name, sql });
-      }
       // All statements of a task in one go: the round trips would cost more than the work.
       const all = [
-        ...made.map(({ kind, name, sql }) => `CREATE TEMP ${kind} "${name}" AS ${sql}`),
+        `SET VARIABLE task = ${task}`,
+        ...own.map(create),
         ...stage.outputs.map((output) => outputStatement(output, exchanges)),
-        ...made.reverse().map(({ kind, name }) => `DROP ${kind} temp."${name}"`),
+        ...own.toReversed().map(drop),
       ];
       await this.connection.run(all.join(";\n"));
     }
+    if (lasting.length > 0) await this.connection.run(lasting.toReversed().map(drop).join(";\n"));
   }
 
   private async read(sql: string): Promise<ResultSet> {
@@ -144,6 +151,24 @@ export class LocalRunner {
       rows: reader.getRowsJson(),
     };
   }
+}
+
+interface Table {
+  readonly kind: "TABLE" | "VIEW";
+  readonly name: string;
+  readonly sql: string;
+}
+
+function view(name: string, sql: string): Table {
+  return { kind: "VIEW", name, sql };
+}
+
+function create({ kind, name, sql }: Table): string {
+  return `CREATE TEMP ${kind} "${name}" AS ${sql}`;
+}
+
+function drop({ kind, name }: Table): string {
+  return `DROP ${kind} temp."${name}"`;
 }
 
 function outputStatement(
