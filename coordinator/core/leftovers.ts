@@ -21,7 +21,9 @@ export function leftoversTick(turn: Turn): void {
   }
   const { unread } = leftovers;
   if (turn.at < leftovers.nextLookAt || unread.size === 0 || isPlanning(turn.state)) return;
-  const due = [...unread].filter(([, at]) => at <= turn.at).map(([stream]) => stream);
+  // With every tick: most of the time nothing is due, and nothing is copied then.
+  const due: string[] = [];
+  for (const [stream, at] of unread) if (at <= turn.at) due.push(stream);
   if (due.length === 0) return;
   const taken = due.slice(0, limits.leftoversStreamsPerLookMax);
   for (const stream of taken) unread.delete(stream);

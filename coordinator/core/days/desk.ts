@@ -7,11 +7,10 @@ import type { JobSpec } from "../../../shared/kernel/job.ts";
 import { definitionOf } from "../../../shared/kernel/job-day.ts";
 import { limits } from "../../../shared/kernel/limits.ts";
 import type { RunOrigin } from "../../../shared/kernel/status.ts";
-import { type DayRecord, dayKey, liveRun, nextRun } from "../durable.ts";
+import { type DayRecord, dayKey, liveRun, nextRun, type Run } from "../durable.ts";
 import { historyDays } from "../history.ts";
 import type { Answered } from "../state.ts";
 import { ask, decide, log, publish, type Turn } from "../turn.ts";
-import { runStatus } from "../views.ts";
 import { aheadText, closeDay, gatherDay, isAhead, isAheadSoon, tendGathering } from "./ahead.ts";
 import { daysInTurn } from "./backfilling.ts";
 import type { DayPlan } from "./day.ts";
@@ -174,7 +173,7 @@ export function viewOf(
   const refused = desk.refused.get(key);
   const live =
     run !== undefined && !isAhead(run)
-      ? runText(runStatus(run))
+      ? runText(run)
       : isPlanned
         ? "its run is being planned"
         : undefined;
@@ -221,10 +220,11 @@ function newDefinition(spec: JobSpec, digest: string, { made, day }: DayRecord) 
   return { definition: definitionOf(spec, day) };
 }
 
-function runText({ runId, state, stages }: ReturnType<typeof runStatus>): string {
-  const tasks = stages.reduce((sum, stage) => sum + stage.tasks, 0);
+/** Of a live run. The desk looks every second: from what the stages count, not from all their tasks. */
+function runText({ id, state, stages }: Run): string {
+  const tasks = stages.reduce((sum, stage) => sum + stage.tasks.length, 0);
   const done = stages.reduce((sum, stage) => sum + stage.done, 0);
-  return tasks === 0 ? `${runId}: ${state}` : `${runId}: ${state}, ${done} of ${tasks} tasks`;
+  return tasks === 0 ? `${id}: ${state}` : `${id}: ${state}, ${done} of ${tasks} tasks`;
 }
 
 function startDays(turn: Turn, job: NamedJob, days: readonly DayRecord[]): void {
