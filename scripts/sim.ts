@@ -60,7 +60,7 @@ async function main(): Promise<number> {
     return done >= seeds && (done >= seeds + more || campaign.gaps().length === 0);
   };
   for (let done = 0; !isLast(done); done++) {
-    const outcome = simulate(from + done, jobs);
+    const outcome = simulate(from + done, jobs, { isUnhashed: true });
     campaign.add(outcome);
     if (outcome.failure !== undefined) console.log(describeFailure(outcome));
   }
