@@ -6,7 +6,7 @@ import { type Command, Option } from "commander";
 import type { ChannelSpec } from "../../shared/adapters/alert-channel.ts";
 import type { AlertSettings } from "../../shared/adapters/alert-file.ts";
 import { outgoing } from "../../shared/adapters/alert-format.ts";
-import { type StartWarning, secretWarnings } from "../../shared/adapters/alert-start.ts";
+import type { StartWarning } from "../../shared/adapters/alert-start.ts";
 import { createLog } from "../../shared/adapters/logger.ts";
 import {
   type AlertRule,
@@ -53,6 +53,7 @@ async function check(file: string, options: CheckOptions): Promise<number> {
     const [rule] = options.rule === undefined ? ["runFailed" as const] : rules;
     return send(settings, options.send, rule ?? "runFailed", options, nowMs);
   }
+  const { secretWarnings } = await import("../../shared/adapters/alert-start.ts");
   const warnings = await secretWarnings(settings, process.env);
   const told = rules.map((rule) => tell(settings, rule, options.kind, nowMs));
   const answer = { ok: true, channels: settings.config.channels, warnings, rules: told };
