@@ -12,9 +12,7 @@ export function exchangePrefix(cluster: string): string {
 
 /** Is this a stream of this cluster, and not of another one whose name begins alike? */
 export function isExchangeStream(cluster: string, stream: string): boolean {
-  const prefix = exchangePrefix(cluster);
-  const rest = stream.startsWith(prefix) ? stream.slice(prefix.length) : "";
-  return /^[0-9a-f]{20}_[A-Za-z0-9-]+_n\d+_g\d+$/.test(rest);
+  return clusterOfStream(stream) === cluster;
 }
 
 /** Which cluster's exchange stream it is; undefined for any other stream. */
