@@ -229,9 +229,9 @@ export interface ExchangeAdmin {
 
 /** Room in NATS that journal and registry can still write in when everything else is full. */
 export interface Reserve {
-  /** Makes what is missing of it. false: there is no room for it. While it is not whole no rows are written. */
+  /** Makes what is missing of it. false: there is no room for it. */
   hold(): Promise<boolean>;
-  /** Gives it away. true when there was something to give, or was a moment ago. */
+  /** Gives it away: until it is whole again no rows are written. true when there was something to give, or was a moment ago. */
   spend(): Promise<boolean>;
 }
 

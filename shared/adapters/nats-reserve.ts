@@ -2,8 +2,9 @@
  * Room in NATS that is kept for what must be written when all else is full: the journal and the registry. A server at
  * its limit refuses every byte; without these nobody could lead, save that kept outputs go, and make room at all.
  * A stream of filler stands for it. It is emptied when a journal or registry write is refused, and filled again when the
- * leader looks at what the exchange holds. While it is there and not full no rows are written (nats-exchange-room.ts):
- * they would take the room at once. Where it never fitted there is no such stream, and rows take what there is.
+ * leader looks at what the exchange holds. From when it is emptied until it is full again no rows are written
+ * (nats-exchange-room.ts): they would take the room at once. Where it never fitted there is no such stream, and rows take
+ * what there is.
  */
 import {
   DiscardPolicy,
