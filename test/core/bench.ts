@@ -21,7 +21,7 @@ import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
 import type { AlertAction, AlertConfig } from "../../shared/kernel/alert.ts";
 import { assert } from "../../shared/kernel/assert.ts";
 import type { BacklogStatus } from "../../shared/kernel/days.ts";
-import type { Failure } from "../../shared/kernel/failure.ts";
+import { type Failure, failure } from "../../shared/kernel/failure.ts";
 import type { JobSpec } from "../../shared/kernel/job.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import type { RunStatus } from "../../shared/kernel/status.ts";
@@ -100,6 +100,17 @@ export class Bench {
   #answer(ask: Ask): Answer {
     const from = { coordinator: this.name, address: this.state.config.address };
     return this.override(ask) ?? this.memory.answer(ask, from);
+  }
+
+  /** A server without room refuses each append at once. Gives how to know how many it was asked for. */
+  withoutRoom(): () => number {
+    let appends = 0;
+    this.override = ({ kind }) => {
+      if (kind !== "append") return undefined;
+      appends++;
+      return { kind: "failed", failure: failure("exchangeFull", "no room") };
+    };
+    return () => appends;
   }
 
   /** Answers what was held back, from the memory as it is now. */

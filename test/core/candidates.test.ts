@@ -2,7 +2,6 @@
 import { expect, test } from "vitest";
 import { encodeFacts } from "../../coordinator/core/journal-text.ts";
 import { ClusterMemory } from "../../scripts/simulation/cluster-memory.ts";
-import { failure } from "../../shared/kernel/failure.ts";
 import { limits } from "../../shared/kernel/limits.ts";
 import { Bench } from "./bench.ts";
 
@@ -37,19 +36,13 @@ test("a newer leader in the journal ends a candidacy, and the next one is above 
 
 test("a `led` that a server without room refuses is not made in a circle, and soon after there is room", () => {
   const bench = new Bench();
-  const full = { kind: "failed", failure: failure("exchangeFull", "no room") } as const;
-  let appends = 0;
-  bench.override = (ask) => {
-    if (ask.kind !== "append") return undefined;
-    appends++;
-    return full;
-  };
+  const appends = bench.withoutRoom();
   bench.pass(limits.tickEveryMs);
   expect(bench.state.role).toMatchObject({ kind: "candidate", epoch: 1 });
-  expect(appends).toBe(2);
+  expect(appends()).toBe(2);
   bench.pass(1_000);
-  expect(appends).toBeGreaterThanOrEqual(4);
-  expect(appends).toBeLessThanOrEqual(6);
+  expect(appends()).toBeGreaterThanOrEqual(4);
+  expect(appends()).toBeLessThanOrEqual(6);
   bench.override = () => undefined;
   bench.pass(limits.retryBackoffMsMin + limits.tickEveryMs);
   expect(bench.state.role).toMatchObject({ kind: "leader", epoch: 1 });

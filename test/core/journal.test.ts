@@ -90,18 +90,12 @@ describe("an append without an answer", () => {
 
   test("that is refused at once, each time, is not made in a circle, and soon after there is room", () => {
     const bench = new Bench().lead();
-    const full = { kind: "failed", failure: failure("exchangeFull", "no room") } as const;
-    let appends = 0;
-    bench.override = (ask) => {
-      if (ask.kind !== "append") return undefined;
-      appends++;
-      return full;
-    };
+    const appends = bench.withoutRoom();
     const reply = bench.submit();
-    expect(appends).toBe(2);
+    expect(appends()).toBe(2);
     bench.pass(10_000);
     // After 0, 0, 250, 500 ms, and then every second.
-    expect(appends).toBe(13);
+    expect(appends()).toBe(13);
     expect(bench.state.role.kind).toBe("leader");
     bench.override = () => undefined;
     bench.pass(limits.appendRetryMsMax + limits.tickEveryMs);
